@@ -1,0 +1,1 @@
+//! The control side: cloud model, rows for this host, table writers.
