@@ -1,0 +1,206 @@
+//! Counters: per worker, of packets and drops by port, stage and reason.
+//!
+//! Each counter has one writer, the worker; anyone may read. An increment is a plain load and
+//! store, no locked instruction. Readers see values a moment old, never torn.
+
+use crate::burst::Door;
+use crate::drop_reason::DropReason;
+use crate::stage::Stage;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// A counter of packets (or what its name says) with one writer.
+#[derive(Debug, Default)]
+pub struct Counter(AtomicU64);
+
+impl Counter {
+    /// Adds `n`. Only the owning worker may call this.
+    #[inline(always)]
+    pub fn add(&self, n: u64) {
+        self.0.store(self.0.load(Ordering::Relaxed).wrapping_add(n), Ordering::Relaxed);
+    }
+
+    /// The value now.
+    pub fn get(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// Of one port.
+#[derive(Debug)]
+pub struct PortCounters {
+    /// Packets received from it.
+    pub rx: Counter,
+    /// Packets sent to it.
+    pub tx: Counter,
+    /// Packets received from it and dropped, by [`DropReason::index`].
+    pub drops: [Counter; DropReason::COUNT],
+}
+
+impl Default for PortCounters {
+    fn default() -> Self {
+        PortCounters { rx: Counter::default(), tx: Counter::default(), drops: std::array::from_fn(|_| Counter::default()) }
+    }
+}
+
+/// Of one stage.
+#[derive(Debug, Default)]
+pub struct StageCounters {
+    /// Packets that entered it.
+    pub packets: Counter,
+    /// Packets it dropped.
+    pub dropped: Counter,
+    /// Packets it consumed.
+    pub consumed: Counter,
+}
+
+/// Events that are neither a packet's beginning nor its end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Event {
+    /// Unknown unicast that went to more than nobody (L3).
+    FloodedUnknown,
+    /// A table row named an index this burst's snapshot lacks; the newest was asked.
+    SnapshotReload,
+    /// The queue of learn events was full; the frame went on.
+    LearnQueueFull,
+}
+
+impl Event {
+    /// All of them.
+    pub const ALL: [Event; 3] = [Event::FloodedUnknown, Event::SnapshotReload, Event::LearnQueueFull];
+
+    /// The name operators see.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Event::FloodedUnknown => "flooded_unknown",
+            Event::SnapshotReload => "snapshot_reload",
+            Event::LearnQueueFull => "learn_queue_full",
+        }
+    }
+}
+
+/// All counters of one worker. `received + generated + copied = sent + dropped + consumed + held`, always.
+#[derive(Debug)]
+pub struct WorkerCounters {
+    /// Frames taken from ports.
+    pub received: Counter,
+    /// Frames made here (answers).
+    pub generated: Counter,
+    /// Copies made for floods: receivers less one, each.
+    pub copied: Counter,
+    /// Frames given to ports.
+    pub sent: Counter,
+    /// Frames dropped.
+    pub dropped: Counter,
+    /// Frames whose purpose was served.
+    pub consumed: Counter,
+    events: [Counter; Event::ALL.len()],
+    stages: [StageCounters; Stage::COUNT],
+    reasons: [Counter; DropReason::COUNT],
+    ports: Box<[PortCounters]>,
+    /// Underlay NIC, physical networks, and ports without a row.
+    tunnel: PortCounters,
+    phys: Box<[PortCounters]>,
+    unknown: PortCounters,
+}
+
+impl WorkerCounters {
+    /// For `ports` local ports and `phys` physical networks.
+    pub fn new(ports: usize, phys: usize) -> Self {
+        WorkerCounters {
+            received: Counter::default(),
+            generated: Counter::default(),
+            copied: Counter::default(),
+            sent: Counter::default(),
+            dropped: Counter::default(),
+            consumed: Counter::default(),
+            events: Default::default(),
+            stages: std::array::from_fn(|_| StageCounters::default()),
+            reasons: std::array::from_fn(|_| Counter::default()),
+            ports: (0..ports).map(|_| PortCounters::default()).collect(),
+            tunnel: PortCounters::default(),
+            phys: (0..phys).map(|_| PortCounters::default()).collect(),
+            unknown: PortCounters::default(),
+        }
+    }
+
+    /// Of one port.
+    #[inline(always)]
+    pub fn port(&self, door: Door) -> &PortCounters {
+        let known = match door {
+            Door::Port(p) => self.ports.get(usize::from(p)),
+            Door::Tunnel => Some(&self.tunnel),
+            Door::Phys(n) => self.phys.get(usize::from(n)),
+            Door::Unknown => None,
+        };
+        known.unwrap_or(&self.unknown)
+    }
+
+    /// Of one stage.
+    #[inline(always)]
+    #[allow(clippy::indexing_slicing, reason = "a Stage is below Stage::COUNT")]
+    pub fn stage(&self, stage: Stage) -> &StageCounters {
+        &self.stages[stage as usize]
+    }
+
+    /// Drops for one reason.
+    #[inline(always)]
+    #[allow(clippy::indexing_slicing, reason = "an index of a DropReason is below its COUNT")]
+    pub fn reason(&self, reason: DropReason) -> &Counter {
+        &self.reasons[reason.index()]
+    }
+
+    /// Of one event.
+    #[inline(always)]
+    #[allow(clippy::indexing_slicing, reason = "an Event is below the length of ALL")]
+    pub fn event(&self, event: Event) -> &Counter {
+        &self.events[event as usize]
+    }
+
+    /// Counts one dropped frame everywhere it is counted.
+    #[inline]
+    #[allow(clippy::indexing_slicing, reason = "an index of a DropReason is below its COUNT")]
+    pub fn drop(&self, door: Door, stage: Stage, reason: DropReason) {
+        self.dropped.add(1);
+        self.reason(reason).add(1);
+        self.stage(stage).dropped.add(1);
+        self.port(door).drops[reason.index()].add(1);
+    }
+
+    /// Counts one consumed frame.
+    #[inline]
+    pub fn consume(&self, stage: Stage) {
+        self.consumed.add(1);
+        self.stage(stage).consumed.add(1);
+    }
+
+    /// A copy of every counter that is not zero, by name: what tests compare before and after.
+    pub fn snapshot(&self) -> Vec<(String, u64)> {
+        let mut all = vec![
+            ("received".to_owned(), self.received.get()),
+            ("generated".to_owned(), self.generated.get()),
+            ("copied".to_owned(), self.copied.get()),
+            ("sent".to_owned(), self.sent.get()),
+            ("dropped".to_owned(), self.dropped.get()),
+            ("consumed".to_owned(), self.consumed.get()),
+        ];
+        all.extend(Event::ALL.iter().map(|e| (e.name().to_owned(), self.event(*e).get())));
+        all.extend(DropReason::ALL.iter().map(|r| (format!("drop.{}", r.name()), self.reason(*r).get())));
+        for s in Stage::ALL {
+            all.push((format!("stage.{}.packets", s.name()), self.stage(*s).packets.get()));
+            all.push((format!("stage.{}.dropped", s.name()), self.stage(*s).dropped.get()));
+            all.push((format!("stage.{}.consumed", s.name()), self.stage(*s).consumed.get()));
+        }
+        let ports = self.ports.iter().enumerate().map(|(i, c)| (format!("port.{i}"), c));
+        let phys = self.phys.iter().enumerate().map(|(i, c)| (format!("phys.{i}"), c));
+        let others = [("tunnel".to_owned(), &self.tunnel), ("unknown".to_owned(), &self.unknown)];
+        for (name, c) in ports.chain(phys).chain(others) {
+            all.push((format!("{name}.rx"), c.rx.get()));
+            all.push((format!("{name}.tx"), c.tx.get()));
+            let drops = DropReason::ALL.iter().zip(&c.drops);
+            all.extend(drops.map(|(r, n)| (format!("{name}.drop.{}", r.name()), n.get())));
+        }
+        all.retain(|(_, n)| *n != 0);
+        all
+    }
+}

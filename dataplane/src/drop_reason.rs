@@ -1,0 +1,147 @@
+//! [`DropReason`]: why a packet ended here. Every dropped packet has exactly one.
+
+macro_rules! reasons {
+    ($($variant:ident $name:literal $rule:literal $text:literal,)*) => {
+        /// One name per cause; the names are what operators see in counters, traces and captures.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        #[repr(u8)]
+        pub enum DropReason {
+            $(#[doc = concat!("`", $name, "` (", $rule, "): ", $text, ".")] $variant,)*
+        }
+
+        impl DropReason {
+            /// Every reason, in the order of [`DropReason::index`].
+            pub const ALL: &'static [DropReason] = &[$(DropReason::$variant),*];
+
+            /// The name operators see.
+            pub const fn name(self) -> &'static str {
+                match self { $(DropReason::$variant => $name),* }
+            }
+
+            /// The rules of docs/behaviour.md that give it.
+            pub const fn rule(self) -> &'static str {
+                match self { $(DropReason::$variant => $rule),* }
+            }
+
+            /// What it means, as half a sentence.
+            pub const fn meaning(self) -> &'static str {
+                match self { $(DropReason::$variant => $text),* }
+            }
+        }
+    };
+}
+
+reasons! {
+    ParseShort "parse_short" "I0" "the frame is shorter than an Ethernet header",
+    VnetBad "vnet_bad" "I0" "the guest's virtio header contradicts the frame",
+    ParseL3 "parse_l3" "I0" "the ARP, IPv4 or IPv6 header is malformed or longer than the frame",
+    ParseCsum "parse_csum" "I0" "the IPv4 header checksum is wrong",
+    EthSrcBad "eth_src_bad" "I0" "the Ethernet source is multicast or all zero",
+    LinkLocalMcast "link_local_mcast" "I0" "the destination is 01:80:c2:00:00:00-0f, which bridges never forward (802.1Q, 8.6.3)",
+    VlanUnexpected "vlan_unexpected" "I1 T2 V0" "a VLAN tag where the network or trunk has none",
+    Ethertype "ethertype" "I2" "the EtherType is not permitted on a secured port",
+    PortDown "port_down" "I1 G2" "the port is not ACTIVE on this host",
+    ReservedSrc "reserved_src" "I2 D7" "the guest uses an address of a router or a DVR MAC as its own",
+    ReservedDst "reserved_dst" "L2 D7" "the destination is a DVR MAC, which only routers use between hosts",
+    RaGuest "ra_guest" "I2" "router advertisement from a guest",
+    MacSpoof "mac_spoof" "I2" "the source MAC is not one of the port's",
+    IpSpoof "ip_spoof" "I2" "the source IP is not one of the port's",
+    ArpSpoof "arp_spoof" "I2" "the ARP sender is not one of the port's address pairs",
+    NdSpoof "nd_spoof" "I2" "the advertised neighbour address is not one of the port's",
+    DhcpServer "dhcp_server" "I2" "a guest answers as a DHCP server",
+    SgEgress "sg_egress" "G1" "no egress rule of the port's security groups allows it",
+    SgIngress "sg_ingress" "G2" "no ingress rule of the port's security groups allows it",
+    CtInvalid "ct_invalid" "I0 G1" "the layer 4 header is bad, or an ICMP error quotes no known flow",
+    CtFull "ct_full" "G1" "the connection limit of the port or router is reached",
+    VxBad "vx_bad" "T0" "outer fragment, bad outer UDP header or checksum, or VXLAN without the I flag",
+    UnknownVtep "unknown_vtep" "T1" "the outer source is no host of this cloud",
+    VtepNotMember "vtep_not_member" "T1" "the sending host has no part in this network",
+    UnknownVni "unknown_vni" "T2" "no network on this host has this VNI",
+    OwnDvrMac "own_dvr_mac" "T3" "this host's own DVR MAC comes in from the fabric",
+    LocalMacFromFabric "local_mac_from_fabric" "T3 V1" "the MAC of a port or router of this host comes in from the fabric",
+    DvrWrongVtep "dvr_wrong_vtep" "T3 D8" "a DVR MAC from a host that does not own it, or that nobody owns",
+    DvrUnknownDst "dvr_unknown_dst" "T4" "a remote router sent to a MAC that no port of this host has",
+    RouterMacFromFabric "router_mac_from_fabric" "T5 V4" "a frame to a router interface comes in from the fabric; its sender's host should have routed it",
+    RouterArpFromFabric "router_arp_from_fabric" "T3 D10" "ARP or ND about a router address, or an RA, comes in from the fabric",
+    UnknownUnicast "unknown_unicast" "L3" "nobody is known by the destination MAC and flooding is not allowed",
+    Storm "storm" "L6" "the port exceeds its broadcast and multicast rate",
+    Martian "martian" "R1" "a source or destination address that is never routed",
+    LinkLocal "link_local" "R1" "169.254/16 and fe80::/10 are never routed",
+    SrcRoute "src_route" "I0" "the packet asks for source routing (LSRR, SSRR)",
+    Ttl "ttl" "R3 D3" "TTL or hop limit used up",
+    NoRoute "no_route" "R4" "the router has no route to the destination",
+    NoNeigh "no_neigh" "R7" "the MAC of the next hop is not known",
+    Mtu "mtu" "R8 O3" "larger than the next network or the underlay can carry",
+    Scope "scope" "R6" "the address scopes of source and destination network differ",
+    LoopLimit "loop_limit" "R7" "more than 8 routers of this host in a row",
+    MetaBlocked "meta_blocked" "R2-m" "something other than HTTP to the metadata address",
+    FipNotLocal "fip_not_local" "FI" "the floating IP is not served by this host",
+    SnatNoState "snat_no_state" "S3" "no address translation exists for this packet",
+    SnatPorts "snat_ports" "S3" "no free source port for address translation",
+    NotActiveRole "not_active_role" "S0" "this host is not the router's active SNAT host",
+    FragBad "frag_bad" "X" "fragments overlap or do not fit together",
+    FragLimit "frag_limit" "X" "too many fragments wait, or the first came too late",
+    Policed "policed" "Q" "over the rate limit of the QoS policy",
+    PuntFull "punt_full" "R2" "the queue to the control side is full",
+    FwDeny "fw_deny" "R3" "a firewall rule of the router denies it",
+    RouterDown "router_down" "R0" "the router or its interface is administratively down",
+    NoReceiver "no_receiver" "L6" "nobody but the sender would get it",
+    NotOurs "not_ours" "T0" "it came on the underlay or provider NIC and is not for us",
+    EcnBad "ecn_bad" "O3" "congestion was marked on a packet that cannot carry the mark (RFC 6040)",
+    Ipv6Unrouted "ipv6_unrouted" "R" "IPv6 to a router: not routed yet",
+    NeighQueueFull "neigh_queue_full" "R7" "too many packets wait for neighbours",
+    UnderlayUnresolved "underlay_unresolved" "O3" "the MAC of the other host is not known",
+    TxFull "tx_full" "egress" "the egress ring is full",
+    NoFrame "no_frame" "egress" "no buffer for a copy or answer",
+    NoHeadroom "no_headroom" "O3" "under 50 bytes before the frame",
+    HandoffFull "handoff_full" "egress" "the ring to the worker that owns the egress port is full",
+    PortGone "port_gone" "egress" "the egress port was removed after the decision",
+    NotBuilt "not_built" "" "a rule that is not built yet would decide this frame",
+    Internal "internal" "" "a defect of the dataplane; must stay 0",
+}
+
+impl DropReason {
+    /// How many there are.
+    pub const COUNT: usize = Self::ALL.len();
+
+    /// Position in [`DropReason::ALL`].
+    #[inline(always)]
+    pub const fn index(self) -> usize {
+        self as usize
+    }
+
+    /// From the name operators see.
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.iter().copied().find(|r| r.name() == name)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn is_the_list_of_docs_behaviour() {
+        let text = include_str!("../../docs/behaviour.md");
+        for reason in DropReason::ALL {
+            assert!(text.contains(&format!("`{}`", reason.name())), "docs/behaviour.md does not explain {}", reason.name());
+            assert_eq!(DropReason::from_name(reason.name()), Some(*reason));
+            assert_eq!(DropReason::ALL[reason.index()], *reason);
+        }
+    }
+
+    /// The list of the specification, 3.9.
+    const SPECIFIED: &str = "parse_short vnet_bad parse_l3 parse_csum eth_src_bad link_local_mcast vlan_unexpected ethertype \
+        port_down reserved_src reserved_dst ra_guest mac_spoof ip_spoof arp_spoof nd_spoof dhcp_server sg_egress sg_ingress \
+        ct_invalid ct_full vx_bad unknown_vtep vtep_not_member unknown_vni own_dvr_mac local_mac_from_fabric dvr_wrong_vtep \
+        dvr_unknown_dst router_mac_from_fabric router_arp_from_fabric unknown_unicast storm martian link_local src_route ttl \
+        no_route no_neigh mtu scope loop_limit meta_blocked fip_not_local snat_no_state snat_ports not_active_role frag_bad \
+        frag_limit policed punt_full fw_deny router_down no_receiver not_ours ecn_bad ipv6_unrouted neigh_queue_full \
+        underlay_unresolved tx_full no_frame no_headroom handoff_full port_gone not_built internal";
+
+    #[test]
+    fn is_the_specified_list() {
+        let ours: Vec<_> = DropReason::ALL.iter().map(|r| r.name()).collect();
+        assert_eq!(ours, SPECIFIED.split_whitespace().collect::<Vec<_>>());
+    }
+}

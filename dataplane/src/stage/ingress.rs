@@ -1,0 +1,40 @@
+//! Ingress: which door did each frame come in by?
+//!
+//! `table=0, in_port=... actions=...`: br-int and br-tun tell a frame's origin by its port; so does this.
+
+use super::{Ctx, Stage};
+use crate::burst::{Burst, Door, Mask};
+use crate::trace::Note;
+
+/// The frames of a burst by kind of door.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Doors {
+    /// VM and service ports, with or without a row.
+    pub vm: Mask,
+    /// The underlay NIC.
+    pub tunnel: Mask,
+    /// Physical networks.
+    pub phys: Mask,
+}
+
+/// Sorts the burst by door and counts it as received. Rules: I1 (whether the port is ACTIVE is asked in `vm_port`).
+pub fn ingress(b: &mut Burst<'_>, x: &Ctx<'_>) -> Doors {
+    x.enter(Stage::Ingress, b, b.live);
+    x.count.received.add(b.live.count());
+    let mut doors = Doors::default();
+    for lane in b.live {
+        let door = b.door[lane];
+        x.count.port(door).rx.add(1);
+        match door {
+            Door::Tunnel => doors.tunnel.insert(lane),
+            Door::Phys(_) => doors.phys.insert(lane),
+            Door::Unknown => doors.vm.insert(lane),
+            Door::Port(port) => {
+                doors.vm.insert(lane);
+                b.seg[lane] = x.snap.ports.get(port).map_or(0, |row| row.seg);
+                x.note(b, lane, Stage::Ingress, Note::FromPort(port));
+            }
+        }
+    }
+    doors
+}

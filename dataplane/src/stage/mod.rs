@@ -1,0 +1,163 @@
+//! The stages of the pipeline, one file each, named after the Neutron table or namespace they replace.
+
+use crate::burst::{Burst, Lane, Mask};
+use crate::counters::{Event, WorkerCounters};
+use crate::learn::LearnQueue;
+use crate::tables::{InterfaceRow, PortIx, PortRow, RouterRow, SegRow, Snapshot, SnapshotSource, Tables, TunnelIx, TunnelRow};
+use crate::trace::{Note, TraceRecord, Tracer};
+
+mod arp_responder;
+mod decode;
+mod dvr_process;
+mod dvr_to_src_mac;
+mod egress;
+mod flood_to_tun;
+mod ingress;
+mod learn_from_tun;
+mod learning_blocker;
+mod local_switching;
+mod qrouter;
+mod vm_port;
+mod vxlan_decap;
+mod vxlan_encap;
+mod vxlan_tun_to_lv;
+
+pub use arp_responder::arp_responder;
+pub use decode::decode;
+pub use dvr_process::dvr_process;
+pub use dvr_to_src_mac::dvr_to_src_mac;
+pub use egress::{account, egress};
+pub use ingress::{Doors, ingress};
+pub use learn_from_tun::{learn_from_port, learn_from_tun};
+pub use learning_blocker::{Fabric, learning_blocker};
+pub use local_switching::local_switching;
+pub use qrouter::qrouter;
+pub use vm_port::vm_port;
+pub use vxlan_decap::vxlan_decap;
+pub use vxlan_encap::{source_port, vxlan_encap};
+pub use vxlan_tun_to_lv::vxlan_tun_to_lv;
+
+macro_rules! stages {
+    ($($variant:ident $name:literal $neutron:literal,)*) => {
+        /// A place in the pipeline, for counters and traces.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+        #[repr(u8)]
+        pub enum Stage {
+            $(#[doc = concat!("`", $name, "`: ", $neutron, ".")] $variant,)*
+        }
+
+        impl Stage {
+            /// In the order of the pipeline.
+            pub const ALL: &'static [Stage] = &[$(Stage::$variant),*];
+
+            /// The stage's function and file.
+            pub const fn name(self) -> &'static str {
+                match self { $(Stage::$variant => $name),* }
+            }
+
+            /// What it replaces in ML2/OVS.
+            pub const fn neutron(self) -> &'static str {
+                match self { $(Stage::$variant => $neutron),* }
+            }
+        }
+    };
+}
+
+stages! {
+    Ingress "ingress" "br-int table 0 LOCAL_SWITCHING, in_port",
+    VxlanDecap "vxlan_decap" "br-tun table 0, tunnel port",
+    VxlanTunToLv "vxlan_tun_to_lv" "br-tun table 4 VXLAN_TUN_TO_LV",
+    Decode "decode" "header checks of the kernel and the switch",
+    LearningBlocker "learning_blocker" "br-tun table 9 DVR_NOT_LEARN",
+    DvrToSrcMac "dvr_to_src_mac" "br-int table 1 DVR_TO_SRC_MAC",
+    LearnFromTun "learn_from_tun" "br-tun table 10 LEARN_FROM_TUN",
+    VmPort "vm_port" "br-int tables 24 ARP_SPOOF and 25 MAC_SPOOF",
+    ArpResponder "arp_responder" "br-tun table 21 ARP_RESPONDER and the qrouter namespace's ARP",
+    Qrouter "qrouter" "qrouter namespace: ip rule, main table, PERMANENT neighbours",
+    LocalSwitching "local_switching" "br-int table 60 NORMAL, br-tun tables 2 PATCH_LV_TO_TUN and 20 UCAST_TO_TUN",
+    DvrProcess "dvr_process" "br-tun table 1 DVR_PROCESS",
+    VxlanEncap "vxlan_encap" "br-tun table 20 UCAST_TO_TUN, set_tunnel and output",
+    FloodToTun "flood_to_tun" "br-tun table 22 FLOOD_TO_TUN, br-int NORMAL flood",
+    Egress "egress" "output ports",
+}
+
+impl Stage {
+    /// How many there are.
+    pub const COUNT: usize = Self::ALL.len();
+}
+
+/// What every stage may use: the tables of this burst, its clock, and where to count and report.
+#[derive(Debug)]
+pub struct Ctx<'a> {
+    /// The burst's generation of the small tables.
+    pub snap: &'a Snapshot,
+    /// The newest snapshot, for a row this burst's lacks.
+    pub newest: &'a SnapshotSource,
+    /// The large tables.
+    pub tables: &'a Tables,
+    /// Counters of this worker.
+    pub count: &'a WorkerCounters,
+    /// Where learn events go.
+    pub learn: &'a LearnQueue,
+    /// Where trace records go.
+    pub tracer: &'a Tracer,
+}
+
+impl Ctx<'_> {
+    /// Counts the frames that enter `stage` and records them for traced ones.
+    #[inline(always)]
+    pub fn enter(&self, stage: Stage, b: &Burst<'_>, m: Mask) {
+        if !m.is_empty() {
+            self.count.stage(stage).packets.add(m.count());
+            if !(b.traced & m).is_empty() {
+                (b.traced & m).for_each(|lane| self.tracer.push(TraceRecord { lane, stage, note: Note::Enter }));
+            }
+        }
+    }
+
+    /// Records `note` if the frame is traced.
+    #[inline(always)]
+    pub fn note(&self, b: &Burst<'_>, lane: Lane, stage: Stage, note: Note) {
+        if b.traced.has(lane) {
+            self.tracer.push(TraceRecord { lane, stage, note });
+        }
+    }
+
+    /// The segment of a frame.
+    #[inline(always)]
+    pub fn seg(&self, b: &Burst<'_>, lane: Lane) -> Option<&SegRow> {
+        self.snap.segments.get(b.seg[lane])
+    }
+
+    /// The interface and its router.
+    #[inline(always)]
+    pub fn router(&self, iface: u16) -> Option<(&InterfaceRow, &RouterRow)> {
+        let iface = self.snap.interfaces.get(iface)?;
+        Some((iface, self.snap.routers.get(iface.router)?))
+    }
+
+    /// Calls `f` with the tunnel row that a flat table named: of this burst's snapshot or, if that
+    /// lacks it, of the newest.
+    #[inline(always)]
+    pub fn with_tunnel<R>(&self, ix: TunnelIx, f: impl FnOnce(&TunnelRow) -> R) -> Option<R> {
+        match self.snap.tunnels.get(ix) {
+            Some(row) => Some(f(row)),
+            None => self.reload(|s| s.tunnels.get(ix).map(f)),
+        }
+    }
+
+    /// As [`Ctx::with_tunnel`], for a local port.
+    #[inline(always)]
+    pub fn with_port<R>(&self, ix: PortIx, f: impl FnOnce(&PortRow) -> R) -> Option<R> {
+        match self.snap.ports.get(ix) {
+            Some(row) => Some(f(row)),
+            None => self.reload(|s| s.ports.get(ix).map(f)),
+        }
+    }
+
+    #[cold]
+    fn reload<R>(&self, f: impl FnOnce(&Snapshot) -> R) -> R {
+        self.count.event(Event::SnapshotReload).add(1);
+        f(&self.newest.load())
+    }
+}

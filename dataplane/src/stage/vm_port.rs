@@ -1,0 +1,130 @@
+//! I1 and I2: may this port send this frame at all?
+//!
+//! Neutron: br-int tables 24 and 25 of a secured port,
+//! `table=24, priority=2,arp,in_port=8,arp_spa=90.1.180.3 actions=resubmit(,25)` and
+//! `table=25, priority=2,in_port=8,dl_src=fa:16:3e:4a:22:ff actions=resubmit(,60)`, rest drop.
+//! The check of reserved identities has no counterpart there (D7).
+
+use super::{Ctx, Stage};
+use crate::addr::MacAddr;
+use crate::burst::{Burst, Door, L3, Lane, Mask, Talk};
+use crate::drop_reason::DropReason;
+use crate::tables::{PortRow, SegRow};
+use crate::wire::{ETH_LEN, proto};
+
+const STAGE: Stage = Stage::VmPort;
+
+/// Drops what the port may not send. Rules: I1, I2, I2-ps, D7.
+pub fn vm_port(b: &mut Burst<'_>, x: &Ctx<'_>, m: Mask) {
+    x.enter(STAGE, b, m);
+    for lane in m {
+        if let Err(reason) = check(b, x, lane) {
+            b.drop(lane, STAGE, reason);
+        }
+    }
+}
+
+#[inline(always)]
+fn check(b: &mut Burst<'_>, x: &Ctx<'_>, lane: Lane) -> Result<(), DropReason> {
+    let Door::Port(port) = b.door[lane] else { return Err(DropReason::PortDown) };
+    let port = x.snap.ports.get(port).filter(|p| p.active).ok_or(DropReason::PortDown)?;
+    let seg = x.snap.segments.get(port.seg).ok_or(DropReason::Internal)?;
+    if b.tags[lane] != 0 {
+        tagged(b, lane, seg)?;
+    }
+    reserved(b, x, lane, seg)?;
+    if port.secured {
+        secured(b, lane, port)?;
+    }
+    Ok(())
+}
+
+/// I1: VID 0 is a priority tag and comes off; any other is payload on a VLAN-transparent network only.
+#[cold]
+fn tagged(b: &mut Burst<'_>, lane: Lane, seg: &SegRow) -> Result<(), DropReason> {
+    if b.tags[lane] == 1 && b.tci[lane] & 0xfff == 0 {
+        if let Some(head) = b.bytes_mut(lane).first_chunk_mut::<16>() {
+            head.copy_within(0..12, 4);
+        }
+        b.meta[lane].off += 4;
+        b.meta[lane].len -= 4;
+        b.l3_off[lane] = ETH_LEN;
+        b.tags[lane] = 0;
+        return Ok(());
+    }
+    if !seg.vlan_transparent {
+        return Err(DropReason::VlanUnexpected);
+    }
+    b.l3[lane] = L3::Other;
+    b.talk[lane] = Talk::None;
+    Ok(())
+}
+
+/// I2: no guest is a router, port security on or off.
+#[inline(always)]
+fn reserved(b: &Burst<'_>, x: &Ctx<'_>, lane: Lane, seg: &SegRow) -> Result<(), DropReason> {
+    let taken = |mac: MacAddr| x.snap.host.is_dvr_mac(mac) || seg.interfaces.iter().any(|i| i.mac == mac);
+    if taken(b.src[lane]) {
+        return Err(DropReason::ReservedSrc);
+    }
+    if b.talk[lane] == Talk::None && b.l3[lane] != L3::Rarp {
+        return Ok(());
+    }
+    let claims_router = match b.talk[lane] {
+        Talk::RouterAdvert => return Err(DropReason::RaGuest),
+        Talk::ArpRequest | Talk::ArpReply => seg.router_ips.iter().any(|r| r.ip == b.ip_src[lane]),
+        Talk::NeighAdvert => seg.router_ips6.contains(&b.nd_target[lane]),
+        _ => false,
+    };
+    if claims_router || taken(b.inner_mac[lane]) { Err(DropReason::ReservedSrc) } else { Ok(()) }
+}
+
+/// I2, port security: addresses among the port's own and its allowed address pairs.
+#[inline(always)]
+fn secured(b: &Burst<'_>, lane: Lane, port: &PortRow) -> Result<(), DropReason> {
+    let src = b.src[lane];
+    let pair = |mac: MacAddr, ip: u32| port.allowed.iter().any(|p| p.mac == mac && ip & p.mask == p.net);
+    if b.l3[lane] == L3::Ipv4 && pair(src, b.ip_src[lane]) {
+        return dhcp_server(b, lane, 67, 68);
+    }
+    let pair6 = |mac: MacAddr, ip: u128| port.allowed6.iter().any(|p| p.mac == mac && ip & p.mask == p.net);
+    let known = src == port.mac
+        || port.allowed.iter().any(|p| p.mac == src)
+        || port.allowed6.iter().any(|p| p.mac == src);
+    if !known {
+        return Err(DropReason::MacSpoof);
+    }
+    match b.l3[lane] {
+        L3::Ipv4 => {
+            let discover = b.ip_src[lane] == 0 && b.ip[lane].proto == proto::UDP && b.ports[lane] == 68 << 16 | 67;
+            if discover { Ok(()) } else { Err(DropReason::IpSpoof) }
+        }
+        L3::Arp => {
+            let (sha, spa) = (b.inner_mac[lane], b.ip_src[lane]);
+            if sha == src && (spa == 0 || pair(sha, spa)) { Ok(()) } else { Err(DropReason::ArpSpoof) }
+        }
+        L3::Rarp => {
+            if src == port.mac && b.inner_mac[lane] == port.mac { Ok(()) } else { Err(DropReason::MacSpoof) }
+        }
+        L3::Ipv6 => {
+            let from = b.ip6_src[lane];
+            // `::` while an address is being chosen: duplicate address detection and the MLD reports around it.
+            let choosing = from == 0 && matches!(b.ip[lane].icmp6_type, 131 | 132 | 135 | 143);
+            if !choosing && !pair6(src, from) {
+                return Err(DropReason::IpSpoof);
+            }
+            if b.talk[lane] == Talk::NeighAdvert && !pair6(src, b.nd_target[lane]) {
+                return Err(DropReason::NdSpoof);
+            }
+            dhcp_server(b, lane, 547, 546)
+        }
+        L3::Other if b.tags[lane] != 0 => Ok(()), // VLAN transparent: the tag's payload is the guest's own affair
+        L3::Other => Err(DropReason::Ethertype),
+    }
+}
+
+#[inline(always)]
+fn dhcp_server(b: &Burst<'_>, lane: Lane, server: u32, client: u32) -> Result<(), DropReason> {
+    let answers = b.ports[lane] == server << 16 | client && b.ip[lane].proto == proto::UDP;
+    if answers { Err(DropReason::DhcpServer) } else { Ok(()) }
+}

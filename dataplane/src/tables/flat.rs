@@ -1,0 +1,412 @@
+//! [`FlatTable`]: what is large and changes by entry (forwarding database, neighbours, floating IPs).
+//!
+//! A fixed power-of-two array of atomic words, linear probing, many readers, one writer. Readers
+//! take no lock and write nothing. How a reader never sees a torn row:
+//! - insert: key words 1.., value, then key word 0 (Release): the row appears whole;
+//! - update: one store of the value word;
+//! - delete: value 0, then key word 0 = tombstone; the slot is filled again only after a grace
+//!   period ([`Qsbr`]), so no reader pairs an old key with a new value.
+//!
+//! Word 0 carries the segment or router index, which is never 0 (free slot) nor 65535 (tombstone).
+
+use super::qsbr::{Epoch, Qsbr};
+use crate::prefetch::prefetch;
+use ahash::RandomState;
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+const FREE: u64 = 0;
+const TOMBSTONE: u64 = u64::MAX;
+/// No row sits further from its home slot than this; an insert that would is refused.
+pub const PROBE_LIMIT: usize = 128;
+
+#[derive(Debug)]
+#[repr(C)]
+struct Slot<const K: usize> {
+    key: [AtomicU64; K],
+    value: AtomicU64,
+}
+
+/// The readers' side; see the module text. `K` is the number of 64-bit key words (1 for v4, 3 for v6, 5 for tuples).
+#[derive(Debug)]
+pub struct FlatTable<const K: usize> {
+    slots: Box<[Slot<K>]>,
+    mask: usize,
+    hasher: RandomState,
+}
+
+/// Where a key would sit: the result of pass 1 of a lookup.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Home(u32);
+
+impl<const K: usize> FlatTable<K> {
+    /// Pass 1: hash the key and ask for its slot's cache line.
+    #[inline(always)]
+    pub fn locate(&self, key: &[u64; K]) -> Home {
+        let home = self.home(key);
+        if let Some(slot) = self.slots.get(home & self.mask) {
+            prefetch(slot);
+        }
+        Home(home as u32)
+    }
+
+    /// Pass 2: the value of `key`, 0 if it is not in the table. `home` is what [`FlatTable::locate`] said of this key.
+    #[inline(always)]
+    pub fn get(&self, home: Home, key: &[u64; K]) -> u64 {
+        let [word0, rest @ ..] = key.as_slice() else { return 0 };
+        let mut at = home.0 as usize;
+        for _ in 0..PROBE_LIMIT {
+            let Some(slot) = self.slots.get(at & self.mask) else { return 0 };
+            let [slot0, slot_rest @ ..] = slot.key.as_slice() else { return 0 };
+            let found = slot0.load(Ordering::Acquire);
+            if found == *word0 && slot_rest.iter().zip(rest).all(|(s, k)| s.load(Ordering::Relaxed) == *k) {
+                return slot.value.load(Ordering::Acquire);
+            }
+            if found == FREE {
+                return 0;
+            }
+            at += 1;
+        }
+        0
+    }
+
+    /// Both passes at once, for slow paths and the writer.
+    pub fn lookup(&self, key: &[u64; K]) -> u64 {
+        self.get(self.locate(key), key)
+    }
+
+    /// Number of slots.
+    pub fn capacity(&self) -> usize {
+        self.slots.len()
+    }
+
+    #[inline(always)]
+    fn home(&self, key: &[u64; K]) -> usize {
+        // One word hashes faster as an integer than as an array of one.
+        match key.as_slice() {
+            [one] => self.hasher.hash_one(*one) as usize,
+            _ => self.hasher.hash_one(key) as usize,
+        }
+    }
+}
+
+/// Why a row was not stored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum InsertError {
+    /// The table holds as many rows as its stated limit.
+    Full,
+    /// No usable slot within [`PROBE_LIMIT`] of the key's home (far below any likely load).
+    Crowded,
+    /// Word 0 of the key is one of the two reserved values, or the value is 0.
+    Reserved,
+}
+
+/// The one writer. Not `Clone`, and every change takes `&mut self`: the type keeps it single.
+#[derive(Debug)]
+pub struct FlatWriter<const K: usize> {
+    table: Arc<FlatTable<K>>,
+    qsbr: Arc<Qsbr>,
+    /// Tombstones some worker may still be standing on, oldest first.
+    graves: VecDeque<(Epoch, u32)>,
+    /// Bit set: slot is a tombstone still in `graves`.
+    in_grave: Vec<u64>,
+    rows: usize,
+    limit: usize,
+}
+
+impl<const K: usize> FlatWriter<K> {
+    /// A table for at most `limit` rows, sized so that it stays at most half full. `hasher` is
+    /// randomly seeded in production (tenants choose the keys), fixed in tests.
+    pub fn new(limit: usize, qsbr: Arc<Qsbr>, hasher: RandomState) -> Self {
+        let slots = (limit.max(8) * 2).next_power_of_two();
+        let make = |_| Slot { key: std::array::from_fn(|_| AtomicU64::new(FREE)), value: AtomicU64::new(0) };
+        let table = FlatTable { slots: (0..slots).map(make).collect(), mask: slots - 1, hasher };
+        FlatWriter {
+            table: Arc::new(table),
+            qsbr,
+            graves: VecDeque::new(),
+            in_grave: vec![0; slots.div_ceil(64)],
+            rows: 0,
+            limit,
+        }
+    }
+
+    /// The side to hand to workers.
+    pub fn reader(&self) -> Arc<FlatTable<K>> {
+        Arc::clone(&self.table)
+    }
+
+    /// Rows stored now.
+    pub fn len(&self) -> usize {
+        self.rows
+    }
+
+    /// No rows at all?
+    pub fn is_empty(&self) -> bool {
+        self.rows == 0
+    }
+
+    /// The stated limit of rows.
+    pub fn limit(&self) -> usize {
+        self.limit
+    }
+
+    /// The value of `key`, 0 if absent.
+    pub fn get(&self, key: &[u64; K]) -> u64 {
+        self.table.lookup(key)
+    }
+
+    /// Inserts the row or replaces its value. O(1); visible to workers at once.
+    pub fn put(&mut self, key: &[u64; K], value: u64) -> Result<(), InsertError> {
+        let word0 = key.first().copied().unwrap_or(FREE);
+        if word0 == FREE || word0 == TOMBSTONE || value == 0 {
+            return Err(InsertError::Reserved);
+        }
+        self.bury();
+        let mut place = None;
+        let home = self.table.home(key);
+        for at in (home..home + PROBE_LIMIT).map(|i| i & self.table.mask) {
+            let Some(slot) = self.table.slots.get(at) else { break };
+            match slot.word0() {
+                FREE => {
+                    place.get_or_insert(at);
+                    break;
+                }
+                TOMBSTONE if !self.is_grave(at) => {
+                    place.get_or_insert(at);
+                }
+                _ if slot.holds(key) => {
+                    slot.value.store(value, Ordering::Release);
+                    return Ok(());
+                }
+                _ => {}
+            }
+        }
+        if self.rows >= self.limit {
+            return Err(InsertError::Full);
+        }
+        let slot = place.and_then(|at| self.table.slots.get(at)).ok_or(InsertError::Crowded)?;
+        slot.fill(key, value);
+        self.rows += 1;
+        Ok(())
+    }
+
+    /// Deletes the row; `false` if there was none. Its slot is reused after a grace period.
+    pub fn remove(&mut self, key: &[u64; K]) -> bool {
+        let home = self.table.home(key);
+        for at in (home..home + PROBE_LIMIT).map(|i| i & self.table.mask) {
+            let Some(slot) = self.table.slots.get(at) else { break };
+            if slot.word0() == FREE {
+                break;
+            }
+            if slot.holds(key) {
+                slot.entomb();
+                self.graves.push_back((self.qsbr.retire(), at as u32));
+                self.set_grave(at, true);
+                self.rows -= 1;
+                return true;
+            }
+        }
+        false
+    }
+
+    /// Reclaims every tombstone whose grace period has passed: it may be filled again, and if the
+    /// next slot is free it becomes free itself, and so do the tombstones before it. This keeps
+    /// misses short however many rows came and went.
+    pub fn bury(&mut self) {
+        while let Some(&(epoch, at)) = self.graves.front() {
+            if !self.qsbr.has_passed(epoch) {
+                return;
+            }
+            self.graves.pop_front();
+            self.set_grave(at as usize, false);
+            self.free_run(at as usize);
+        }
+    }
+
+    fn free_run(&self, mut at: usize) {
+        let mask = self.table.mask;
+        let word0 = |at: usize| self.table.slots.get(at & mask).map_or(FREE, Slot::word0);
+        if word0(at + 1) != FREE {
+            return;
+        }
+        // Ends: a table at most half full always has a slot that is no tombstone, and `at` was one.
+        for _ in 0..self.table.slots.len() {
+            if word0(at) != TOMBSTONE || self.is_grave(at & mask) {
+                return;
+            }
+            if let Some(slot) = self.table.slots.get(at & mask) {
+                slot.free();
+            }
+            at = at.wrapping_sub(1);
+        }
+    }
+
+    fn is_grave(&self, at: usize) -> bool {
+        self.in_grave.get(at / 64).is_some_and(|w| w >> (at % 64) & 1 == 1)
+    }
+
+    fn set_grave(&mut self, at: usize, yes: bool) {
+        if let Some(w) = self.in_grave.get_mut(at / 64) {
+            *w = *w & !(1 << (at % 64)) | u64::from(yes) << (at % 64);
+        }
+    }
+
+    /// Mean number of slots an absent key looks at, over every home slot (a measure of wear).
+    pub fn mean_miss_probe(&self) -> f64 {
+        let n = self.table.slots.len();
+        let free = |i: usize| self.table.slots.get(i & self.table.mask).is_some_and(|s| s.word0() == FREE);
+        let probe = |home| (0..PROBE_LIMIT).position(|d| free(home + d)).unwrap_or(PROBE_LIMIT) + 1;
+        (0..n).map(probe).sum::<usize>() as f64 / n as f64
+    }
+}
+
+/// The writer's steps on one slot, in the order readers rely on.
+impl<const K: usize> Slot<K> {
+    fn word0(&self) -> u64 {
+        self.key.first().map_or(FREE, |w| w.load(Ordering::Relaxed))
+    }
+
+    fn holds(&self, key: &[u64; K]) -> bool {
+        self.key.iter().zip(key).all(|(s, k)| s.load(Ordering::Relaxed) == *k)
+    }
+
+    fn fill(&self, key: &[u64; K], value: u64) {
+        for (s, k) in self.key.iter().zip(key).skip(1) {
+            s.store(*k, Ordering::Relaxed);
+        }
+        self.value.store(value, Ordering::Relaxed);
+        if let (Some(s), Some(k)) = (self.key.first(), key.first()) {
+            s.store(*k, Ordering::Release);
+        }
+    }
+
+    fn entomb(&self) {
+        self.value.store(0, Ordering::Release);
+        if let Some(s) = self.key.first() {
+            s.store(TOMBSTONE, Ordering::Release);
+        }
+    }
+
+    fn free(&self) {
+        if let Some(s) = self.key.first() {
+            s.store(FREE, Ordering::Release);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::HashMap;
+
+    fn fixed() -> RandomState {
+        RandomState::with_seeds(1, 2, 3, 4)
+    }
+
+    fn writer<const K: usize>(limit: usize) -> (FlatWriter<K>, Arc<Qsbr>) {
+        let q = Qsbr::new(1);
+        (FlatWriter::new(limit, Arc::clone(&q), fixed()), q)
+    }
+
+    #[test]
+    fn insert_update_delete() {
+        let (mut w, _q) = writer::<1>(64);
+        let k = [1 << 48 | 5];
+        assert_eq!(w.get(&k), 0);
+        w.put(&k, 7).unwrap();
+        assert_eq!(w.reader().lookup(&k), 7);
+        w.put(&k, 8).unwrap();
+        assert_eq!((w.get(&k), w.len()), (8, 1));
+        assert!(w.remove(&k));
+        assert!(!w.remove(&k));
+        assert_eq!((w.get(&k), w.len()), (0, 0));
+    }
+
+    #[test]
+    fn keys_of_three_words_differ_in_any_word() {
+        let (mut w, _q) = writer::<3>(64);
+        for (n, k) in [[1, 2, 3], [1, 2, 4], [1, 5, 3], [6, 2, 3]].iter().enumerate() {
+            w.put(k, n as u64 + 1).unwrap();
+        }
+        assert_eq!(w.get(&[1, 2, 4]), 2);
+        assert_eq!(w.get(&[6, 2, 3]), 4);
+        assert_eq!(w.get(&[6, 2, 4]), 0);
+    }
+
+    #[test]
+    fn refuses_past_the_limit_and_reserved_words_and_keeps_the_rest() {
+        let (mut w, _q) = writer::<1>(8);
+        for i in 1..=8 {
+            w.put(&[i], i).unwrap();
+        }
+        assert_eq!(w.put(&[9], 9), Err(InsertError::Full));
+        w.put(&[3], 33).unwrap();
+        assert_eq!(w.put(&[0], 1), Err(InsertError::Reserved));
+        assert_eq!(w.put(&[u64::MAX], 1), Err(InsertError::Reserved));
+        assert_eq!(w.put(&[3], 0), Err(InsertError::Reserved));
+        assert_eq!((w.get(&[3]), w.get(&[8]), w.len()), (33, 8, 8));
+    }
+
+    #[test]
+    fn a_slot_is_not_refilled_while_a_worker_may_stand_on_it() {
+        let (mut w, q) = writer::<1>(8);
+        let worker = q.worker(0).unwrap();
+        worker.online();
+        w.put(&[1], 11).unwrap();
+        let home = w.table.home(&[1]) & w.table.mask;
+        let word0 = |w: &FlatWriter<1>| w.table.slots[home].word0();
+        assert!(w.remove(&[1]));
+        assert_eq!(word0(&w), TOMBSTONE);
+        w.put(&[1], 12).unwrap();
+        assert_eq!(word0(&w), TOMBSTONE, "the row came back in another slot");
+        assert_eq!(w.get(&[1]), 12);
+        worker.quiesce();
+        w.bury();
+        assert!(!w.is_grave(home));
+        assert_eq!(w.get(&[1]), 12, "behind a tombstone that others still probe across");
+        assert!(w.remove(&[1]));
+        worker.quiesce();
+        w.bury();
+        assert_eq!(word0(&w), FREE, "tombstones before a free slot become free");
+    }
+
+    #[test]
+    fn misses_stay_short_after_much_coming_and_going() {
+        let (mut w, _q) = writer::<1>(2048);
+        for i in 1..=2048u64 {
+            w.put(&[i], i).unwrap();
+        }
+        let fresh = w.mean_miss_probe();
+        for i in 1..=200_000u64 {
+            assert!(w.remove(&[i]));
+            w.put(&[i + 2048], i).unwrap();
+        }
+        assert!(w.mean_miss_probe() <= 2.0 * fresh, "{} against {fresh}", w.mean_miss_probe());
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn agrees_with_a_map(ops in proptest::collection::vec((1u64..40, 0u64..5, proptest::bool::ANY), 1..400)) {
+            let (mut w, q) = writer::<1>(64);
+            let worker = q.worker(0).unwrap();
+            let mut map = HashMap::new();
+            for (key, value, quiet) in ops {
+                if quiet {
+                    worker.quiesce();
+                }
+                if value == 0 {
+                    proptest::prop_assert_eq!(w.remove(&[key]), map.remove(&key).is_some());
+                } else {
+                    w.put(&[key], value).unwrap();
+                    map.insert(key, value);
+                }
+                for k in 1..40 {
+                    proptest::prop_assert_eq!(w.get(&[k]), map.get(&k).copied().unwrap_or(0));
+                }
+                proptest::prop_assert_eq!(w.len(), map.len());
+            }
+        }
+    }
+}

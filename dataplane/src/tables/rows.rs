@@ -1,0 +1,325 @@
+//! The rows of a [`Snapshot`](super::Snapshot): what control derives from the cloud for this host.
+//!
+//! Addresses are integers in host byte order. Indexes are dense, given out by control, and reused
+//! only when no worker and no queued event can still mean the old row.
+
+use super::route::RouteSet;
+use crate::addr::MacAddr;
+use crate::worker::WorkerId;
+use std::sync::Arc;
+
+/// Index of a network on this host (D1); 1..=65534.
+pub type SegIx = u16;
+/// Index of a port on this host; below [`Target::PORTS`](super::Target::PORTS).
+pub type PortIx = u16;
+/// Index of the tunnel to another host; below [`Target::TUNNELS`](super::Target::TUNNELS).
+pub type TunnelIx = u16;
+/// Index of a router on this host; from 1.
+pub type RouterIx = u16;
+/// Index of a router interface on this host.
+pub type IfaceIx = u16;
+
+/// Bytes of outer Ethernet, IPv4, UDP and VXLAN header (RFC 7348, 5).
+pub const OUTER: usize = 50;
+
+/// T01: this host.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct HostRow {
+    /// Own VTEP address; 0 = none, nothing from the tunnel is ours.
+    pub vtep: u32,
+    /// MAC of the underlay interface.
+    pub vtep_mac: MacAddr,
+    /// Own DVR MAC (F04); zero = unknown: routed frames may not leave the host.
+    pub dvr_mac: MacAddr,
+    /// The fixed octets of every DVR MAC of the cloud (`dvr_base_mac`).
+    pub dvr_prefix: u64,
+    /// Which bits of an address those are.
+    pub dvr_mask: u64,
+    /// UDP port of VXLAN.
+    pub vxlan_port: u16,
+    /// Largest outer IP packet, bytes.
+    pub underlay_mtu: u16,
+    /// Which bits of the inner TOS the outer one inherits: 0x03 (ECN) or 0xff.
+    pub outer_tos_mask: u8,
+    /// DSCP of the outer header where it is not inherited, as TOS bits.
+    pub outer_tos: u8,
+}
+
+impl HostRow {
+    /// Is `mac` a DVR MAC of this cloud, given out or not (D7)?
+    #[inline(always)]
+    pub fn is_dvr_mac(&self, mac: MacAddr) -> bool {
+        mac.to_u64() & self.dvr_mask == self.dvr_prefix
+    }
+}
+
+/// An address a secured port may use, with the MAC it may use it from (Neutron `fixed_ips`, `allowed_address_pairs`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AllowedPair {
+    /// Source MAC.
+    pub mac: MacAddr,
+    /// IPv4 network, host byte order.
+    pub net: u32,
+    /// Its mask; 0 allows any address from `mac`.
+    pub mask: u32,
+}
+
+/// As [`AllowedPair`], for IPv6.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AllowedPair6 {
+    /// Source MAC.
+    pub mac: MacAddr,
+    /// IPv6 network.
+    pub net: u128,
+    /// Its mask.
+    pub mask: u128,
+}
+
+/// T05: a port bound to this host.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PortRow {
+    /// Counts the owners of this index; queued events of an earlier one are void.
+    pub generation: u32,
+    /// The worker that alone touches this port's queues.
+    pub owner: WorkerId,
+    /// Status ACTIVE, admin_state_up and bound; frames from and to any other are `port_down`.
+    pub active: bool,
+    /// `port_security_enabled`, on a port it applies to.
+    pub secured: bool,
+    /// Gets unknown unicast (D2): port security is off.
+    pub unknown: bool,
+    /// Network of the port.
+    pub seg: SegIx,
+    /// The port's own MAC.
+    pub mac: MacAddr,
+    /// MAC of the gateway of the port's first subnet, for packets whose destination is in none (T4); zero = none.
+    pub gateway_mac: MacAddr,
+    /// What a secured port may send from.
+    pub allowed: Arc<[AllowedPair]>,
+    /// The same for IPv6, link-local addresses included.
+    pub allowed6: Arc<[AllowedPair6]>,
+}
+
+/// T02/T03: another host and the tunnel to it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TunnelRow {
+    /// Counts the owners of this index.
+    pub generation: u32,
+    /// The other host's VTEP address.
+    pub vtep: u32,
+    /// The DVR MAC that only this VTEP may send from (D8); zero = it has none.
+    pub dvr_mac: MacAddr,
+    /// Is the MAC of the underlay next hop known?
+    pub resolved: bool,
+    /// Ready outer header; lengths, TOS, checksum, source port and VNI are filled in per packet.
+    pub header: [u8; OUTER],
+}
+
+/// How a network leaves the host.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wire {
+    /// VXLAN with this VNI.
+    Vxlan(u32),
+    /// A VLAN or flat physical network (rule O4).
+    Phys,
+    /// Not at all (`provider_network_type` local).
+    None,
+}
+
+/// A distributed router's interface as its network sees it (T11): the addresses nobody else may use.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SegInterface {
+    /// MAC of the interface.
+    pub mac: MacAddr,
+    /// Its row.
+    pub iface: IfaceIx,
+}
+
+/// A router address on a network (IPv4).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RouterAddress {
+    /// The address.
+    pub ip: u32,
+    /// MAC of the interface that has it; ARP is answered with it.
+    pub mac: MacAddr,
+}
+
+/// T09: an IPv4 subnet of a network.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SubnetRow {
+    /// Network address.
+    pub net: u32,
+    /// Mask.
+    pub mask: u32,
+    /// MAC put in place of a remote DVR MAC (D5); zero if no distributed router serves the subnet.
+    pub gateway_mac: MacAddr,
+}
+
+/// T09 for IPv6.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Subnet6Row {
+    /// Network address.
+    pub net: u128,
+    /// Mask.
+    pub mask: u128,
+    /// As in [`SubnetRow`].
+    pub gateway_mac: MacAddr,
+}
+
+/// T04, T08, T09: a network on this host.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SegRow {
+    /// Counts the owners of this index.
+    pub generation: u32,
+    /// Its wire.
+    pub wire: Wire,
+    /// Learn source MACs from the fabric.
+    pub learning: bool,
+    /// Send unknown unicast of local ports to the flood list.
+    pub flood_unknown: bool,
+    /// Accept from members only (`vtep_not_member`).
+    pub strict: bool,
+    /// Tags are payload.
+    pub vlan_transparent: bool,
+    /// Distributed router interfaces, by MAC.
+    pub interfaces: Arc<[SegInterface]>,
+    /// Their IPv4 addresses.
+    pub router_ips: Arc<[RouterAddress]>,
+    /// Their IPv6 addresses.
+    pub router_ips6: Arc<[u128]>,
+    /// IPv4 subnets, in the order of their ids.
+    pub subnets: Arc<[SubnetRow]>,
+    /// IPv6 subnets.
+    pub subnets6: Arc<[Subnet6Row]>,
+    /// ACTIVE local ports in order of their ids: copies of broadcast and multicast.
+    pub flood_ports: Arc<[PortIx]>,
+    /// Those of them that get unknown unicast.
+    pub unknown_ports: Arc<[PortIx]>,
+    /// Other hosts with this network, in order of VTEP address.
+    pub flood_tunnels: Arc<[TunnelIx]>,
+    /// The same as a bit set, for the membership check.
+    pub members: BitSet,
+}
+
+/// T10: a router on this host.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RouterRow {
+    /// Admin state up and placed here.
+    pub active: bool,
+    /// Connected and extra routes (R4 step 1).
+    pub routes: RouteSet,
+    /// Every IPv4 address of its interfaces (R1, R2), padded by repeating to a multiple of 8.
+    pub own: Box<[[u32; 8]]>,
+    /// T16: source subnets with a csnat port (R4 step 4).
+    pub snat: Box<[SnatRow]>,
+    /// It has a gateway and its SNAT role is here (R4 step 5).
+    pub gateway_here: bool,
+    /// It has a gateway and this host serves floating IPs (R4 step 2).
+    pub fip_here: bool,
+}
+
+impl RouterRow {
+    /// Is `ip` one of the router's own addresses?
+    #[inline(always)]
+    pub fn owns(&self, ip: u32) -> bool {
+        self.own.iter().any(|eight| eight.iter().fold(false, |hit, own| hit | (*own == ip)))
+    }
+}
+
+/// T16: the policy next hop of a source subnet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SnatRow {
+    /// Source subnet.
+    pub net: u32,
+    /// Its mask.
+    pub mask: u32,
+    /// Address of the sg- port on the same subnet.
+    pub next_hop: u32,
+    /// The router's interface on that subnet.
+    pub iface: IfaceIx,
+}
+
+/// T11: a router interface.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct InterfaceRow {
+    /// Network it is on.
+    pub seg: SegIx,
+    /// Its router.
+    pub router: RouterIx,
+    /// Its MAC, the same on every host.
+    pub mac: MacAddr,
+    /// MTU of the network: largest IP packet, bytes (R8).
+    pub mtu: u16,
+    /// Admin state (R0).
+    pub up: bool,
+    /// IPv4 address scope, 0 = none (R6).
+    pub scope: u16,
+}
+
+/// A set of small integers.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct BitSet(Box<[u64]>);
+
+impl BitSet {
+    /// Is `i` in the set?
+    #[inline(always)]
+    pub fn contains(&self, i: u16) -> bool {
+        self.0.get(usize::from(i) / 64).is_some_and(|w| w >> (i % 64) & 1 == 1)
+    }
+}
+
+impl FromIterator<u16> for BitSet {
+    fn from_iter<I: IntoIterator<Item = u16>>(items: I) -> Self {
+        let mut words = Vec::new();
+        for i in items {
+            let at = usize::from(i) / 64;
+            if words.len() <= at {
+                words.resize(at + 1, 0u64);
+            }
+            if let Some(w) = words.get_mut(at) {
+                *w |= 1 << (i % 64);
+            }
+        }
+        BitSet(words.into())
+    }
+}
+
+/// `addresses` as whole blocks of eight for [`RouterRow::own`].
+pub fn own_blocks(addresses: &[u32]) -> Box<[[u32; 8]]> {
+    let last = addresses.last().copied().unwrap_or_default();
+    addresses.chunks(8).map(|c| std::array::from_fn(|i| c.get(i).copied().unwrap_or(last))).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bit_set() {
+        let s: BitSet = [0, 63, 64, 4000].into_iter().collect();
+        assert!([0, 63, 64, 4000].iter().all(|i| s.contains(*i)));
+        assert!([1, 62, 65, 3999, 65535].iter().all(|i| !s.contains(*i)));
+    }
+
+    #[test]
+    fn own_addresses_are_padded_with_themselves() {
+        let addresses: Vec<u32> = (100..110).collect();
+        let router = RouterRow {
+            active: true,
+            routes: RouteSet::default(),
+            own: own_blocks(&addresses),
+            snat: Box::default(),
+            gateway_here: false,
+            fip_here: false,
+        };
+        assert!(addresses.iter().all(|a| router.owns(*a)));
+        assert!([0, 99, 110, u32::MAX].iter().all(|a| !router.owns(*a)));
+    }
+
+    #[test]
+    fn dvr_macs_are_known_by_their_fixed_octets() {
+        let host = HostRow { dvr_prefix: 0xfa16_3f00_0000, dvr_mask: 0xffff_ff00_0000, ..HostRow::default() };
+        assert!(host.is_dvr_mac("fa:16:3f:aa:bb:cc".parse().unwrap()));
+        assert!(!host.is_dvr_mac("fa:16:3e:aa:bb:cc".parse().unwrap()));
+    }
+}

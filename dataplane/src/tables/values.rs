@@ -1,0 +1,209 @@
+//! How keys and values of the flat tables are packed into words.
+
+use super::rows::{IfaceIx, PortIx, SegIx, TunnelIx};
+use crate::addr::MacAddr;
+
+/// Key of T06: `seg:16 | mac:48`.
+#[inline(always)]
+pub fn fdb_key(seg: SegIx, mac: MacAddr) -> [u64; 1] {
+    [u64::from(seg) << 48 | mac.to_u64()]
+}
+
+/// Key of T07/T13 for IPv4: `seg:16 | 0:16 | address:32`.
+#[inline(always)]
+pub fn ip4_key(seg: SegIx, ip: u32) -> [u64; 1] {
+    [u64::from(seg) << 48 | u64::from(ip)]
+}
+
+/// Key of T14's inverse: `router:16 | 0:16 | fixed address:32`. Router index 0 is never given out.
+#[inline(always)]
+pub fn fip_key(router: u16, fixed: u32) -> [u64; 1] {
+    [u64::from(router) << 48 | u64::from(fixed)]
+}
+
+/// Where a frame goes: a port of this host, the tunnel to another host, or one of the special places.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Target {
+    /// A VM or service port of this host.
+    Port(PortIx),
+    /// VXLAN to the host behind this tunnel.
+    Tunnel(TunnelIx),
+    /// The network's physical network (VLAN, flat).
+    Phys,
+    /// The centralized SNAT role of this host (sg- ports).
+    Snat,
+}
+
+const TUNNELS: u16 = 4096;
+const PHYS: u16 = 8189;
+const SNAT: u16 = 8190;
+const ROUTER: u16 = 8191;
+
+impl Target {
+    /// Number of ports a value can name.
+    pub const PORTS: usize = TUNNELS as usize;
+    /// Number of tunnels a value can name.
+    pub const TUNNELS: usize = (PHYS - TUNNELS) as usize;
+
+    #[inline(always)]
+    fn to_bits(self) -> u16 {
+        match self {
+            Target::Port(p) => p & (TUNNELS - 1),
+            Target::Tunnel(t) => TUNNELS + t,
+            Target::Phys => PHYS,
+            Target::Snat => SNAT,
+        }
+    }
+
+    #[inline(always)]
+    fn from_bits(v: u16) -> Self {
+        match v {
+            PHYS => Target::Phys,
+            SNAT => Target::Snat,
+            p if p < TUNNELS => Target::Port(p),
+            t => Target::Tunnel(t - TUNNELS),
+        }
+    }
+}
+
+/// What a neighbour row (T07 and T13 in one) says: `mac:48 | target:13 | flags:3`, in one word.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NeighValue(u64);
+
+impl NeighValue {
+    /// Flag: the ARP responder answers for this address (T07).
+    pub const ANSWER: u8 = 1;
+    /// Flag: the router resolves this next hop with it (T13).
+    pub const ROUTE: u8 = 2;
+    /// Flag: chosen among the owners of an allowed address pair.
+    pub const CANDIDATE: u8 = 4;
+
+    /// A host: its MAC and where it is.
+    pub fn host(mac: MacAddr, target: Target, flags: u8) -> Self {
+        NeighValue(mac.to_u64() << 16 | u64::from(target.to_bits()) << 3 | u64::from(flags & 7))
+    }
+
+    /// An interface of a router that is active on this host: `iface` stands where a host's MAC would.
+    pub fn router(iface: IfaceIx) -> Self {
+        NeighValue(u64::from(iface) << 16 | u64::from(ROUTER) << 3 | u64::from(Self::ROUTE))
+    }
+
+    /// From a table word; `None` for 0 (no row).
+    #[inline(always)]
+    pub fn from_word(word: u64) -> Option<Self> {
+        (word != 0).then_some(NeighValue(word))
+    }
+
+    /// The table word.
+    pub fn to_word(self) -> u64 {
+        self.0
+    }
+
+    /// The neighbour's MAC (meaningless if [`NeighValue::router_interface`] is some).
+    #[inline(always)]
+    pub fn mac(self) -> MacAddr {
+        MacAddr::from_u64(self.0 >> 16)
+    }
+
+    /// Is the next hop another router on this host?
+    #[inline(always)]
+    pub fn router_interface(self) -> Option<IfaceIx> {
+        (self.target_bits() == ROUTER).then_some((self.0 >> 16) as IfaceIx)
+    }
+
+    /// Where the neighbour is.
+    #[inline(always)]
+    pub fn target(self) -> Target {
+        Target::from_bits(self.target_bits())
+    }
+
+    /// Is `flag` set?
+    #[inline(always)]
+    pub fn has(self, flag: u8) -> bool {
+        self.0 as u8 & flag != 0
+    }
+
+    #[inline(always)]
+    fn target_bits(self) -> u16 {
+        (self.0 >> 3) as u16 & 0x1fff
+    }
+}
+
+/// What T06 says of a MAC: a [`Target`] and whether it was learned.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FdbTarget {
+    /// Where the MAC is.
+    pub target: Target,
+    /// Learned from traffic (static rows always win).
+    pub learned: bool,
+    /// Seconds of the dataplane's clock when last refreshed, wrapping; 0 for static rows.
+    pub stamp: u32,
+}
+
+/// A T06 word: `kind:2 | index:22 | flags:8 | stamp:32`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FdbValue;
+
+impl FdbValue {
+    const PRESENT: u64 = 1;
+    const LEARNED: u64 = 2;
+
+    /// Packs a row; never 0.
+    pub fn pack(row: FdbTarget) -> u64 {
+        let (kind, index) = match row.target {
+            Target::Port(p) => (0u64, p),
+            Target::Tunnel(t) => (1, t),
+            Target::Phys => (2, 0),
+            Target::Snat => (3, 0),
+        };
+        let flags = Self::PRESENT | if row.learned { Self::LEARNED } else { 0 };
+        kind << 62 | u64::from(index) << 40 | flags << 32 | u64::from(row.stamp)
+    }
+
+    /// `None` for 0 (no row).
+    #[inline(always)]
+    pub fn unpack(word: u64) -> Option<FdbTarget> {
+        if word == 0 {
+            return None;
+        }
+        let index = (word >> 40) as u16;
+        let target = match word >> 62 {
+            0 => Target::Port(index),
+            1 => Target::Tunnel(index),
+            2 => Target::Phys,
+            _ => Target::Snat,
+        };
+        Some(FdbTarget { target, learned: word >> 32 & Self::LEARNED != 0, stamp: word as u32 })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_target_survives_packing() {
+        let mac = MacAddr::new([0xfa, 0x16, 0x3e, 1, 2, 0xff]);
+        let last_tunnel = Target::TUNNELS as u16 - 1;
+        for t in [Target::Port(0), Target::Port(4095), Target::Tunnel(0), Target::Tunnel(last_tunnel), Target::Phys, Target::Snat] {
+            let v = NeighValue::host(mac, t, NeighValue::ROUTE | NeighValue::ANSWER);
+            assert_eq!((v.mac(), v.target(), v.router_interface()), (mac, t, None));
+            assert!(v.has(NeighValue::ROUTE) && v.has(NeighValue::ANSWER) && !v.has(NeighValue::CANDIDATE));
+            assert_eq!(NeighValue::from_word(v.to_word()), Some(v));
+            for learned in [false, true] {
+                let row = FdbTarget { target: t, learned, stamp: u32::MAX - 3 };
+                assert_eq!(FdbValue::unpack(FdbValue::pack(row)), Some(row));
+            }
+        }
+        assert_eq!(NeighValue::router(65535).router_interface(), Some(65535));
+        assert_ne!(FdbValue::pack(FdbTarget { target: Target::Port(0), learned: false, stamp: 0 }), 0);
+        assert_eq!(NeighValue::from_word(0), None);
+        assert_eq!(FdbValue::unpack(0), None);
+    }
+
+    #[test]
+    fn keys_put_the_segment_on_top() {
+        assert_eq!(fdb_key(1, MacAddr::BROADCAST), [0x0001_ffff_ffff_ffff]);
+        assert_eq!(ip4_key(0xfffe, 0x0a00_0001), [0xfffe_0000_0a00_0001]);
+    }
+}

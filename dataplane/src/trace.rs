@@ -1,0 +1,103 @@
+//! Trace records: what a stage found and did with one traced frame.
+//!
+//! Fixed size, no text: a worker only stores numbers, the control side turns them into words.
+
+use crate::burst::{Lane, Out};
+use crate::drop_reason::DropReason;
+use crate::stage::Stage;
+use crossbeam::queue::ArrayQueue;
+
+/// One step of one frame.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TraceRecord {
+    /// The frame's place in its burst.
+    pub lane: Lane,
+    /// Where.
+    pub stage: Stage,
+    /// What.
+    pub note: Note,
+}
+
+/// A field of the frame.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Field {
+    /// Ethernet destination.
+    EthDst,
+    /// Ethernet source.
+    EthSrc,
+    /// Network, by its index.
+    Seg,
+    /// IPv4 time to live.
+    Ttl,
+    /// Type of service.
+    Tos,
+}
+
+/// What a stage found or did. Numbers are indexes of rows or addresses in host byte order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Note {
+    /// The frame entered the stage.
+    Enter,
+    /// T05: it came from this local port.
+    FromPort(u16),
+    /// T03: the outer source is this tunnel's host.
+    FromTunnel(u16),
+    /// T04: the VNI is this network's.
+    Vni(u32, u16),
+    /// The source is the DVR MAC of this tunnel's host: it was routed there.
+    SourceIsDvrMac(u16),
+    /// T06 was asked: segment, MAC, and the word found (0: none).
+    Fdb(u16, u64, u64),
+    /// T07/T13 was asked: segment, address, and the word found (0: none).
+    Neigh(u16, u32, u64),
+    /// The source is new, moved or due for refresh: control was told.
+    Learn,
+    /// T11: the frame is for this router interface.
+    RouterInterface(u16),
+    /// R4: route found, by destination; egress interface and next hop (0: connected).
+    Route(u16, u32),
+    /// R4 step 4: the source subnet's csnat port is the next hop; egress interface and address.
+    SnatNextHop(u16, u32),
+    /// T09: the gateway MAC of the destination's subnet was chosen for it.
+    GatewayOf(u32),
+    /// The router itself answers.
+    RouterAnswers(u32),
+    /// A field was rewritten: from, to.
+    Set(Field, u64, u64),
+    /// The way out.
+    Out(Out),
+    /// Encapsulated: VNI, outer source port.
+    Encap(u32, u16),
+    /// A copy left by this way.
+    Copy(Out),
+    /// The frame ended in a drop.
+    Dropped(DropReason),
+    /// The frame ended, its purpose served.
+    Consumed,
+    /// Sent.
+    Sent(Out),
+}
+
+/// Bounded queue of records; when it is full the newest records are lost.
+#[derive(Debug)]
+pub struct Tracer {
+    queue: ArrayQueue<TraceRecord>,
+}
+
+impl Tracer {
+    /// Room for `records`.
+    pub fn new(records: usize) -> Self {
+        Tracer { queue: ArrayQueue::new(records.max(1)) }
+    }
+
+    /// Stores a record; lost if there is no room.
+    #[cold]
+    pub fn push(&self, record: TraceRecord) {
+        let _ = self.queue.push(record);
+    }
+
+    /// The oldest record.
+    pub fn pop(&self) -> Option<TraceRecord> {
+        self.queue.pop()
+    }
+}

@@ -1,0 +1,138 @@
+//! Packet memory: one region, cut into frames that each have exactly one owner.
+//!
+//! A [`Frame`] is a unique borrow of its 2 KiB of the region. It moves (port, burst, ring to
+//! another worker, back to its pool) and is never copied, so the compiler proves what the
+//! accounting asserts: nobody writes a frame that somebody else holds.
+
+use crate::worker::WorkerId;
+
+/// Bytes of one frame, headroom included.
+pub const FRAME_SIZE: usize = 2048;
+/// Where a received frame starts: room for the outer headers, and for the 256 bytes XDP keeps.
+pub const HEADROOM: usize = 256;
+/// The longest frame that fits: beyond the headroom, to the end of the chunk.
+pub const MAX_FRAME: usize = FRAME_SIZE - HEADROOM;
+
+/// Memory of one frame.
+#[derive(Clone, Debug)]
+#[repr(C, align(64))]
+pub struct Chunk([u8; FRAME_SIZE]);
+
+/// The region.
+#[derive(Debug)]
+pub struct Umem {
+    chunks: Vec<Chunk>,
+}
+
+impl Umem {
+    /// A region of `frames` frames, zeroed. The only allocation of packet memory.
+    pub fn new(frames: usize) -> Self {
+        Umem { chunks: vec![Chunk([0; FRAME_SIZE]); frames] }
+    }
+
+    /// The region as pools of equal size, one per worker.
+    pub fn pools(&mut self, workers: usize) -> Vec<FramePool<'_>> {
+        let each = self.chunks.len() / workers.max(1);
+        let share = |(id, chunks): (usize, _)| FramePool::new(WorkerId(id as u8), chunks);
+        self.chunks.chunks_exact_mut(each.max(1)).take(workers).enumerate().map(share).collect()
+    }
+}
+
+/// The right to one chunk. Dropping one leaks the chunk for the life of the region; only
+/// [`FramePool::put`] returns it, and [`FramePool::total`] shows the difference.
+#[derive(Debug)]
+pub struct Frame<'u> {
+    chunk: &'u mut Chunk,
+    home: WorkerId,
+}
+
+impl Frame<'_> {
+    /// All bytes of the chunk.
+    #[inline(always)]
+    pub fn chunk(&self) -> &[u8; FRAME_SIZE] {
+        &self.chunk.0
+    }
+
+    /// All bytes of the chunk, to write.
+    #[inline(always)]
+    pub fn chunk_mut(&mut self) -> &mut [u8; FRAME_SIZE] {
+        &mut self.chunk.0
+    }
+
+    /// The worker whose pool the frame returns to.
+    #[inline(always)]
+    pub fn home(&self) -> WorkerId {
+        self.home
+    }
+}
+
+/// A worker's free frames; last in, first out, so that the next frame is one still in cache.
+#[derive(Debug)]
+pub struct FramePool<'u> {
+    free: Vec<Frame<'u>>,
+    total: usize,
+    id: WorkerId,
+}
+
+impl<'u> FramePool<'u> {
+    fn new(id: WorkerId, chunks: &'u mut [Chunk]) -> Self {
+        let total = chunks.len();
+        let free = chunks.iter_mut().map(|chunk| Frame { chunk, home: id }).collect();
+        FramePool { free, total, id }
+    }
+
+    /// A free frame, if there is one. Its bytes are what the last packet left.
+    #[inline(always)]
+    pub fn take(&mut self) -> Option<Frame<'u>> {
+        self.free.pop()
+    }
+
+    /// Takes a frame back. One of another worker's pool is handed back to the caller.
+    #[inline(always)]
+    pub fn put(&mut self, frame: Frame<'u>) -> Result<(), Frame<'u>> {
+        if frame.home != self.id {
+            return Err(frame);
+        }
+        if self.free.len() < self.total {
+            self.free.push(frame);
+        }
+        Ok(())
+    }
+
+    /// Frames free now.
+    pub fn free(&self) -> usize {
+        self.free.len()
+    }
+
+    /// Frames this pool was given. Free + in flight + in rings = total, always.
+    pub fn total(&self) -> usize {
+        self.total
+    }
+
+    /// Whose pool it is.
+    pub fn id(&self) -> WorkerId {
+        self.id
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pools_share_the_region_and_take_back_only_their_own() {
+        let mut umem = Umem::new(8);
+        let mut pools = umem.pools(2);
+        let mut b = pools.pop().unwrap();
+        let mut a = pools.pop().unwrap();
+        assert_eq!((a.free(), b.free(), a.total()), (4, 4, 4));
+        let mut f = a.take().unwrap();
+        f.chunk_mut()[0] = 7;
+        assert_eq!(f.home(), WorkerId(0));
+        let f = b.put(f).unwrap_err();
+        a.put(f).unwrap();
+        assert_eq!(a.take().unwrap().chunk()[0], 7, "last in, first out");
+        while a.take().is_some() {}
+        assert!(a.take().is_none());
+    }
+}

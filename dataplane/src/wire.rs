@@ -1,0 +1,112 @@
+//! Header fields that more than one stage reads or writes, and checksums (RFC 1071, RFC 1624).
+
+/// EtherTypes.
+pub mod ethertype {
+    /// IPv4.
+    pub const IPV4: u16 = 0x0800;
+    /// ARP.
+    pub const ARP: u16 = 0x0806;
+    /// Reverse ARP.
+    pub const RARP: u16 = 0x8035;
+    /// 802.1Q tag.
+    pub const VLAN: u16 = 0x8100;
+    /// 802.1ad outer tag.
+    pub const QINQ: u16 = 0x88a8;
+    /// IPv6.
+    pub const IPV6: u16 = 0x86dd;
+}
+
+/// IP protocols.
+pub mod proto {
+    /// ICMP.
+    pub const ICMP: u8 = 1;
+    /// TCP.
+    pub const TCP: u8 = 6;
+    /// UDP.
+    pub const UDP: u8 = 17;
+    /// ICMPv6.
+    pub const ICMPV6: u8 = 58;
+    /// SCTP.
+    pub const SCTP: u8 = 132;
+}
+
+/// Bytes of an Ethernet header without tags.
+pub const ETH_LEN: u16 = 14;
+
+/// Ones' complement sum of `bytes` as big-endian 16-bit words (an odd last byte padded with zero), not folded.
+#[inline(always)]
+pub fn sum(bytes: &[u8]) -> u64 {
+    let (words, rest) = bytes.as_chunks::<4>();
+    let mut s: u64 = words.iter().map(|w| u64::from(u32::from_be_bytes(*w))).sum();
+    let mut tail = [0u8; 4];
+    for (t, r) in tail.iter_mut().zip(rest) {
+        *t = *r;
+    }
+    s += u64::from(u32::from_be_bytes(tail));
+    s
+}
+
+/// Folds a sum to 16 bits.
+#[inline(always)]
+pub fn fold(mut s: u64) -> u16 {
+    s = (s & 0xffff_ffff) + (s >> 32);
+    s = (s & 0xffff) + (s >> 16);
+    s = (s & 0xffff) + (s >> 16);
+    s = (s & 0xffff) + (s >> 16);
+    s as u16
+}
+
+/// The Internet checksum of `bytes`: 0 if they contain a right one.
+#[inline(always)]
+pub fn checksum(bytes: &[u8]) -> u16 {
+    !fold(sum(bytes))
+}
+
+/// The new checksum when one covered 16-bit word changes from `old` to `new` (RFC 1624, eqn. 3).
+#[inline(always)]
+pub fn update(check: u16, old: u16, new: u16) -> u16 {
+    !fold(u64::from(!check) + u64::from(!old) + u64::from(new))
+}
+
+/// Sum of the IPv4 pseudo-header for a checksum over `len` bytes.
+#[inline(always)]
+pub fn pseudo4(src: u32, dst: u32, proto: u8, len: u16) -> u64 {
+    u64::from(src) + u64::from(dst) + u64::from(proto) + u64::from(len)
+}
+
+/// The same for IPv6 (RFC 8200, 8.1).
+#[inline(always)]
+pub fn pseudo6(src: u128, dst: u128, proto: u8, len: u32) -> u64 {
+    sum(&src.to_be_bytes()) + sum(&dst.to_be_bytes()) + u64::from(proto) + u64::from(len)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_example_of_rfc_1071() {
+        assert_eq!(fold(sum(&[0x00, 0x01, 0xf2, 0x03, 0xf4, 0xf5, 0xf6, 0xf7])), 0xddf2);
+        assert_eq!(fold(sum(&[0x00, 0x01, 0xf2])), 0xf201);
+        assert_eq!(fold(sum(&[0x00, 0x01, 0xf2, 0x03, 0xf4, 0xf5])), fold(0x1u64 + 0xf203 + 0xf4f5));
+    }
+
+    #[test]
+    fn the_example_of_rfc_1624() {
+        assert_eq!(update(0xdd2f, 0x5555, 0x3285), 0x0000);
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn updating_is_recomputing(mut bytes in proptest::collection::vec(proptest::num::u8::ANY, 4..60), word in 1usize..20, new in proptest::num::u16::ANY) {
+            bytes.truncate(bytes.len() & !1);
+            let at = word * 2 % bytes.len();
+            bytes[0] |= 1; // an all-zero sum has two representations
+            let before = checksum(&bytes);
+            let old = u16::from_be_bytes([bytes[at], bytes[at + 1]]);
+            bytes[at..at + 2].copy_from_slice(&new.to_be_bytes());
+            proptest::prop_assume!(bytes.iter().any(|b| *b != 0));
+            proptest::prop_assert_eq!(update(before, old, new), checksum(&bytes));
+        }
+    }
+}
