@@ -79,10 +79,10 @@ class Case:
         """Let time pass after the last frame, on top of the usual step."""
         self.now += int(seconds * 10**9) - STEP
 
-    def rx(self, port, frame):
-        """A frame arrives at `port`; the caller states its fate."""
+    def rx(self, port, frame, together=False):
+        """A frame arrives at `port`, `together` with the one before; the caller states its fate."""
         assert port in PORTS or port == "tunnel" or port.startswith("phys"), port
-        self.now = 0 if self.now is None else self.now + STEP
+        self.now = 0 if self.now is None else self.now + (0 if together else STEP)
         self.batches = 0
         self.frames.append(Arrival(self, self.now, port, frame))
         return self.frames[-1]
@@ -91,15 +91,19 @@ class Case:
 
     def settle(self):
         assert self.frames, self.ident
+        bound = {p["id"]: p["binding_host_id"] for p in PORTS.values()}
+        bound |= {p["id"]: p["binding_host_id"] for p in self.patched["set"].get("ports", [])}
         for f in self.frames:
             assert f.fate, f"{self.folder}: a frame at {f.port} has no fate"
             tunnel = [vtep for p, vtep in f.order if p == "tunnel"]
             assert tunnel == sorted(tunnel), "copies on tunnel go by VTEP address"
             for name, frame in f.outputs:
-                assert name == "tunnel" or PORTS[name]["binding_host_id"] == self.host, name
+                assert name == "tunnel" or bound[name] == self.host, name
                 if not self.broken_checksums:
                     verify(frame, tunnel=name == "tunnel")
         n = self.counters()
+        arrivals = [(f.at, f.port) for f in self.frames]
+        assert arrivals == sorted(arrivals), "frames of one time go by the order of the input files"
         assert n["received"] + n["generated"] + n["copied"] \
             == n["sent"] + n["dropped"] + n["consumed"] + n["held"], self.folder
         assert n["sent"] == sum(p["tx"] for p in n["ports"].values())

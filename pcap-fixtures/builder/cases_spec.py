@@ -262,7 +262,7 @@ def _(c):
 
 
 @case("VX-02", "bad outer header", rules="I0 T0",
-      about="Flag I clear, a fragment, a 13-byte inner frame and a wrong UDP checksum are dropped; extra flags are not.")
+      about="Flag I clear, a fragment, a 13-byte inner frame, a wrong UDP checksum: dropped; extra flags are not.")
 def _(c):
     c.rx("tunnel", vx("H2>H1", 1001, A2_TO_A1, flags=0)).drop("vx_bad")
     c.rx("tunnel", vx("H2>H1", 1001, A2_TO_A1, frag=MF)).drop("vx_bad")
