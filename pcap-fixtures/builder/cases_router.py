@@ -126,14 +126,14 @@ def _(c):
     c.rx("physext", eth("gX>fg1", ipv4("E>203.0.113.101", tcp(443, 22)), tags=[100])).drop("not_built")
 
 
-@case("R5-1", "IP options on the way", rules="R4 R9 L1",
+@case("I0-6", "IP options on the way", rules="I0 R4 R9 L1",
       about="Source routing is dropped when routed, other options pass untouched; bridging does not look.")
 def _(c):
-    c.rx("A1", eth("A1>rA", ipv4("A1>B1", U, options=LSRR))).drop("src_route")
-    c.rx("A1", eth("A1>rA", ipv4("A1>B1", U, options=SSRR))).drop("src_route")
-    c.rx("A1", eth("A1>rA", ipv4("A1>B1", U, options=RECORD))).out(
-        "B1", eth("rB>B1", ipv4("A1>B1", U, options=RECORD, ttl=63)))
-    bridged = eth("A1>A3", ipv4("A1>A3", U, options=LSRR))
+    c.rx("A1", eth("A1>rA", ipv4("A1>B1", echo(), options=LSRR))).drop("src_route")
+    c.rx("A1", eth("A1>rA", ipv4("A1>B1", echo(), options=SSRR))).drop("src_route")
+    c.rx("A1", eth("A1>rA", ipv4("A1>B1", echo(), options=RECORD))).out(
+        "B1", eth("rB>B1", ipv4("A1>B1", echo(), options=RECORD, ttl=63)))
+    bridged = eth("A1>A3", ipv4("A1>A3", echo(), options=LSRR))
     c.rx("A1", bridged).out("A3", bridged)
 
 

@@ -1,7 +1,7 @@
 """Cases of our own for built rules that no case of the specification hits: decode to layer 2."""
 
 from .case import case
-from .cloud import link_local, network, port, router, subnet, unsecured
+from .cloud import ip, link_local, network, port, router, subnet, unsecured
 from .packets import (
     CE, ECT0, ECT1, IPV6, MF, NOBODY, NOT_ECT, RARP, SCTP, UDP, arp, arp_reply, arp_request, echo,
     echo6, eth, icmp6, ipv4, ipv6, neighbour_advertisement, neighbour_solicitation, raw, router_advertisement,
@@ -407,12 +407,13 @@ def _(c):
             "all fragments of a datagram share one.")
 def _(c):
     ports4 = b"\x9c\x40\x00\x16" + bytes(8)
+    datagram = udp(40000, 22)[1](ip("A1"), ip("A2"))
     payloads = [
         ipv4("A1>A2", tcp(40000, 22)), ipv4("A1>A2", tcp(40001, 22)), ipv4("A1>A2", udp(40000, 22)),
         ipv4("A1>A2", raw(SCTP, ports4)), ipv4("A1>A2", raw(47, ports4)), ipv4("A1>A2", echo()),
         ipv4("A1>A2", tcp(40000, 22), options=b"\1\1\1\0"),
-        ipv4("A1>A2", raw(UDP, ports4 + bytes(12)), df=False, frag=MF),
-        ipv4("A1>A2", raw(UDP, bytes(24)), df=False, frag=3),
+        ipv4("A1>A2", raw(UDP, datagram[:24]), df=False, frag=MF),
+        ipv4("A1>A2", raw(UDP, datagram[24:]), df=False, frag=3),
         ipv6("A1>fd00:a::12", tcp(40000, 22)), ipv6("A1>fd00:a::12", udp(40000, 22)),
         ipv6("A1>fd00:a::12", icmp6(128, bytes(8))),
     ]
