@@ -237,3 +237,14 @@ def _(c):
             "tunnel", vx("H1>H2", 1001, eth("M1>A2", ipv4("B1>A2", flow, ttl=63))))
         c.rx("B1", eth("B1>rB", ipv4("B1>A1", flow)), together=True).out(
             "A1", eth("rA>A1", ipv4("B1>A1", flow, ttl=63)))
+
+
+@case("R7-3", "two routers in a circle", rules="R3 R4 R7",
+      about="R1 and R2 each route a prefix to the other: a packet ends at the traversal limit or at its TTL.")
+def _(c):
+    circle = {"destination": "10.50.0.0/24"}
+    c.patch(routers=[
+        router("R1", routes=[{"destination": "10.4.0.0/24", "nexthop": "10.9.0.2"}, circle | {"nexthop": "10.9.0.2"}]),
+        router("R2", routes=[{"destination": "10.1.0.0/24", "nexthop": "10.9.0.1"}, circle | {"nexthop": "10.9.0.1"}])])
+    c.rx("A1", eth("A1>rA", ipv4("A1>10.50.0.9", U))).drop("loop_limit")
+    c.rx("A1", eth("A1>rA", ipv4("A1>10.50.0.9", U, ttl=5))).drop("ttl")
