@@ -1,0 +1,1 @@
+"""Independent builder of the regression captures: bytes from the specification, never from dvrd."""
