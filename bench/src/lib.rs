@@ -1,1 +1,5 @@
-//! What the benches share.
+//! What the benches share: a topology, its tables, and sources and sinks of frames.
+
+pub mod host;
+pub mod load;
+pub mod topo;

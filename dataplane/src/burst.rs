@@ -486,6 +486,38 @@ impl<'u> Burst<'u> {
         self.fate[lane] = fate;
     }
 
+    /// Puts a copy of what is known of `b`'s frame at `from` in the first free lane, with its own
+    /// buffer and way out.
+    pub fn adopt(&mut self, b: &Burst<'u>, from: Lane, frame: Frame<'u>, out: Out) {
+        let Ok(lane) = self.push(frame, b.meta[from], b.door[from]) else { return };
+        if b.traced.has(from) {
+            self.traced.insert(lane);
+        }
+        self.seg[lane] = b.seg[from];
+        self.dst[lane] = b.dst[from];
+        self.src[lane] = b.src[from];
+        self.ethertype[lane] = b.ethertype[from];
+        self.l3[lane] = b.l3[from];
+        self.l3_off[lane] = b.l3_off[from];
+        self.ip[lane] = b.ip[from];
+        self.ip_src[lane] = b.ip_src[from];
+        self.ip_dst[lane] = b.ip_dst[from];
+        self.ip6_src[lane] = b.ip6_src[from];
+        self.ip6_dst[lane] = b.ip6_dst[from];
+        self.ports[lane] = b.ports[from];
+        self.send(lane, out);
+    }
+
+    /// No lane free?
+    pub fn is_full(&self) -> bool {
+        (self.live | self.ended) == Mask(u64::MAX)
+    }
+
+    /// Forgets everything; the frames must be gone.
+    pub fn clear(&mut self) {
+        (self.live, self.decided, self.traced, self.ended) = (Mask::NONE, Mask::NONE, Mask::NONE, Mask::NONE);
+    }
+
     /// Frames still to be decided about.
     #[inline(always)]
     pub fn open(&self) -> Mask {

@@ -160,7 +160,7 @@ impl WorkerCounters {
     /// Counts one dropped frame everywhere it is counted.
     #[inline]
     #[allow(clippy::indexing_slicing, reason = "an index of a DropReason is below its COUNT")]
-    pub fn drop(&self, door: Door, stage: Stage, reason: DropReason) {
+    pub fn drop_frame(&self, door: Door, stage: Stage, reason: DropReason) {
         self.dropped.add(1);
         self.reason(reason).add(1);
         self.stage(stage).dropped.add(1);

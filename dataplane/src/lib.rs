@@ -1,5 +1,32 @@
-//! The dataplane: everything a worker thread touches.
+//! The dataplane: everything a worker thread touches. No sockets to the control side, no
+//! allocation after start, no lock, no log.
+//!
+//! Start reading at [`pipeline::process_burst`]: one straight line from ingress to egress. The
+//! rules it follows are in `docs/behaviour.md`, by the ids each stage names.
+//!
+//! | module | what |
+//! |---|---|
+//! | [`pipeline`] | the line of stages |
+//! | [`stage`] | one file per stage, named after the Neutron table it replaces |
+//! | [`burst`] | up to 64 frames as a structure of arrays, and lane masks |
+//! | [`tables`] | what workers read: snapshot, flat tables, grace periods |
+//! | [`worker`], [`umem`], [`io`] | who owns what: workers, frames, ports |
+//! | [`drop_reason`], [`counters`], [`trace`] | what became of each packet |
+//! | [`learn`] | what workers report |
 #![deny(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing))]
 
 pub mod addr;
+pub mod burst;
+pub mod counters;
+pub mod drop_reason;
+pub mod io;
+pub mod learn;
+pub mod pipeline;
+mod prefetch;
+pub mod stage;
+pub mod tables;
+pub mod trace;
+pub mod umem;
+pub mod wire;
+pub mod worker;

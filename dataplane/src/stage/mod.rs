@@ -2,6 +2,7 @@
 
 use crate::burst::{Burst, Lane, Mask};
 use crate::counters::{Event, WorkerCounters};
+use crate::drop_reason::DropReason;
 use crate::learn::LearnQueue;
 use crate::tables::{InterfaceRow, PortIx, PortRow, RouterRow, SegRow, Snapshot, SnapshotSource, Tables, TunnelIx, TunnelRow};
 use crate::trace::{Note, TraceRecord, Tracer};
@@ -35,7 +36,12 @@ pub use qrouter::qrouter;
 pub use vm_port::vm_port;
 pub use vxlan_decap::vxlan_decap;
 pub use vxlan_encap::{source_port, vxlan_encap};
-pub use vxlan_tun_to_lv::vxlan_tun_to_lv;
+pub use vxlan_tun_to_lv::{vxlan_inner, vxlan_tun_to_lv};
+
+/// V and E: frames from a physical network. Rules: V0-V4, E0-E2, later.
+pub fn physical(b: &mut Burst<'_>, m: Mask) {
+    m.for_each(|lane| b.drop(lane, Stage::Ingress, DropReason::NotBuilt));
+}
 
 macro_rules! stages {
     ($($variant:ident $name:literal $neutron:literal,)*) => {

@@ -115,6 +115,37 @@ pub struct TunnelRow {
     pub header: [u8; OUTER],
 }
 
+/// What a tunnel's header is made of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TunnelEnd {
+    /// The other host's VTEP address.
+    pub vtep: u32,
+    /// MAC of the way there; `None`: not known, frames are `underlay_unresolved`.
+    pub mac: Option<MacAddr>,
+    /// The other host's DVR MAC; zero = none.
+    pub dvr_mac: MacAddr,
+    /// Don't Fragment in the outer header.
+    pub df: bool,
+}
+
+impl TunnelRow {
+    /// The row for `end`, with the outer header as `host` sends it (3.10): ID 0, TTL 64, UDP
+    /// checksum 0, VXLAN flags 0x08; lengths, TOS, source port and VNI 0.
+    pub fn new(generation: u32, host: &HostRow, end: TunnelEnd) -> Self {
+        let mut header = [0; OUTER];
+        let (src, dst) = (host.vtep.to_be_bytes(), end.vtep.to_be_bytes());
+        let df = if end.df { 0x40 } else { 0 };
+        let mut ip = [0x45, 0, 0, 0, 0, 0, df, 0, 64, crate::wire::proto::UDP, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
+        ip.iter_mut().skip(12).zip(src.into_iter().chain(dst)).for_each(|(h, o)| *h = o);
+        [ip[10], ip[11]] = crate::wire::checksum(&ip).to_be_bytes();
+        let port = host.vxlan_port.to_be_bytes();
+        let eth = end.mac.unwrap_or(MacAddr::ZERO).octets().into_iter().chain(host.vtep_mac.octets()).chain([8, 0]);
+        let udp_vxlan = [0, 0, port[0], port[1], 0, 0, 0, 0, 0x08, 0, 0, 0, 0, 0, 0, 0];
+        header.iter_mut().zip(eth.chain(ip).chain(udp_vxlan)).for_each(|(h, o)| *h = o);
+        TunnelRow { generation, vtep: end.vtep, dvr_mac: end.dvr_mac, resolved: end.mac.is_some(), header }
+    }
+}
+
 /// How a network leaves the host.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Wire {

@@ -1,0 +1,87 @@
+//! T4: a frame routed on another host gets its gateway's MAC back and goes to the local port.
+//!
+//! br-int of the seed: `table=1, priority=4,dl_vlan=2,dl_dst=fa:16:3e:30:ee:23
+//! actions=strip_vlan,mod_dl_src:fa:16:3e:63:3b:4c,output:4`, else `priority=1 actions=drop`.
+
+use super::{Ctx, Stage};
+use crate::addr::MacAddr;
+use crate::burst::{Burst, FloodSet, L3, Lane, Lanes, Mask, Out, Talk};
+use crate::drop_reason::DropReason;
+use crate::tables::{FdbValue, Home, PortIx, Target, fdb_key};
+use crate::trace::{Field, Note};
+
+const STAGE: Stage = Stage::DvrToSrcMac;
+
+/// Delivers what remote routers sent. Rules: T4, D5.
+pub fn dvr_to_src_mac(b: &mut Burst<'_>, x: &Ctx<'_>, m: Mask) {
+    x.enter(STAGE, b, m);
+    let mut home = Lanes::splat(Home::default());
+    for lane in m {
+        home[lane] = x.tables.fdb.locate(&fdb_key(b.seg[lane], b.dst[lane]));
+    }
+    for lane in m {
+        if let Err(reason) = deliver(b, x, lane, home[lane]) {
+            b.drop(lane, STAGE, reason);
+        }
+    }
+}
+
+#[inline(always)]
+fn deliver(b: &mut Burst<'_>, x: &Ctx<'_>, lane: Lane, home: Home) -> Result<(), DropReason> {
+    if b.dst[lane].is_multicast() {
+        return probe(b, lane);
+    }
+    let word = x.tables.fdb.get(home, &fdb_key(b.seg[lane], b.dst[lane]));
+    x.note(b, lane, STAGE, Note::Fdb(b.seg[lane], b.dst[lane].to_u64(), word));
+    let port = match FdbValue::unpack(word).map(|row| row.target) {
+        Some(Target::Port(port)) => port,
+        Some(Target::Snat) => return Err(DropReason::SnatNoState),
+        _ => return Err(DropReason::DvrUnknownDst),
+    };
+    let gateway = gateway(b, x, lane, port);
+    if gateway.is_zero() {
+        return Err(DropReason::DvrUnknownDst);
+    }
+    x.note(b, lane, STAGE, Note::Set(Field::EthSrc, b.src[lane].to_u64(), gateway.to_u64()));
+    b.src[lane] = gateway;
+    if let Some(src) = b.at_mut::<6>(lane, 6) {
+        *src = gateway.octets();
+    }
+    b.send(lane, Out::Port(port));
+    Ok(())
+}
+
+/// A remote router looks for a neighbour: ARP request without a sender address, NS from `::`.
+#[cold]
+fn probe(b: &mut Burst<'_>, lane: Lane) -> Result<(), DropReason> {
+    let probe = match b.talk[lane] {
+        Talk::ArpRequest => b.ip_src[lane] == 0,
+        Talk::NeighSolicit => b.ip6_src[lane] == 0,
+        _ => false,
+    };
+    if !probe {
+        return Err(DropReason::DvrUnknownDst);
+    }
+    b.send(lane, Out::Flood(FloodSet { all_ports: true, fabric: false }));
+    Ok(())
+}
+
+/// The MAC of the gateway of the destination's subnet or, for a routed next hop whose packets are
+/// for elsewhere, of the port's first subnet.
+#[inline(always)]
+fn gateway(b: &Burst<'_>, x: &Ctx<'_>, lane: Lane, port: PortIx) -> MacAddr {
+    let Some(seg) = x.seg(b, lane) else { return MacAddr::ZERO };
+    let of_subnet = match b.l3[lane] {
+        L3::Ipv4 => {
+            let dst = b.ip_dst[lane];
+            x.note(b, lane, STAGE, Note::GatewayOf(dst));
+            seg.subnets.iter().find(|s| dst & s.mask == s.net).map(|s| s.gateway_mac)
+        }
+        L3::Ipv6 => {
+            let dst = b.ip6_dst[lane];
+            seg.subnets6.iter().find(|s| dst & s.mask == s.net).map(|s| s.gateway_mac)
+        }
+        _ => None,
+    };
+    of_subnet.or_else(|| x.with_port(port, |row| row.gateway_mac)).unwrap_or(MacAddr::ZERO)
+}

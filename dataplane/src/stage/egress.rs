@@ -1,0 +1,81 @@
+//! Output: frames go to their ports in the order they came; what ended goes back to the pool.
+
+use super::flood_to_tun::flood_to_tun;
+use super::{Ctx, Stage};
+use crate::burst::{Burst, Door, Fate, Lane, Out};
+use crate::drop_reason::DropReason;
+use crate::trace::{Note, TraceRecord};
+use crate::worker::WorkerIo;
+
+const STAGE: Stage = Stage::Egress;
+
+/// Sends every decided frame, in lane order, copies where their original stood. Rules: O1, G2 (port state).
+pub fn egress<'u>(b: &mut Burst<'u>, x: &Ctx<'_>, io: &mut WorkerIo<'u>) {
+    x.enter(STAGE, b, b.decided);
+    for lane in b.decided {
+        match b.out[lane] {
+            Out::Flood(set) => flood_to_tun(b, x, lane, set, io),
+            _ => transmit(b, x, lane, io),
+        }
+    }
+}
+
+/// Gives one frame to its port.
+pub(super) fn transmit<'u>(b: &mut Burst<'u>, x: &Ctx<'_>, lane: Lane, io: &mut WorkerIo<'u>) {
+    let result = match b.out[lane] {
+        Out::Port(port) => match x.with_port(port, |row| (row.active, row.owner)) {
+            None => Err(DropReason::PortGone),
+            Some((false, _)) => Err(DropReason::PortDown),
+            Some((_, owner)) if owner != io.id => Err(DropReason::NotBuilt), // hand-off to the owner
+            Some(_) => Ok(Door::Port(port)),
+        },
+        Out::Tunnel(_) => Ok(Door::Tunnel),
+        Out::Phys => Err(DropReason::NotBuilt), // O4
+        Out::Undecided | Out::Flood(_) => Err(DropReason::Internal),
+    };
+    match result {
+        Err(reason) => b.drop(lane, STAGE, reason),
+        Ok(door) => put(b, x, lane, door, io),
+    }
+}
+
+#[inline(always)]
+fn put<'u>(b: &mut Burst<'u>, x: &Ctx<'_>, lane: Lane, door: Door, io: &mut WorkerIo<'u>) {
+    let Some(port) = io.port(door) else { return b.drop(lane, STAGE, DropReason::PortGone) };
+    let Some(frame) = b.frame[lane].take() else { return b.drop(lane, STAGE, DropReason::Internal) };
+    if let Err(frame) = port.transmit(frame, b.meta[lane]) {
+        b.frame[lane] = Some(frame);
+        return b.drop(lane, STAGE, DropReason::TxFull);
+    }
+    x.note(b, lane, STAGE, Note::Sent(b.out[lane]));
+    x.count.sent.add(1);
+    x.count.port(door).tx.add(1);
+    b.live.remove(lane);
+    b.decided.remove(lane);
+}
+
+/// The books: every frame that entered has left, been dropped or been consumed. Empties the burst.
+pub fn account<'u>(b: &mut Burst<'u>, x: &Ctx<'_>, io: &mut WorkerIo<'u>) {
+    for lane in b.live {
+        b.drop(lane, STAGE, DropReason::Internal); // no stage decided about it
+    }
+    for lane in b.ended {
+        let (stage, note) = match b.fate[lane] {
+            Fate::Dropped(stage, reason) => {
+                x.count.drop_frame(b.door[lane], stage, reason);
+                (stage, Note::Dropped(reason))
+            }
+            Fate::Consumed(stage) => {
+                x.count.consume(stage);
+                (stage, Note::Consumed)
+            }
+        };
+        if b.traced.has(lane) {
+            x.tracer.push(TraceRecord { lane, stage, note });
+        }
+        if let Some(frame) = b.frame[lane].take() {
+            io.recycle(frame);
+        }
+    }
+    b.clear();
+}

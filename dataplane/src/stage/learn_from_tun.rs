@@ -1,0 +1,72 @@
+//! T5 and L4: remember where a machine outside the model is.
+//!
+//! br-tun of the seed: `table=10, priority=1 actions=learn(table=20,hard_timeout=300,priority=1,
+//! NXM_OF_VLAN_TCI[0..11],NXM_OF_ETH_DST[]=NXM_OF_ETH_SRC[],...),output:1`.
+//!
+//! A worker only reports; the writer thread stores the row, ages it and keeps the quotas.
+
+use super::{Ctx, Stage};
+use crate::burst::{Burst, Door, Lane, Mask};
+use crate::counters::Event;
+use crate::drop_reason::DropReason;
+use crate::learn::{LearnEvent, stamp};
+use crate::tables::{FdbValue, SegRow, Target, fdb_key};
+use crate::trace::Note;
+
+const STAGE: Stage = Stage::LearnFromTun;
+
+/// Frames from machines on other hosts: dropped if they are for a router, otherwise their source
+/// is learned. Rules: T5, L4, D7.
+pub fn learn_from_tun(b: &mut Burst<'_>, x: &Ctx<'_>, m: Mask) {
+    x.enter(STAGE, b, m);
+    for lane in m {
+        let Some(seg) = x.seg(b, lane) else { continue };
+        let dst = b.dst[lane];
+        if seg.interfaces.iter().any(|i| i.mac == dst) {
+            b.drop(lane, STAGE, DropReason::RouterMacFromFabric);
+            continue;
+        }
+        if x.snap.host.is_dvr_mac(dst) {
+            b.drop(lane, STAGE, DropReason::ReservedDst); // answers to probes: nothing is pending yet
+            continue;
+        }
+        let generation = x.snap.tunnels.get(b.tunnel[lane]).map_or(0, |t| t.generation);
+        learn(b, x, lane, seg, b.src_fdb[lane], (Target::Tunnel(b.tunnel[lane]), generation));
+    }
+}
+
+/// Ports with port security off may hold machines the model does not know. Rules: L4.
+pub fn learn_from_port(b: &mut Burst<'_>, x: &Ctx<'_>, m: Mask) {
+    for lane in m {
+        let Door::Port(port) = b.door[lane] else { continue };
+        let Some(row) = x.snap.ports.get(port).filter(|p| p.unknown && b.src[lane] != p.mac) else { continue };
+        let Some(seg) = x.seg(b, lane) else { continue };
+        let word = x.tables.fdb.lookup(&fdb_key(b.seg[lane], b.src[lane]));
+        learn(b, x, lane, seg, word, (Target::Port(port), row.generation));
+    }
+}
+
+/// Tells control if the row `word` of the source is missing, elsewhere, or older than this second.
+#[inline(always)]
+fn learn(b: &Burst<'_>, x: &Ctx<'_>, lane: Lane, seg: &SegRow, word: u64, (target, target_generation): (Target, u32)) {
+    let seen = b.meta[lane].rx_time;
+    let known = match FdbValue::unpack(word) {
+        Some(row) => !row.learned || row.target == target && row.stamp == stamp(seen),
+        None => false,
+    };
+    if known || !seg.learning {
+        return;
+    }
+    x.note(b, lane, STAGE, Note::Learn);
+    let event = LearnEvent {
+        seg: b.seg[lane],
+        seg_generation: seg.generation,
+        mac: b.src[lane],
+        target,
+        target_generation,
+        seen,
+    };
+    if x.learn.push(event).is_err() {
+        x.count.event(Event::LearnQueueFull).add(1);
+    }
+}

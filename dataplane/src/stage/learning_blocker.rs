@@ -1,0 +1,92 @@
+//! T3: who is the inner source, and may it come from there? Remote routers are told apart from
+//! machines: their DVR MAC is never learned.
+//!
+//! br-tun of the seed: `table=9, priority=1,dl_src=fa:16:3f:db:6f:73 actions=output:1`, all else
+//! `priority=0 actions=resubmit(,10)`.
+
+use super::{Ctx, Stage};
+use crate::burst::{Burst, Lane, Lanes, Mask, Talk};
+use crate::drop_reason::DropReason;
+use crate::tables::{FdbValue, Home, SegRow, Target, fdb_key};
+use crate::trace::Note;
+
+const STAGE: Stage = Stage::LearningBlocker;
+
+/// Frames from the fabric by kind of sender.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Fabric {
+    /// Routed on another host: the source is that host's DVR MAC.
+    pub routed: Mask,
+    /// Everything else.
+    pub bridged: Mask,
+}
+
+/// Drops sources that cannot be there; sorts the rest. Rules: T3, D7, D8, D10.
+pub fn learning_blocker(b: &mut Burst<'_>, x: &Ctx<'_>, m: Mask) -> Fabric {
+    x.enter(STAGE, b, m);
+    let mut home = Lanes::splat(Home::default());
+    for lane in m {
+        home[lane] = x.tables.fdb.locate(&fdb_key(b.seg[lane], b.src[lane]));
+    }
+    let mut fabric = Fabric::default();
+    for lane in m {
+        b.src_fdb[lane] = x.tables.fdb.get(home[lane], &fdb_key(b.seg[lane], b.src[lane]));
+        match sender(b, x, lane) {
+            Err(reason) => b.drop(lane, STAGE, reason),
+            Ok(true) => {
+                x.note(b, lane, STAGE, Note::SourceIsDvrMac(b.tunnel[lane]));
+                fabric.routed.insert(lane);
+            }
+            Ok(false) => fabric.bridged.insert(lane),
+        }
+    }
+    fabric
+}
+
+/// `true`: the sender is the router of the host behind the tunnel.
+#[inline(always)]
+fn sender(b: &Burst<'_>, x: &Ctx<'_>, lane: Lane) -> Result<bool, DropReason> {
+    let src = b.src[lane];
+    let seg = x.seg(b, lane).ok_or(DropReason::Internal)?;
+    if src == x.snap.host.dvr_mac {
+        return Err(DropReason::OwnDvrMac);
+    }
+    if is_local(b, x, lane) || seg.interfaces.iter().any(|i| i.mac == src) {
+        return Err(DropReason::LocalMacFromFabric);
+    }
+    let routed = x.snap.host.is_dvr_mac(src);
+    if routed && x.snap.tunnels.get(b.tunnel[lane]).is_none_or(|t| t.dvr_mac != src) {
+        return Err(DropReason::DvrWrongVtep);
+    }
+    if b.talk[lane] != Talk::None && about_router(b, x, lane, seg) {
+        return Err(DropReason::RouterArpFromFabric);
+    }
+    Ok(routed)
+}
+
+/// The MAC of an ACTIVE port of this host. An allowed address pair's MAC is not: its other owners send it too.
+#[inline(always)]
+fn is_local(b: &Burst<'_>, x: &Ctx<'_>, lane: Lane) -> bool {
+    match FdbValue::unpack(b.src_fdb[lane]) {
+        Some(row) if row.learned => false,
+        Some(row) => match row.target {
+            Target::Port(port) => x.snap.ports.get(port).is_some_and(|p| p.active && p.mac == b.src[lane]),
+            Target::Snat => true,
+            _ => false,
+        },
+        None => false,
+    }
+}
+
+/// D10: nobody out there has anything to say or ask about this host's routers.
+#[cold]
+fn about_router(b: &Burst<'_>, x: &Ctx<'_>, lane: Lane, seg: &SegRow) -> bool {
+    let router4 = |ip: u32| seg.router_ips.iter().any(|r| r.ip == ip);
+    match b.talk[lane] {
+        Talk::ArpReply if b.dst[lane] == x.snap.host.dvr_mac => false, // the answer to a probe of ours
+        Talk::ArpRequest | Talk::ArpReply => router4(b.ip_src[lane]) || router4(b.ip_dst[lane]),
+        Talk::RouterAdvert => true,
+        Talk::NeighSolicit | Talk::NeighAdvert => seg.router_ips6.contains(&b.nd_target[lane]),
+        Talk::RouterSolicit | Talk::None => false,
+    }
+}

@@ -1,0 +1,76 @@
+//! L: layer 2. Known unicast goes to its port or tunnel, the rest is flooded or dropped.
+//!
+//! br-int `table=60, priority=1 actions=NORMAL`; br-tun of the seed: `table=2, priority=0,
+//! dl_dst=00:00:00:00:00:00/01:00:00:00:00:00 actions=resubmit(,20)`, multicast `resubmit(,22)`,
+//! and `table=20, priority=2,dl_vlan=1,dl_dst=fa:16:3e:54:f8:b8 actions=...,output:3`.
+
+use super::{Ctx, Stage};
+use crate::burst::{Burst, Door, FloodSet, Lane, Lanes, Mask, Out, Talk};
+use crate::drop_reason::DropReason;
+use crate::tables::{FdbValue, Home, SegRow, Target, fdb_key};
+use crate::trace::Note;
+
+const STAGE: Stage = Stage::LocalSwitching;
+
+/// Decides the way out of every bridged frame. Rules: L1, L2, L3, L5, L6, D2, D10.
+pub fn local_switching(b: &mut Burst<'_>, x: &Ctx<'_>, m: Mask) {
+    x.enter(STAGE, b, m);
+    let mut home = Lanes::splat(Home::default());
+    for lane in m {
+        home[lane] = x.tables.fdb.locate(&fdb_key(b.seg[lane], b.dst[lane]));
+    }
+    for lane in m {
+        match decide(b, x, lane, home[lane]) {
+            Ok(out) => {
+                x.note(b, lane, STAGE, Note::Out(out));
+                b.send(lane, out);
+            }
+            Err(reason) => b.drop(lane, STAGE, reason),
+        }
+    }
+}
+
+#[inline(always)]
+fn decide(b: &Burst<'_>, x: &Ctx<'_>, lane: Lane, home: Home) -> Result<Out, DropReason> {
+    let dst = b.dst[lane];
+    let seg = x.seg(b, lane).ok_or(DropReason::Internal)?;
+    let from_fabric = b.door[lane] == Door::Tunnel;
+    if dst.is_multicast() {
+        // D10: what is said about a router stays here
+        let about_router = matches!(b.talk[lane], Talk::ArpRequest | Talk::ArpReply)
+            && seg.router_ips.iter().any(|r| r.ip == b.ip_dst[lane]);
+        return Ok(Out::Flood(FloodSet { all_ports: true, fabric: !from_fabric && !about_router }));
+    }
+    if x.snap.host.is_dvr_mac(dst) {
+        return to_dvr_mac(b, x, lane);
+    }
+    let word = x.tables.fdb.get(home, &fdb_key(b.seg[lane], dst));
+    x.note(b, lane, STAGE, Note::Fdb(b.seg[lane], dst.to_u64(), word));
+    match FdbValue::unpack(word).map(|row| row.target) {
+        Some(Target::Port(port)) if b.door[lane] == Door::Port(port) => Err(DropReason::NoReceiver),
+        Some(Target::Port(port)) => Ok(Out::Port(port)),
+        Some(Target::Snat) => Err(DropReason::SnatNoState),
+        // split horizon: what came through a tunnel never leaves through one
+        Some(Target::Tunnel(_) | Target::Phys) if from_fabric => Err(DropReason::UnknownUnicast),
+        Some(Target::Tunnel(tunnel)) => Ok(Out::Tunnel(tunnel)),
+        Some(Target::Phys) => Ok(Out::Phys),
+        None => Ok(Out::Flood(FloodSet { all_ports: false, fabric: !from_fabric && seg.flood_unknown })),
+    }
+}
+
+/// L2: only the answer to a remote router's probe may go to a DVR MAC.
+#[cold]
+fn to_dvr_mac(b: &Burst<'_>, x: &Ctx<'_>, lane: Lane) -> Result<Out, DropReason> {
+    let answer = b.talk[lane] == Talk::ArpReply && b.ip_dst[lane] == 0 || b.talk[lane] == Talk::NeighAdvert;
+    let tunnel = x.snap.dvr_macs.get(b.dst[lane].to_u64() as u32);
+    let owner = tunnel.filter(|t| x.snap.tunnels.get(*t).is_some_and(|row| row.dvr_mac == b.dst[lane]));
+    match owner {
+        Some(tunnel) if answer && in_vxlan(x.seg(b, lane)) => Ok(Out::Tunnel(tunnel)),
+        Some(_) if answer => Ok(Out::Phys),
+        _ => Err(DropReason::ReservedDst),
+    }
+}
+
+fn in_vxlan(seg: Option<&SegRow>) -> bool {
+    matches!(seg, Some(SegRow { wire: crate::tables::Wire::Vxlan(_), .. }))
+}

@@ -1,0 +1,134 @@
+//! T0 and T1: is this VXLAN, for us, whole, and from a host of this cloud?
+//!
+//! br-tun of the seed knows a tunnel by its port: `table=0, in_port=2 actions=resubmit(,4)`; the
+//! kernel or OVS checked the outer headers before that.
+
+use super::{Ctx, Stage};
+use crate::addr::MacAddr;
+use crate::burst::{Burst, L3, Lane, Mask};
+use crate::drop_reason::DropReason;
+use crate::tables::HostRow;
+use crate::trace::{Field, Note};
+use crate::wire::{self, ETH_LEN, ethertype, proto};
+
+const STAGE: Stage = Stage::VxlanDecap;
+
+/// Strips the outer headers. Rules: T0, T1 (is the VTEP known).
+pub fn vxlan_decap(b: &mut Burst<'_>, x: &Ctx<'_>, m: Mask) {
+    x.enter(STAGE, b, m);
+    for lane in m {
+        if let Err(reason) = decap(b, x, lane) {
+            b.drop(lane, STAGE, reason);
+        }
+    }
+}
+
+#[inline(always)]
+fn decap(b: &mut Burst<'_>, x: &Ctx<'_>, lane: Lane) -> Result<(), DropReason> {
+    let frame = b.bytes(lane);
+    let outer = for_us(frame, &x.snap.host)?;
+    let (udp, rest) = outer.udp.split_first_chunk::<8>().ok_or(DropReason::VxBad)?;
+    let udp_len = usize::from(u16::from_be_bytes([udp[4], udp[5]]));
+    let (vxlan, inner) = rest.split_first_chunk::<8>().ok_or(DropReason::VxBad)?;
+    if udp_len < 16 || udp_len > outer.udp.len() || vxlan[0] & 0x08 == 0 {
+        return Err(DropReason::VxBad);
+    }
+    if [udp[6], udp[7]] != [0, 0] && !udp_checksum_good(&outer, udp_len) {
+        return Err(DropReason::VxBad);
+    }
+    let vni = u32::from_be_bytes([0, vxlan[4], vxlan[5], vxlan[6]]);
+    let start = frame.len() - inner.len();
+    let tunnel = x.snap.vteps.get(outer.src).ok_or(DropReason::UnknownVtep)?;
+    b.outer_ecn[lane] = outer.tos & 3;
+    b.vni[lane] = vni;
+    b.tunnel[lane] = tunnel;
+    b.meta[lane].off += start as u16;
+    b.meta[lane].len = (udp_len - 16) as u16;
+    x.note(b, lane, STAGE, Note::FromTunnel(tunnel));
+    Ok(())
+}
+
+/// The outer packet from the UDP header on.
+struct Outer<'a> {
+    src: u32,
+    dst: u32,
+    tos: u8,
+    udp: &'a [u8],
+}
+
+/// T0 up to the UDP port.
+#[inline(always)]
+fn for_us<'a>(frame: &'a [u8], host: &HostRow) -> Result<Outer<'a>, DropReason> {
+    let eth: &[u8; 14] = frame.first_chunk().ok_or(DropReason::ParseShort)?;
+    let dst = MacAddr::new([eth[0], eth[1], eth[2], eth[3], eth[4], eth[5]]);
+    if dst != host.vtep_mac || u16::from_be_bytes([eth[12], eth[13]]) != ethertype::IPV4 {
+        return Err(DropReason::NotOurs);
+    }
+    let packet = frame.get(usize::from(ETH_LEN)..).ok_or(DropReason::ParseL3)?;
+    let h: &[u8; 20] = packet.first_chunk().ok_or(DropReason::ParseL3)?;
+    let header_len = usize::from(h[0] & 15) * 4;
+    let total_len = usize::from(u16::from_be_bytes([h[2], h[3]]));
+    if h[0] >> 4 != 4 || header_len < 20 || total_len < header_len || total_len > packet.len() {
+        return Err(DropReason::ParseL3);
+    }
+    let src = u32::from_be_bytes([h[12], h[13], h[14], h[15]]);
+    let dst = u32::from_be_bytes([h[16], h[17], h[18], h[19]]);
+    if dst != host.vtep || host.vtep == 0 || h[9] != proto::UDP {
+        return Err(DropReason::NotOurs);
+    }
+    let sum = if header_len == 20 { wire::checksum(h) } else { packet.get(..header_len).map_or(1, wire::checksum) };
+    if sum != 0 {
+        return Err(DropReason::ParseCsum);
+    }
+    // A later fragment has no port to tell by; to our VTEP it can only be VXLAN's or lost.
+    if u16::from_be_bytes([h[6], h[7]]) & 0x3fff != 0 {
+        return Err(DropReason::VxBad);
+    }
+    let udp = packet.get(header_len..total_len).ok_or(DropReason::ParseL3)?;
+    match udp {
+        [_, _, p0, p1, ..] if u16::from_be_bytes([*p0, *p1]) == host.vxlan_port => {}
+        _ => return Err(DropReason::NotOurs),
+    }
+    Ok(Outer { src, dst, tos: h[1], udp })
+}
+
+#[cold]
+fn udp_checksum_good(outer: &Outer<'_>, udp_len: usize) -> bool {
+    let datagram = outer.udp.get(..udp_len).unwrap_or_default();
+    let pseudo = wire::pseudo4(outer.src, outer.dst, proto::UDP, udp_len as u16);
+    wire::fold(wire::sum(datagram) + pseudo) == 0xffff
+}
+
+/// What the outer header says of congestion goes into the inner one (RFC 6040, 4.2).
+pub(super) fn restore_ecn(b: &mut Burst<'_>, x: &Ctx<'_>, lane: Lane) -> Result<(), DropReason> {
+    const NOT_ECT: u8 = 0;
+    const ECT1: u8 = 1;
+    const CE: u8 = 3;
+    let (l3, tos) = (b.l3[lane], b.ip[lane].tos);
+    if !matches!(l3, L3::Ipv4 | L3::Ipv6) {
+        return Ok(());
+    }
+    let new = match (tos & 3, b.outer_ecn[lane]) {
+        (NOT_ECT, CE) => return Err(DropReason::EcnBad),
+        (NOT_ECT, _) | (CE, _) => return Ok(()),
+        (_, CE) => tos | CE,
+        (_, ECT1) => tos & !3 | ECT1,
+        _ => return Ok(()),
+    };
+    if new == tos {
+        return Ok(());
+    }
+    x.note(b, lane, STAGE, Note::Set(Field::Tos, u64::from(tos), u64::from(new)));
+    b.ip[lane].tos = new;
+    let at = b.l3_off[lane];
+    if l3 == L3::Ipv6 {
+        if let Some([_, second]) = b.at_mut::<2>(lane, at) {
+            *second = *second & 0x0f | new << 4; // the ECN bits are in the second octet
+        }
+    } else if let Some(h) = b.at_mut::<20>(lane, at) {
+        let check = wire::update(u16::from_be_bytes([h[10], h[11]]), u16::from_be_bytes([h[0], tos]), u16::from_be_bytes([h[0], new]));
+        h[1] = new;
+        [h[10], h[11]] = check.to_be_bytes();
+    }
+    Ok(())
+}

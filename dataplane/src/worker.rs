@@ -1,0 +1,199 @@
+//! A worker: one thread's share of the dataplane.
+//!
+//! Every (port, queue) belongs to exactly one worker, which alone touches its rings, its frames
+//! and its counters. Nothing here is shared for writing.
+
+use crate::burst::{BURST, Burst, Door, Mask};
+use crate::counters::WorkerCounters;
+use crate::drop_reason::DropReason;
+use crate::io::Port;
+use crate::learn::{LEARN_QUEUE, LearnQueue};
+use crate::pipeline::process_burst;
+use crate::stage::{Ctx, Stage};
+use crate::tables::{PortIx, Published, QsbrWorker, SnapshotSource, Tables, Target};
+use crate::trace::Tracer;
+use crate::umem::{Frame, FramePool};
+use crossbeam::queue::ArrayQueue;
+use std::sync::Arc;
+
+/// Number of a worker, from 0.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct WorkerId(pub u8);
+
+/// What a worker needs of the control side.
+#[derive(Debug)]
+pub struct WorkerView {
+    /// Its view of the small tables.
+    pub published: Published,
+    /// The newest snapshot at any moment.
+    pub newest: SnapshotSource,
+    /// The large tables.
+    pub tables: Tables,
+    /// Its grace-period token.
+    pub token: QsbrWorker,
+}
+
+/// What a worker alone owns: ports and free frames.
+#[derive(Debug)]
+pub struct WorkerIo<'u> {
+    pub(crate) id: WorkerId,
+    pub(crate) pool: FramePool<'u>,
+    /// Copies of flooded frames on their way out; taken while in use.
+    pub(crate) copies: Option<Box<Burst<'u>>>,
+    local: Vec<Option<Port<'u>>>,
+    tunnel: Option<Port<'u>>,
+    phys: Vec<Option<Port<'u>>>,
+    unknown: Option<Port<'u>>,
+}
+
+impl<'u> WorkerIo<'u> {
+    fn new(pool: FramePool<'u>, ports: usize, phys: usize) -> Self {
+        let none = |n| (0..n).map(|_| None).collect();
+        let copies = Some(Box::default());
+        WorkerIo { id: pool.id(), pool, copies, local: none(ports), tunnel: None, phys: none(phys), unknown: None }
+    }
+
+    /// The port behind a door, if one is attached.
+    #[inline(always)]
+    pub fn port(&mut self, door: Door) -> Option<&mut Port<'u>> {
+        self.slot(door)?.as_mut()
+    }
+
+    fn slot(&mut self, door: Door) -> Option<&mut Option<Port<'u>>> {
+        match door {
+            Door::Port(p) => self.local.get_mut(usize::from(p)),
+            Door::Tunnel => Some(&mut self.tunnel),
+            Door::Phys(n) => self.phys.get_mut(usize::from(n)),
+            Door::Unknown => Some(&mut self.unknown),
+        }
+    }
+
+    /// Takes back a frame that ended here.
+    #[inline(always)]
+    pub(crate) fn recycle(&mut self, frame: Frame<'u>) {
+        // With one worker every frame is our own; hand-off will send the others home by ring.
+        if let Err(foreign) = self.pool.put(frame) {
+            drop(foreign);
+        }
+    }
+}
+
+/// A worker. `poll` is its whole life.
+#[derive(Debug)]
+pub struct Worker<'u> {
+    view: WorkerView,
+    count: Arc<WorkerCounters>,
+    learn: LearnQueue,
+    tracer: Arc<Tracer>,
+    burst: Box<Burst<'u>>,
+    io: WorkerIo<'u>,
+    /// Record the steps of every frame received from now on.
+    pub trace: bool,
+}
+
+impl<'u> Worker<'u> {
+    /// A worker with room for `ports` local ports and `phys` physical networks. Everything it will
+    /// ever need is allocated here.
+    pub fn new(view: WorkerView, pool: FramePool<'u>, ports: usize, phys: usize) -> Self {
+        let ports = ports.min(Target::PORTS);
+        Worker {
+            view,
+            count: Arc::new(WorkerCounters::new(ports, phys)),
+            learn: Arc::new(ArrayQueue::new(LEARN_QUEUE)),
+            tracer: Arc::new(Tracer::new(4096)),
+            burst: Box::default(),
+            io: WorkerIo::new(pool, ports, phys),
+            trace: false,
+        }
+    }
+
+    /// Gives the worker a port; the one that was there is returned.
+    pub fn attach(&mut self, door: Door, port: Port<'u>) -> Option<Port<'u>> {
+        self.io.slot(door)?.replace(port)
+    }
+
+    /// Takes a port away; its frames go with it.
+    pub fn detach(&mut self, door: Door) -> Option<Port<'u>> {
+        self.io.slot(door)?.take()
+    }
+
+    /// A port and the free frames, for who fills or empties it.
+    pub fn port_and_pool(&mut self, door: Door) -> Option<(&mut Port<'u>, &mut FramePool<'u>)> {
+        let WorkerIo { pool, local, tunnel, phys, unknown, .. } = &mut self.io;
+        let port = match door {
+            Door::Port(p) => local.get_mut(usize::from(p))?.as_mut()?,
+            Door::Tunnel => tunnel.as_mut()?,
+            Door::Phys(n) => phys.get_mut(usize::from(n))?.as_mut()?,
+            Door::Unknown => unknown.as_mut()?,
+        };
+        Some((port, pool))
+    }
+
+    /// One turn for one port: up to `limit` frames (at most [`BURST`]) through the pipeline. Returns how many.
+    pub fn poll(&mut self, door: Door, limit: usize) -> usize {
+        // Nothing read earlier is held any more: token first, then the snapshot.
+        self.view.token.quiesce();
+        let snap = self.view.published.load();
+        let Some(port) = self.io.slot(door).and_then(Option::as_mut) else { return 0 };
+        let n = port.receive(&mut self.burst, door, limit.min(BURST));
+        if n == 0 {
+            return 0;
+        }
+        if self.trace {
+            self.burst.traced = self.burst.live;
+        }
+        let x = Ctx {
+            snap,
+            newest: &self.view.newest,
+            tables: &self.view.tables,
+            count: &self.count,
+            learn: &self.learn,
+            tracer: &self.tracer,
+        };
+        process_burst(&mut self.burst, &x, &mut self.io);
+        n
+    }
+
+    /// A turn with nothing to receive: the grace period goes on.
+    pub fn idle(&mut self) {
+        self.view.token.quiesce();
+        self.view.published.load();
+    }
+
+    /// Counts a frame the port could not take in because it is longer than a buffer.
+    pub fn too_long(&mut self, door: Door) {
+        self.count.received.add(1);
+        self.count.port(door).rx.add(1);
+        self.count.drop_frame(door, Stage::Ingress, DropReason::Mtu);
+    }
+
+    /// Its counters.
+    pub fn counters(&self) -> &Arc<WorkerCounters> {
+        &self.count
+    }
+
+    /// What it has to report to the writer.
+    pub fn learn_queue(&self) -> &LearnQueue {
+        &self.learn
+    }
+
+    /// Its trace records.
+    pub fn tracer(&self) -> &Arc<Tracer> {
+        &self.tracer
+    }
+
+    /// Frames in its pool now, and in all.
+    pub fn frames(&self) -> (usize, usize) {
+        (self.io.pool.free(), self.io.pool.total())
+    }
+
+    /// Number of ports it has room for.
+    pub fn port_limit(&self) -> PortIx {
+        self.io.local.len() as PortIx
+    }
+
+    /// Frames in the burst between two polls: always none.
+    pub fn in_flight(&self) -> u64 {
+        Mask::count(self.burst.live | self.burst.ended)
+    }
+}
