@@ -79,7 +79,7 @@ impl Writers {
                 self.row(n, rvm_ip(n, k), rvm_mac(n, k), Target::Tunnel(rvm_host(n, k)));
             }
         }
-        let connected = |n| Route { net: gw_ip(n) & !0xffff, len: 16, hops: vec![Hop { iface: n, via: 0 }] };
+        let connected = |n| Route { net: gw_ip(n) & !0xffff, len: 16, hops: vec![Hop::new(n, 0)] };
         let router = RouterRow {
             active: true,
             routes: RouteSet::new((0..NETS).map(connected)),

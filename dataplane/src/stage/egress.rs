@@ -22,20 +22,16 @@ pub fn egress<'u>(b: &mut Burst<'u>, x: &Ctx<'_>, io: &mut WorkerIo<'u>) {
 
 /// Gives one frame to its port.
 pub(super) fn transmit<'u>(b: &mut Burst<'u>, x: &Ctx<'_>, lane: Lane, io: &mut WorkerIo<'u>) {
-    let result = match b.out[lane] {
+    match b.out[lane] {
+        Out::Tunnel(_) => put(b, x, lane, Door::Tunnel, io),
         Out::Port(port) => match x.with_port(port, |row| (row.active, row.owner)) {
-            None => Err(DropReason::PortGone),
-            Some((false, _)) => Err(DropReason::PortDown),
-            Some((_, owner)) if owner != io.id => Err(DropReason::NotBuilt), // hand-off to the owner
-            Some(_) => Ok(Door::Port(port)),
+            None => b.drop(lane, STAGE, DropReason::PortGone),
+            Some((false, _)) => b.drop(lane, STAGE, DropReason::PortDown),
+            Some((_, owner)) if owner != io.id => b.drop(lane, STAGE, DropReason::NotBuilt), // hand-off to the owner
+            Some(_) => put(b, x, lane, Door::Port(port), io),
         },
-        Out::Tunnel(_) => Ok(Door::Tunnel),
-        Out::Phys => Err(DropReason::NotBuilt), // O4
-        Out::Undecided | Out::Flood(_) => Err(DropReason::Internal),
-    };
-    match result {
-        Err(reason) => b.drop(lane, STAGE, reason),
-        Ok(door) => put(b, x, lane, door, io),
+        Out::Phys => b.drop(lane, STAGE, DropReason::NotBuilt), // O4
+        Out::Undecided | Out::Flood(_) => b.drop(lane, STAGE, DropReason::Internal),
     }
 }
 

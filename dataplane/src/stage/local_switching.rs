@@ -21,17 +21,14 @@ pub fn local_switching(b: &mut Burst<'_>, x: &Ctx<'_>, m: Mask) {
     }
     for lane in m {
         match decide(b, x, lane, home[lane]) {
-            Ok(out) => {
-                x.note(b, lane, STAGE, Note::Out(out));
-                b.send(lane, out);
-            }
+            Ok(()) => x.note(b, lane, STAGE, Note::Out(b.out[lane])),
             Err(reason) => b.drop(lane, STAGE, reason),
         }
     }
 }
 
 #[inline(always)]
-fn decide(b: &Burst<'_>, x: &Ctx<'_>, lane: Lane, home: Home) -> Result<Out, DropReason> {
+fn decide(b: &mut Burst<'_>, x: &Ctx<'_>, lane: Lane, home: Home) -> Result<(), DropReason> {
     let dst = b.dst[lane];
     let seg = x.seg(b, lane).ok_or(DropReason::Internal)?;
     let from_fabric = b.door[lane] == Door::Tunnel;
@@ -39,7 +36,8 @@ fn decide(b: &Burst<'_>, x: &Ctx<'_>, lane: Lane, home: Home) -> Result<Out, Dro
         // D10: what is said about a router stays here
         let about_router = matches!(b.talk[lane], Talk::ArpRequest | Talk::ArpReply)
             && seg.router_ips.iter().any(|r| r.ip == b.ip_dst[lane]);
-        return Ok(Out::Flood(FloodSet { all_ports: true, fabric: !from_fabric && !about_router }));
+        b.send(lane, Out::Flood(FloodSet { all_ports: true, fabric: !from_fabric && !about_router }));
+        return Ok(());
     }
     if x.snap.host.is_dvr_mac(dst) {
         return to_dvr_mac(b, x, lane);
@@ -47,28 +45,30 @@ fn decide(b: &Burst<'_>, x: &Ctx<'_>, lane: Lane, home: Home) -> Result<Out, Dro
     let word = x.tables.fdb.get(home, &fdb_key(b.seg[lane], dst));
     x.note(b, lane, STAGE, Note::Fdb(b.seg[lane], dst.to_u64(), word));
     match FdbValue::unpack(word).map(|row| row.target) {
-        Some(Target::Port(port)) if b.door[lane] == Door::Port(port) => Err(DropReason::NoReceiver),
-        Some(Target::Port(port)) => Ok(Out::Port(port)),
-        Some(Target::Snat) => Err(DropReason::SnatNoState),
+        Some(Target::Port(port)) if b.door[lane] == Door::Port(port) => return Err(DropReason::NoReceiver),
+        Some(Target::Port(port)) => b.send(lane, Out::Port(port)),
+        Some(Target::Snat) => return Err(DropReason::SnatNoState),
         // split horizon: what came through a tunnel never leaves through one
-        Some(Target::Tunnel(_) | Target::Phys) if from_fabric => Err(DropReason::UnknownUnicast),
-        Some(Target::Tunnel(tunnel)) => Ok(Out::Tunnel(tunnel)),
-        Some(Target::Phys) => Ok(Out::Phys),
-        None => Ok(Out::Flood(FloodSet { all_ports: false, fabric: !from_fabric && seg.flood_unknown })),
+        Some(Target::Tunnel(_) | Target::Phys) if from_fabric => return Err(DropReason::UnknownUnicast),
+        Some(Target::Tunnel(tunnel)) => b.send(lane, Out::Tunnel(tunnel)),
+        Some(Target::Phys) => b.send(lane, Out::Phys),
+        None => b.send(lane, Out::Flood(FloodSet { all_ports: false, fabric: !from_fabric && seg.flood_unknown })),
     }
+    Ok(())
 }
 
 /// L2: only the answer to a remote router's probe may go to a DVR MAC.
 #[cold]
-fn to_dvr_mac(b: &Burst<'_>, x: &Ctx<'_>, lane: Lane) -> Result<Out, DropReason> {
+fn to_dvr_mac(b: &mut Burst<'_>, x: &Ctx<'_>, lane: Lane) -> Result<(), DropReason> {
     let answer = b.talk[lane] == Talk::ArpReply && b.ip_dst[lane] == 0 || b.talk[lane] == Talk::NeighAdvert;
     let tunnel = x.snap.dvr_macs.get(b.dst[lane].to_u64() as u32);
     let owner = tunnel.filter(|t| x.snap.tunnels.get(*t).is_some_and(|row| row.dvr_mac == b.dst[lane]));
     match owner {
-        Some(tunnel) if answer && in_vxlan(x.seg(b, lane)) => Ok(Out::Tunnel(tunnel)),
-        Some(_) if answer => Ok(Out::Phys),
-        _ => Err(DropReason::ReservedDst),
+        Some(tunnel) if answer && in_vxlan(x.seg(b, lane)) => b.send(lane, Out::Tunnel(tunnel)),
+        Some(_) if answer => b.send(lane, Out::Phys),
+        _ => return Err(DropReason::ReservedDst),
     }
+    Ok(())
 }
 
 fn in_vxlan(seg: Option<&SegRow>) -> bool {

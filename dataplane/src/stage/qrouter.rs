@@ -7,9 +7,9 @@
 
 use super::{Ctx, Stage};
 use crate::addr::MacAddr;
-use crate::burst::{Burst, Door, L3, Lane, Lanes, Mask, Out};
+use crate::burst::{Burst, L3, Lane, Lanes, Mask, Out};
 use crate::drop_reason::DropReason;
-use crate::tables::{Home, IfaceIx, NeighValue, RouterRow, Target, fip_key, ip4_key};
+use crate::tables::{Home, Hop, IfaceIx, NeighValue, RouterRow, Target, fip_key, ip4_key};
 use crate::trace::{Field, Note};
 use crate::wire::{self, proto};
 
@@ -22,7 +22,7 @@ const MAX_TRAVERSALS: u8 = 8;
 /// Routes every frame of `m` that is addressed to a router interface of its network; returns
 /// those that go on with a router as their source. Rules: R0-R5, R7, R8 (drop only), R9, D3.
 pub fn qrouter(b: &mut Burst<'_>, x: &Ctx<'_>, m: Mask) -> Mask {
-    let mut visit = Visit { iface: Lanes::splat(0), trav: Lanes::splat(0), own: Mask::NONE };
+    let mut visit = Visit { iface: Lanes::splat(0), trav: Lanes::splat(0), own: Mask::NONE, next: Mask::NONE };
     let mut here = arrivals(b, x, m, &mut visit);
     x.enter(STAGE, b, here);
     let mut routed = Mask::NONE;
@@ -31,10 +31,11 @@ pub fn qrouter(b: &mut Burst<'_>, x: &Ctx<'_>, m: Mask) -> Mask {
         if here.is_empty() {
             break;
         }
+        visit.next = Mask::NONE;
         let hops = route_all(b, x, here, &mut visit);
-        let next = neighbours(b, x, &hops, &mut visit);
-        routed |= hops.lanes.without(next);
-        here = next | hops.again;
+        neighbours(b, x, &hops, &mut visit);
+        routed |= hops.lanes.without(visit.next);
+        here = visit.next & b.live;
     }
     here.for_each(|lane| b.drop(lane, STAGE, DropReason::LoopLimit));
     routed & b.live
@@ -48,6 +49,8 @@ struct Visit {
     trav: Lanes<u8>,
     /// Made by the router it is at: that router takes nothing off its TTL.
     own: Mask,
+    /// To be routed (again) in the next round.
+    next: Mask,
 }
 
 /// R0's question "is it for us?": the destination MAC is an interface of the frame's network.
@@ -69,20 +72,9 @@ fn arrivals(b: &mut Burst<'_>, x: &Ctx<'_>, m: Mask, visit: &mut Visit) -> Mask 
 /// What pass 1 found: next hops whose neighbour rows are on their way into the cache.
 struct Hops {
     lanes: Mask,
-    /// Frames that start over at the same router: its own answers.
-    again: Mask,
     iface: Lanes<IfaceIx>,
     key: Lanes<u64>,
     home: Lanes<Home>,
-}
-
-/// What one router decides.
-enum Step {
-    Hop { iface: IfaceIx, address: u32 },
-    /// Its own answer, to be routed back.
-    Again,
-    /// Answered straight back to the port, or swallowed.
-    Done,
 }
 
 /// Pass 1: R0-R5, and the hash of the neighbour to ask for.
@@ -90,71 +82,69 @@ enum Step {
 fn route_all(b: &mut Burst<'_>, x: &Ctx<'_>, m: Mask, visit: &mut Visit) -> Hops {
     let mut hops = Hops {
         lanes: Mask::NONE,
-        again: Mask::NONE,
         iface: Lanes::splat(0),
         key: Lanes::splat(0),
         home: Lanes::splat(Home::default()),
     };
     for lane in m {
-        match route(b, x, lane, visit) {
-            Ok(Step::Hop { iface, address }) => {
-                let seg = x.snap.interfaces.get(iface).map_or(0, |i| i.seg);
-                let key = ip4_key(seg, address);
-                hops.iface[lane] = iface;
-                hops.key[lane] = key[0];
-                hops.home[lane] = x.tables.neigh.locate(&key);
-                hops.lanes.insert(lane);
-            }
-            Ok(Step::Again) => {
-                visit.own.insert(lane);
-                visit.trav[lane] = 0;
-                hops.again.insert(lane);
-            }
-            Ok(Step::Done) => {}
-            Err(reason) => b.drop(lane, STAGE, reason),
+        if let Some(hop) = route(b, x, lane, visit) {
+            let (iface, via) = (hop.iface(), hop.via());
+            let seg = x.snap.interfaces.get(iface).map_or(0, |i| i.seg);
+            let key = ip4_key(seg, if via == 0 { b.ip_dst[lane] } else { via });
+            hops.iface[lane] = iface;
+            hops.key[lane] = key[0];
+            hops.home[lane] = x.tables.neigh.locate(&key);
+            hops.lanes.insert(lane);
         }
     }
     hops
 }
 
+/// The next hop; `None` once the frame is dropped, answered or swallowed.
 #[inline(always)]
-fn route(b: &mut Burst<'_>, x: &Ctx<'_>, lane: Lane, visit: &Visit) -> Result<Step, DropReason> {
-    let (iface, router) = x.router(visit.iface[lane]).ok_or(DropReason::RouterDown)?;
-    if !iface.up || !router.active {
-        return Err(DropReason::RouterDown);
-    }
+fn route(b: &mut Burst<'_>, x: &Ctx<'_>, lane: Lane, visit: &mut Visit) -> Option<Hop> {
+    let Some((iface, router)) = x.router(visit.iface[lane]).filter(|(i, r)| i.up && r.active) else {
+        b.drop(lane, STAGE, DropReason::RouterDown);
+        return None;
+    };
     if b.l3[lane] != L3::Ipv4 {
-        return not_ip4(b, lane);
+        not_ip4(b, lane);
+        return None;
     }
-    let own = visit.own.has(lane);
-    if !own {
-        checked_header(b, lane)?;
-        martian(b, lane, router)?;
+    if !visit.own.has(lane) {
+        if let Err(reason) = checked_header(b, lane).and_then(|()| martian(b, lane, router)) {
+            b.drop(lane, STAGE, reason);
+            return None;
+        }
         if router.owns(b.ip_dst[lane]) {
-            return answer::to_router(b, x, lane, visit.trav[lane] == 0);
+            answer::to_router(b, x, lane, visit);
+            return None;
         }
         if b.ip[lane].ttl <= 1 {
-            return Err(DropReason::Ttl);
+            b.drop(lane, STAGE, DropReason::Ttl);
+            return None;
         }
     }
-    let step = next_hop(b, x, lane, iface.router, router)?;
-    if let Step::Hop { iface: out, .. } = step {
-        let scope = x.snap.interfaces.get(out).map_or(0, |i| i.scope);
-        if scope != iface.scope {
-            return Err(DropReason::NotBuilt); // R6
-        }
+    let hop = match router.routes.lookup(b.ip_dst[lane], flow_hash(b, lane)) {
+        Some(hop) => hop,
+        None => off_subnet(b, x, lane, iface.router, router)?,
+    };
+    x.note(b, lane, STAGE, Note::Route(hop.iface(), hop.via()));
+    if x.snap.interfaces.get(hop.iface()).is_none_or(|out| out.scope != iface.scope) {
+        b.drop(lane, STAGE, DropReason::NotBuilt); // R6
+        return None;
     }
-    Ok(step)
+    Some(hop)
 }
 
 /// IPv6 is not routed yet; ARP and the rest that reaches a router's MAC is for the router alone.
 #[cold]
-fn not_ip4(b: &mut Burst<'_>, lane: Lane) -> Result<Step, DropReason> {
+fn not_ip4(b: &mut Burst<'_>, lane: Lane) {
     if b.l3[lane] == L3::Ipv6 {
-        return Err(DropReason::Ipv6Unrouted);
+        b.drop(lane, STAGE, DropReason::Ipv6Unrouted);
+    } else {
+        b.consume(lane, STAGE);
     }
-    b.consume(lane, STAGE);
-    Ok(Step::Done)
 }
 
 /// I0 for packets that are routed: header checksum, source routing.
@@ -197,30 +187,22 @@ fn link_local(b: &Burst<'_>, lane: Lane) -> DropReason {
     if http { DropReason::NotBuilt } else { DropReason::MetaBlocked }
 }
 
-/// R4 and R5.
-#[inline(always)]
-fn next_hop(b: &Burst<'_>, x: &Ctx<'_>, lane: Lane, router_ix: u16, router: &RouterRow) -> Result<Step, DropReason> {
-    let dst = b.ip_dst[lane];
-    if let Some(hop) = router.routes.lookup(dst, flow_hash(b, lane)) {
-        x.note(b, lane, STAGE, Note::Route(hop.iface, hop.via));
-        let address = if hop.via == 0 { dst } else { hop.via };
-        return Ok(Step::Hop { iface: hop.iface, address });
-    }
-    off_subnet(b, x, lane, router_ix, router)
-}
-
-/// R4 steps 2 to 5: nothing in the main table.
-#[inline(never)]
-fn off_subnet(b: &Burst<'_>, x: &Ctx<'_>, lane: Lane, router_ix: u16, router: &RouterRow) -> Result<Step, DropReason> {
+/// R4 steps 2 to 5: the main table (step 1) has nothing.
+#[cold]
+fn off_subnet(b: &mut Burst<'_>, x: &Ctx<'_>, lane: Lane, router_ix: u16, router: &RouterRow) -> Option<Hop> {
     let src = b.ip_src[lane];
-    if router.fip_here && x.tables.fip.lookup(&fip_key(router_ix, src)) != 0 {
-        return Err(DropReason::NotBuilt); // R4 step 2
-    }
-    if let Some(snat) = router.snat.iter().find(|s| src & s.mask == s.net) {
+    let reason = if router.fip_here && x.tables.fip.lookup(&fip_key(router_ix, src)) != 0 {
+        DropReason::NotBuilt // step 2
+    } else if let Some(snat) = router.snat.iter().find(|s| src & s.mask == s.net) {
         x.note(b, lane, STAGE, Note::SnatNextHop(snat.iface, snat.next_hop));
-        return Ok(Step::Hop { iface: snat.iface, address: snat.next_hop });
-    }
-    if router.gateway_here { Err(DropReason::NotBuilt) } else { Err(DropReason::NoRoute) } // R4 step 5
+        return Some(Hop::new(snat.iface, snat.next_hop));
+    } else if router.gateway_here {
+        DropReason::NotBuilt // step 5
+    } else {
+        DropReason::NoRoute
+    };
+    b.drop(lane, STAGE, reason);
+    None
 }
 
 /// R5: the same hop for every packet of a flow; fragments have no ports and follow their addresses.
@@ -231,36 +213,25 @@ fn flow_hash(b: &Burst<'_>, lane: Lane) -> u64 {
     (addresses ^ rest.rotate_left(24)).wrapping_mul(0x9E37_79B9_7F4A_7C15)
 }
 
-/// Pass 2: R7-R9. Returns the frames whose next hop is another router of this host.
+/// Pass 2: R7-R9. Frames whose next hop is another router of this host end up in `visit.next`.
 #[inline(always)]
-fn neighbours(b: &mut Burst<'_>, x: &Ctx<'_>, hops: &Hops, visit: &mut Visit) -> Mask {
-    let mut next = Mask::NONE;
+fn neighbours(b: &mut Burst<'_>, x: &Ctx<'_>, hops: &Hops, visit: &mut Visit) {
     for lane in hops.lanes {
         let key = hops.key[lane];
         let word = x.tables.neigh.get(hops.home[lane], &[key]);
         x.note(b, lane, STAGE, Note::Neigh((key >> 48) as u16, key as u32, word));
-        let found = NeighValue::from_word(word).filter(|n| n.has(NeighValue::ROUTE));
-        let own = visit.own.has(lane);
-        let step = match found {
+        let result = match NeighValue::from_word(word).filter(|n| n.has(NeighValue::ROUTE)) {
             None => Err(DropReason::NoNeigh),
-            Some(neighbour) => forward(b, x, lane, hops.iface[lane], neighbour, own),
+            Some(neighbour) => forward(b, x, lane, hops.iface[lane], neighbour, visit),
         };
         visit.own.remove(lane);
-        match step {
-            Err(reason) => b.drop(lane, STAGE, reason),
-            Ok(None) => {}
-            Ok(Some(_)) if visit.trav[lane] + 1 >= MAX_TRAVERSALS => b.drop(lane, STAGE, DropReason::LoopLimit),
-            Ok(Some(iface)) => {
-                visit.trav[lane] += 1;
-                visit.iface[lane] = iface;
-                next.insert(lane);
-            }
+        if let Err(reason) = result {
+            b.drop(lane, STAGE, reason);
         }
     }
-    next
 }
 
-/// R8, R9: size, TTL, addresses. `Some`: the interface of the next router on this host.
+/// R8, R9: size, TTL, addresses, way out.
 #[inline(always)]
 fn forward(
     b: &mut Burst<'_>,
@@ -268,17 +239,20 @@ fn forward(
     lane: Lane,
     out: IfaceIx,
     neighbour: NeighValue,
-    own: bool,
-) -> Result<Option<IfaceIx>, DropReason> {
+    visit: &mut Visit,
+) -> Result<(), DropReason> {
     let iface = x.snap.interfaces.get(out).ok_or(DropReason::RouterDown)?;
     if b.ip[lane].total_len > iface.mtu {
         return Err(DropReason::Mtu);
     }
-    if !own {
+    if !visit.own.has(lane) {
         decrement_ttl(b, x, lane);
     }
     if let Some(next) = neighbour.router_interface() {
-        return Ok(Some(next));
+        visit.trav[lane] += 1;
+        visit.iface[lane] = next;
+        visit.next.insert(lane);
+        return if visit.trav[lane] >= MAX_TRAVERSALS { Err(DropReason::LoopLimit) } else { Ok(()) };
     }
     x.note(b, lane, STAGE, Note::Set(Field::Seg, u64::from(b.seg[lane]), u64::from(iface.seg)));
     b.seg[lane] = iface.seg;
@@ -290,7 +264,7 @@ fn forward(
         Target::Phys => b.send(lane, Out::Phys),
         Target::Snat => return Err(DropReason::SnatNoState),
     }
-    Ok(None)
+    Ok(())
 }
 
 #[inline(always)]
@@ -316,13 +290,5 @@ fn set_macs(b: &mut Burst<'_>, x: &Ctx<'_>, lane: Lane, stage: Stage, dst: MacAd
     let ([d0, d1, d2, d3, d4, d5], [s0, s1, s2, s3, s4, s5]) = (dst.octets(), src.octets());
     if let Some(head) = b.at_mut::<12>(lane, 0) {
         *head = [d0, d1, d2, d3, d4, d5, s0, s1, s2, s3, s4, s5];
-    }
-}
-
-/// The port a frame came in by, to answer to.
-fn back(b: &Burst<'_>, lane: Lane) -> Option<Out> {
-    match b.door[lane] {
-        Door::Port(port) => Some(Out::Port(port)),
-        _ => None,
     }
 }

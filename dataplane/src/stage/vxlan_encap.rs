@@ -42,32 +42,30 @@ fn encap(b: &mut Burst<'_>, x: &Ctx<'_>, lane: Lane) -> Result<(), DropReason> {
     let tos = inner_tos & host.outer_tos_mask | host.outer_tos;
     let port = source_port(b, lane);
     x.note(b, lane, STAGE, Note::Encap(*vni, port));
-    let header = x.with_tunnel(tunnel, |row| outer(row, *vni, len, tos, port)).ok_or(DropReason::PortGone)??;
     b.meta[lane].off -= OUTER as u16;
-    b.meta[lane].len += OUTER as u16;
-    if let Some(head) = b.at_mut::<OUTER>(lane, 0) {
-        *head = header;
-    }
-    Ok(())
+    b.meta[lane].len = len + OUTER as u16;
+    let head = b.at_mut::<OUTER>(lane, 0).ok_or(DropReason::Internal)?;
+    x.with_tunnel(tunnel, |row| write(head, row, *vni, len, tos, port)).unwrap_or(Err(DropReason::PortGone))
 }
 
-/// The tunnel's ready header with lengths, TOS, checksum, source port and VNI filled in.
+/// The tunnel's ready header, with lengths, TOS, checksum, source port and VNI filled in. Written
+/// straight into the frame: a copy assembled on the stack would be read back before its stores are done.
 #[inline(always)]
-fn outer(row: &TunnelRow, vni: u32, len: u16, tos: u8, port: u16) -> Result<[u8; OUTER], DropReason> {
+fn write(h: &mut [u8; OUTER], row: &TunnelRow, vni: u32, len: u16, tos: u8, port: u16) -> Result<(), DropReason> {
     if !row.resolved {
         return Err(DropReason::UnderlayUnresolved);
     }
-    let mut h = row.header;
     let (ip_len, udp_len) = (len + 36, len + 16);
+    let check = u16::from_be_bytes([row.header[24], row.header[25]]); // of the header with length and TOS 0
+    let check = !wire::fold(u64::from(!check) + u64::from(ip_len) + u64::from(tos));
+    *h = row.header;
     h[15] = tos;
     [h[16], h[17]] = ip_len.to_be_bytes();
-    let check = u16::from_be_bytes([h[24], h[25]]); // of the header with length and TOS 0
-    let check = !wire::fold(u64::from(!check) + u64::from(ip_len) + u64::from(tos));
     [h[24], h[25]] = check.to_be_bytes();
     [h[34], h[35]] = port.to_be_bytes();
     [h[38], h[39]] = udp_len.to_be_bytes();
     [_, h[46], h[47], h[48]] = vni.to_be_bytes();
-    Ok(h)
+    Ok(())
 }
 
 /// Outer UDP source port: the same for every packet of a flow and on every host, spread over

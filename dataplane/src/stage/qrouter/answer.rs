@@ -1,26 +1,25 @@
 //! R2: packets for the router itself. Only echo is answered; everything else is swallowed.
 
-use super::{STAGE, Step, back, set_macs};
-use crate::burst::{Burst, Lane};
+use super::{STAGE, Visit, set_macs};
+use crate::burst::{Burst, Door, Lane, Out};
 use crate::drop_reason::DropReason;
 use crate::stage::Ctx;
 use crate::trace::Note;
 use crate::wire::{self, ETH_LEN, proto};
 
-/// `direct`: the request came from a port, so the reply goes straight back to it; otherwise it is
-/// routed like any packet of this router.
+/// A request straight from a port is answered straight back to it; one that came through another
+/// router gets an answer that is routed like any packet of this router.
 #[inline(never)]
-pub(super) fn to_router(b: &mut Burst<'_>, x: &Ctx<'_>, lane: Lane, direct: bool) -> Result<Step, DropReason> {
+pub(super) fn to_router(b: &mut Burst<'_>, x: &Ctx<'_>, lane: Lane, visit: &mut Visit) {
     let ip = b.ip[lane];
     let start = usize::from(b.l3_off[lane] + ip.header_len);
     let end = usize::from(b.l3_off[lane] + ip.total_len);
     let icmp = b.bytes(lane).get(start..end).unwrap_or_default();
     if ip.proto != proto::ICMP || ip.fragment || !matches!(icmp, [8, 0, _, _, _, _, _, _, ..]) {
-        b.consume(lane, STAGE);
-        return Ok(Step::Done);
+        return b.consume(lane, STAGE);
     }
     if wire::checksum(icmp) != 0 {
-        return Err(DropReason::CtInvalid);
+        return b.drop(lane, STAGE, DropReason::CtInvalid);
     }
     x.note(b, lane, STAGE, Note::RouterAnswers(b.ip_dst[lane]));
     x.count.consumed.add(1);
@@ -28,13 +27,18 @@ pub(super) fn to_router(b: &mut Burst<'_>, x: &Ctx<'_>, lane: Lane, direct: bool
     x.count.stage(STAGE).consumed.add(1);
     remove_options(b, lane);
     reply(b, lane);
-    if !direct {
-        return Ok(Step::Again);
+    match b.door[lane] {
+        Door::Port(port) if visit.trav[lane] == 0 => {
+            let (to, from) = (b.src[lane], b.dst[lane]);
+            set_macs(b, x, lane, STAGE, to, from);
+            b.send(lane, Out::Port(port));
+        }
+        _ => {
+            visit.trav[lane] = 0;
+            visit.own.insert(lane);
+            visit.next.insert(lane);
+        }
     }
-    let (to, from) = (b.src[lane], b.dst[lane]);
-    set_macs(b, x, lane, STAGE, to, from);
-    b.send(lane, back(b, lane).ok_or(DropReason::Internal)?);
-    Ok(Step::Done)
 }
 
 /// Moves Ethernet and IPv4 header up to the ICMP header, over the options; cuts padding off.
