@@ -107,9 +107,6 @@ impl<'de> Visitor<'de> for Tree {
             let node = map.next_value_seed(self.deeper()?)?;
             entries.push(Entry::new(key, node));
         }
-        match entries.as_slice() {
-            [e] if e.raw == "$__toml_private_datetime" => Ok(Node::new(Value::Date)),
-            _ => Ok(Node::new(Value::Map(entries))),
-        }
+        Ok(Node::new(Value::Map(entries)))
     }
 }

@@ -20,6 +20,8 @@ pub(super) struct Fields<'n, 's, 'd> {
     entries: &'n [Entry],
     taken: Vec<bool>,
     known: Vec<&'static str>,
+    /// The value is no object, which has been said; that its attributes are missing is no news.
+    broken: bool,
 }
 
 impl<'n, 's, 'd> Fields<'n, 's, 'd> {
@@ -31,16 +33,18 @@ impl<'n, 's, 'd> Fields<'n, 's, 'd> {
         path: String,
         node: &'n Node,
     ) -> Fields<'n, 's, 'd> {
+        let mut broken = false;
         let entries: &[Entry] = match &node.value {
             Value::Map(entries) => entries,
             _ => {
                 let reason = format!("expected an object, found {}", node.type_name());
                 sink.parse_problem(subject, base, &path, reason, "give its attributes as an object".to_owned());
+                broken = true;
                 &[]
             }
         };
         let mut fields =
-            Fields { sink, subject, base, path, entries, taken: vec![false; entries.len()], known: Vec::new() };
+            Fields { sink, subject, base, path, entries, taken: vec![false; entries.len()], known: Vec::new(), broken };
         for (i, e) in entries.iter().enumerate() {
             if entries.iter().take(i).any(|earlier| earlier.key() == e.key()) {
                 let reason = format!("the attribute is given twice{}", other_spelling(entries, e));
@@ -59,6 +63,9 @@ impl<'n, 's, 'd> Fields<'n, 's, 'd> {
 
     /// Reports a problem of an attribute of this object.
     pub(super) fn problem(&mut self, key: &str, reason: impl Into<String>, hint: impl Into<String>) {
+        if self.broken {
+            return;
+        }
         let path = self.sub(key);
         self.sink.parse_problem(self.subject, self.base, &path, reason.into(), hint.into());
     }

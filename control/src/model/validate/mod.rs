@@ -58,6 +58,8 @@ impl<'c> Checker<'c, '_, '_> {
             (_, None) => format!("add the {}, or correct the name", kind.word()),
         };
         self.report(subject, path, format!("there is no {} {}", kind.word(), quote(id)), hint);
+        // Nothing that follows from it is to be said.
+        self.sink.mark(subject, path);
         false
     }
 

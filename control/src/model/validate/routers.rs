@@ -174,6 +174,7 @@ fn association<'f>(c: &mut Checker<'_, '_, '_>, f: &'f FloatingIp, s: &Subject) 
     let router = f.router_id.as_deref();
     if let Some(id) = router
         && c.exists(s, "router_id", Kind::Router, id)
+        && c.cloud.networks.contains_key(&f.floating_network_id)
         && let Some(r) = c.cloud.routers.get(id)
         && !c.sink.is_bad(Kind::Router, id, "external_gateway_info")
         && r.external_gateway_info.as_ref().is_none_or(|g| g.network_id != f.floating_network_id)
