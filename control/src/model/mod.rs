@@ -100,6 +100,27 @@ impl Cloud {
         change::apply(self, change)
     }
 
+    /// Whether tunnel packets of the network are taken only from VTEPs in its list.
+    pub fn strict_vtep(&self, network: &Network) -> bool {
+        network.dvrd.strict_vtep.unwrap_or(self.settings.strict_vtep)
+    }
+
+    /// Whether MACs are learned in the network.
+    pub fn learning(&self, network: &Network) -> bool {
+        network.dvrd.learning.unwrap_or(self.settings.learning)
+    }
+
+    /// Who answers DHCP in the network.
+    pub fn dhcp(&self, network: &Network) -> DhcpMode {
+        network.dvrd.dhcp.unwrap_or(self.settings.dhcp)
+    }
+
+    /// What the model says about unknown unicast in the network; none: left to whoever derives rows, who knows
+    /// whether all of its ports come from the model.
+    pub fn flood_unknown(&self, network: &Network) -> Option<bool> {
+        network.dvrd.flood_unknown.or(self.settings.flood_unknown)
+    }
+
     /// The port with this id, or else the only one with this name.
     pub fn port_by_name(&self, id_or_name: &str) -> Result<&Port, NotFound> {
         by_name(&self.ports, Kind::Port, id_or_name, |p| (&p.id, &p.name))
