@@ -1,1 +1,3 @@
 //! The control side: cloud model, rows for this host, table writers.
+
+pub mod model;
