@@ -287,6 +287,7 @@ fn forward(
         Target::Port(port) => b.send(lane, Out::Port(port)),
         Target::Tunnel(tunnel) => b.send(lane, Out::Tunnel(tunnel)),
         Target::Phys => b.send(lane, Out::Phys),
+        Target::Fdb => {} // left to local_switching
         Target::Snat => return Err(DropReason::SnatNoState),
     }
     Ok(())
