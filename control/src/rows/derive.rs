@@ -10,13 +10,18 @@ pub(super) struct View<'c> {
     pub cloud: &'c Cloud,
     pub me: &'c Host,
     pub placement: Placement<'c>,
+    /// IPv4 addresses of the routers on this host.
+    router_ips: BTreeSet<u32>,
 }
 
 impl Rows {
     /// The rows of host `name`; `None` if the cloud has no such host.
     pub fn derive(cloud: &Cloud, name: &str) -> Option<Rows> {
         let me = cloud.hosts.get(name)?;
-        let view = View { cloud, me, placement: Placement::of(cloud) };
+        let mut view = View { cloud, me, placement: Placement::of(cloud), router_ips: BTreeSet::new() };
+        let here = view.placement.interfaces.iter().filter(|(router, _)| view.has_router(router));
+        view.router_ips =
+            here.flat_map(|(_, ports)| ports).flat_map(|p| &p.fixed_ips).filter_map(|f| v4(f.ip_address)).collect();
         let mut rows = Rows { host: view.host(), tunnels: view.tunnels(), ..Rows::default() };
         for network in cloud.networks.values().filter(|n| view.is_here(&n.id)) {
             rows.segments.insert(network.id.clone(), view.segment(network));
@@ -81,7 +86,8 @@ impl View<'_> {
     fn segment(&self, network: &Network) -> SegRows {
         let cloud = self.cloud;
         let interfaces: Vec<&Port> = self.interfaces_on(network).collect();
-        let addresses = || interfaces.iter().flat_map(|p| p.fixed_ips.iter().map(move |f| (f.ip_address, p.mac_address)));
+        let addresses =
+            || interfaces.iter().flat_map(|p| p.fixed_ips.iter().map(move |f| (f.ip_address, p.mac_address)));
         let mut ports: Vec<&Port> = cloud.ports.values().filter(|p| p.network_id == network.id).collect();
         ports.retain(|p| self.is_local(p) && p.is_active());
         let id = |p: &&Port| p.id.clone();
@@ -168,7 +174,8 @@ impl View<'_> {
                 .filter_map(|(mac, net, fixed)| {
                     let (net, mask) = v4_net(*net)?;
                     let routable = !matches!(net >> 24, 0 | 127 | 224..) && net >> 16 != 0xa9fe;
-                    Some(AllowedPair { mac: *mac, net, mask, vouched: *fixed && routable })
+                    let vouched = *fixed && routable && !self.router_ips.contains(&net);
+                    Some(AllowedPair { mac: *mac, net, mask, vouched })
                 })
                 .collect(),
             allowed6: pairs6.chain(link_local).collect(),
@@ -245,7 +252,8 @@ fn routes(router: &Router, on_subnets: &[(&Port, u32, u32, u32)]) -> Vec<RouteRo
         hops.sort_by_key(|(_, via)| *via);
         hops.dedup();
     }
-    let hidden = |ip: u32, len: u8| all.keys().any(|(n, l)| *l > len && (ip ^ n).checked_shr(32 - u32::from(*l)) == Some(0));
+    let hidden =
+        |ip: u32, len: u8| all.keys().any(|(n, l)| *l > len && (ip ^ n).checked_shr(32 - u32::from(*l)) == Some(0));
     let own: Vec<_> = on_subnets.iter().filter(|(_, _, m, ip)| hidden(*ip, m.count_ones() as u8)).collect();
     for (port, _, _, ip) in own {
         all.insert((*ip, 32), vec![(port.id.clone(), 0)]);

@@ -95,6 +95,17 @@ fn addresses_a_router_would_drop_are_allowed_but_not_vouched_for() {
     }
 }
 
+/// R1: a source that is one of the router's own addresses is martian, even where a port on a subnet
+/// the router has no interface on was given that very address.
+#[test]
+fn a_fixed_address_that_a_router_has_too_is_not_vouched_for() {
+    let mut cloud = fixture();
+    subnet(&mut cloud, "A2-v4", "A", "10.2.0.0/24");
+    port(&mut cloud, "A3").fixed_ips = vec![fixed("A2-v4", "10.2.0.1")];
+    let a3 = mac("0a:00:13");
+    assert_eq!(rows(&cloud, "H1").ports["A3"].allowed, [v4(a3, "10.2.0.1", u32::MAX, false)], "rB has 10.2.0.1");
+}
+
 #[test]
 fn the_gateway_mac_of_a_port_is_that_of_its_first_subnet() {
     let mut cloud = fixture();
