@@ -4,6 +4,8 @@
 mod compile;
 mod index;
 mod learned;
+#[cfg(test)]
+mod tests;
 
 pub use index::Indexes;
 pub use learned::AGE_NS;

@@ -1,0 +1,167 @@
+//! Tables that are full.
+
+use super::*;
+use crate::rows::tests::{fixed, ip, port, twin};
+
+/// Exactly the room the reference cloud needs at H1: 14 addresses in T06, 21 in T07/T13.
+fn exact() -> Limits {
+    Limits { ports: 6, segments: 6, tunnels: 3, routers: 2, interfaces: 6, fdb: 14, neighbours: 21, fips: 2 }
+}
+
+fn refused(b: &mut Bench, table: &str, rows: usize, limit: usize) {
+    let before = (b.flat(), b.now().generation);
+    let error = b.try_apply().unwrap_err();
+    assert_eq!((error.table, error.rows, error.limit), (table, rows, limit));
+    assert_eq!((b.flat(), b.now().generation), before, "a refused batch changes nothing");
+}
+
+#[test]
+fn the_reference_cloud_fits_its_exact_limits() {
+    let b = Bench::with(exact());
+    let full = b.writer.tables();
+    assert!(full.iter().all(|t| t.rows == t.limit), "{full:?}");
+}
+
+#[test]
+fn each_table_that_would_overflow_refuses_the_whole_batch() {
+    let mut b = Bench::with(exact());
+    // A new remote address and, in the same batch, good news about another port.
+    twin(&mut b.cloud, "A2", "A9", "0a:00:19", fixed("A-v4", "10.1.0.19"));
+    crate::rows::tests::set_down(&mut b.cloud, "A3");
+    refused(&mut b, "T06 fdb", 15, 14);
+    assert!(b.now().ports.get(b.port("A3").0).unwrap().active, "nothing of it");
+
+    let mut b = Bench::with(exact());
+    port(&mut b.cloud, "A2").fixed_ips.push(fixed("A-v4", "10.1.0.112"));
+    refused(&mut b, "T07/T13 neighbours", 22, 21);
+
+    let mut b = Bench::with(exact());
+    twin(&mut b.cloud, "A3", "A9", "0a:00:19", fixed("A-v4", "10.1.0.19"));
+    refused(&mut b, "T05 ports", 7, 6);
+
+    let mut b = Bench::with(exact());
+    let h2 = b.cloud.hosts["H2"].clone();
+    b.cloud.hosts.insert("H5".to_owned(), crate::model::Host { name: "H5".to_owned(), ..h2 });
+    refused(&mut b, "T03 tunnels", 4, 3);
+
+    let mut b = Bench::with(exact());
+    let fip = b.cloud.floatingips["fip-101"].clone();
+    b.cloud.floatingips.insert(
+        "fip-new".to_owned(),
+        crate::model::FloatingIp {
+            port_id: Some("A3".to_owned()),
+            fixed_ip_address: Some("10.1.0.13".parse().unwrap()),
+            ..fip
+        },
+    );
+    refused(&mut b, "T14 floating IPs", 3, 2);
+}
+
+#[test]
+fn more_routes_than_a_router_may_have_refuse_the_batch() {
+    let mut b = Bench::new();
+    let via = "10.2.0.12".parse().unwrap();
+    let net = |n: u32| crate::model::IpNet::host(std::net::Ipv4Addr::from_bits(ip("192.168.0.0") + n).into());
+    let routes = (0..1024).map(|n| crate::model::Route { destination: net(n), nexthop: via });
+    b.cloud.routers.get_mut("R1").unwrap().routes = routes.collect();
+    refused(&mut b, "T12 routes of one router", 1028, 1024);
+}
+
+#[test]
+fn after_a_refused_batch_a_smaller_one_is_taken() {
+    let mut b = Bench::with(exact());
+    twin(&mut b.cloud, "A2", "A9", "0a:00:19", fixed("A-v4", "10.1.0.19"));
+    refused(&mut b, "T06 fdb", 15, 14);
+    b.cloud.ports.remove("A9");
+    crate::rows::tests::set_down(&mut b.cloud, "A3");
+    b.apply();
+    assert!(!b.now().ports.get(b.port("A3").0).unwrap().active);
+}
+
+/// Old and new rows stand beside each other between steps 2 and 4: either the batch is taken and
+/// every row of it stored, or it is refused and every old row stays.
+#[test]
+fn a_batch_that_replaces_rows_of_a_full_table_loses_none() {
+    let mut b = Bench::with(exact());
+    let a2 = port(&mut b.cloud, "A2");
+    (a2.mac_address, a2.fixed_ips) = (mac("0a:00:22"), vec![fixed("A-v4", "10.1.0.22")]);
+    let taken = b.try_apply().is_ok();
+    let (tail, address) = if taken { ("0a:00:22", "10.1.0.22") } else { ("0a:00:12", "10.1.0.12") };
+    assert_eq!(b.place("A", tail), "H2 static");
+    assert_eq!(b.neighbour("A", address).unwrap().mac(), mac(tail));
+}
+
+#[test]
+fn learned_rows_take_no_room_of_the_model() {
+    let mut b = Bench::with(Limits { fdb: 16, ..Limits::default() });
+    for n in 0..5 {
+        b.writer.learn(&b.from_host("A", &format!("77:00:0{n}"), "H2", 10 + n));
+    }
+    assert_eq!(b.writer.learned(), 2, "14 rows of the model, limit 16");
+    b.writer.learn(&b.from_host("A", "77:00:01", "H3", 20));
+    assert_eq!(b.place("A", "77:00:01"), "H3 learned", "one that is there may still move");
+}
+
+#[test]
+fn rows_of_the_model_push_the_oldest_learned_ones_out() {
+    let mut b = Bench::with(Limits { fdb: 16, ..Limits::default() });
+    b.writer.learn(&b.from_host("A", "77:00:00", "H2", 11));
+    b.writer.learn(&b.from_host("A", "77:00:01", "H2", 10));
+    twin(&mut b.cloud, "A2", "A9", "0a:00:19", fixed("A-v4", "10.1.0.19"));
+    b.apply();
+    assert_eq!(b.place("A", "0a:00:19"), "H2 static");
+    assert_eq!((b.place("A", "77:00:00"), b.place("A", "77:00:01")), ("H2 learned".to_owned(), "nowhere".to_owned()));
+    // One learned MAC that becomes the model's makes no new row: nothing needs to go for it.
+    twin(&mut b.cloud, "A2", "A8", "77:00:00", fixed("A-v4", "10.1.0.18"));
+    b.apply();
+    assert_eq!((b.place("A", "77:00:00"), b.writer.learned()), ("H2 static".to_owned(), 0));
+}
+
+/// An index past the limit has no room in a worker, and past 4096 it would name another port.
+#[test]
+fn indexes_never_pass_the_limit_however_ports_come_and_go() {
+    let mut b = Bench::with(exact());
+    let a3 = b.cloud.ports.remove("A3").unwrap();
+    b.apply();
+    for n in 0..8 {
+        let id = format!("P{n}");
+        b.cloud.ports.extend([(id.clone(), crate::model::Port { id: id.clone(), ..a3.clone() })]);
+        let lagging = b.try_apply();
+        if b.writer.indexes().port(&id).is_none() {
+            assert_eq!(lagging.unwrap_err().table, "T05 ports", "the last owner's index still waits for the worker");
+            b.quiet();
+            b.apply();
+        }
+        assert!(b.writer.indexes().ports().all(|(_, ix)| ix < 6), "round {n}");
+        assert_eq!(b.place("A", "0a:00:13"), format!("{id} static"));
+        b.cloud.ports.remove(&id);
+        b.apply();
+    }
+}
+
+#[test]
+fn networks_tunnels_routers_and_interfaces_wait_for_their_indexes_too() {
+    let mut b = Bench::with(exact());
+    let z = b.cloud.networks.remove("Z").unwrap();
+    let z1 = b.cloud.ports.remove("Z1").unwrap();
+    b.apply();
+    b.quiet();
+    b.cloud.networks.insert("Z".to_owned(), z.clone());
+    b.cloud.ports.insert("Z1".to_owned(), z1);
+    b.apply();
+    assert!(b.seg("Z").0 <= 6);
+    // One host for another in one batch: both rows would exist side by side.
+    let h4 = b.cloud.hosts.remove("H4").unwrap();
+    b.cloud.hosts.insert("H5".to_owned(), crate::model::Host { name: "H5".to_owned(), ..h4 });
+    port(&mut b.cloud, "A4").binding_host_id = Some("H5".to_owned());
+    refused(&mut b, "T03 tunnels", 4, 3);
+}
+
+#[test]
+fn the_use_of_a_table_counts_ports_that_exist() {
+    let mut b = Bench::with(exact());
+    b.cloud.ports.remove("A3");
+    b.apply();
+    let ports = b.writer.tables().into_iter().find(|t| t.name == "T05 ports").unwrap();
+    assert_eq!((ports.rows, ports.limit), (5, 6), "not the row that waits for its next owner");
+}
