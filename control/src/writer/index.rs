@@ -107,6 +107,12 @@ impl Indexes {
         self.ports.of.get(id).copied()
     }
 
+    /// Generation of the port that has an index now.
+    pub(super) fn port_owner(&self, ix: u16) -> Option<u32> {
+        let (now, generation) = self.port(self.port_name(ix)?)?;
+        (now == ix).then_some(generation)
+    }
+
     /// Of the tunnel to a host.
     pub fn tunnel(&self, host: &str) -> Option<(u16, u32)> {
         self.tunnels.of.get(host).copied()

@@ -245,7 +245,8 @@ impl Writer {
         let segment = self.current.segments.get(event.seg).map(|s| s.generation);
         let target = match event.target {
             Target::Tunnel(t) => self.current.tunnels.get(t).map(|t| t.generation),
-            Target::Port(p) => self.current.ports.get(p).map(|p| p.generation),
+            // The row of a removed port stays until its index is reused: ask who owns it now.
+            Target::Port(p) => self.indexes.port_owner(p),
             Target::Phys | Target::Snat | Target::Fdb => None,
         };
         if segment != Some(event.seg_generation) || target != Some(event.target_generation) {
