@@ -37,6 +37,11 @@ impl Learned {
         self.entries.contains_key(&key)
     }
 
+    /// Was the address seen after `event`? Events of several workers come in no order of time.
+    pub fn is_newer(&self, key: u64, event: &LearnEvent) -> bool {
+        self.entries.get(&key).is_some_and(|e| e.deadline > event.seen.saturating_add(AGE_NS))
+    }
+
     pub fn seen(&mut self, key: u64, event: &LearnEvent) {
         let deadline = event.seen.saturating_add(AGE_NS);
         if let Some(old) = self.entries.insert(key, Entry { target: event.target, deadline }) {

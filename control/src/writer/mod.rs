@@ -253,6 +253,9 @@ impl Writer {
             return;
         }
         let (key, value) = Learned::row(event);
+        if self.learned.is_newer(key, event) {
+            return;
+        }
         // The model always wins; learned rows never take the room of static ones.
         let room = self.learned.knows(key) || self.learned.len() + self.fdb.rows.len() < self.limits.fdb;
         if !self.fdb.rows.contains_key(&key) && room && store(&mut self.fdb.writer, key, value) {
