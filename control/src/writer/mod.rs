@@ -107,6 +107,11 @@ impl Flat {
         Flat { writer: FlatWriter::new(limit, Arc::clone(qsbr), ahash::RandomState::new()), rows: BTreeMap::new() }
     }
 
+    /// Rows there are while those of `next` stand beside the old ones.
+    fn rows_with(&self, next: &BTreeMap<u64, u64>) -> usize {
+        self.rows.len() + next.keys().filter(|k| !self.rows.contains_key(k)).count()
+    }
+
     /// Step 2: rows that are new or say something else.
     fn put(&mut self, next: &BTreeMap<u64, u64>) {
         let Flat { writer, rows } = self;
@@ -189,6 +194,12 @@ impl Writer {
         let freed = indexes.assign(rows);
         let Compiled { snapshot, fresh, fdb, neighbours, fips } =
             Compiled::new(rows, &self.current, &indexes, &self.indexes);
+        // Between steps 2 and 4 old and new rows stand beside each other.
+        let l = &self.limits;
+        let fdb_rows = self.fdb.rows_with(&fdb);
+        Self::fits("T06 fdb", fdb_rows, l.fdb)?;
+        Self::fits("T07/T13 neighbours", self.neighbours.rows_with(&neighbours), l.neighbours)?;
+        Self::fits("T14 floating IPs", self.fips.rows_with(&fips), l.fips)?;
 
         // 1. new targets, ports inactive
         if let Some(first) = fresh {
@@ -196,6 +207,7 @@ impl Writer {
         }
         // 2. rows added and moved
         self.forget_learned(&fdb);
+        self.make_room(fdb_rows);
         self.neighbours.put(&neighbours);
         self.fdb.put(&fdb);
         self.fips.put(&fips);
@@ -268,6 +280,15 @@ impl Writer {
         fdb.keys().for_each(|key| self.learned.forget(*key));
     }
 
+    /// Learned rows make way for those of the model, the longest unseen first.
+    fn make_room(&mut self, fdb_rows: usize) {
+        while self.learned.len() + fdb_rows > self.limits.fdb
+            && let Some(key) = self.learned.expire(u64::MAX)
+        {
+            self.fdb.writer.remove(&[key]);
+        }
+    }
+
     /// When the oldest learned address ages out, ns; `None` if there is none.
     pub fn next_timer(&self) -> Option<u64> {
         self.learned.next_deadline()
@@ -327,9 +348,10 @@ impl Writer {
             ("T07/T13 neighbours", rows.neighbours.len(), l.neighbours),
             ("T14 floating IPs", rows.fips.len(), l.fips),
         ];
-        match all.into_iter().find(|(_, rows, limit)| rows > limit) {
-            Some((table, rows, limit)) => Err(TableFull { table, rows, limit }),
-            None => Ok(()),
-        }
+        all.into_iter().try_for_each(|(table, rows, limit)| Self::fits(table, rows, limit))
+    }
+
+    fn fits(table: &'static str, rows: usize, limit: usize) -> Result<(), TableFull> {
+        if rows > limit { Err(TableFull { table, rows, limit }) } else { Ok(()) }
     }
 }
