@@ -1,6 +1,8 @@
 //! Names to dense indexes. An index is reused only after [`Indexes::release`].
 
+use super::{Limits, TableFull};
 use crate::rows::Rows;
+use dataplane::tables::Target;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Indexes of one kind.
@@ -10,20 +12,35 @@ struct Pool {
     names: BTreeMap<u16, String>,
     free: BTreeSet<u16>,
     next: u16,
+    /// First index past the limit.
+    end: u16,
+    /// Indexes without an owner that are not free yet.
+    waiting: usize,
     /// Owners so far; the generation of the newest.
     owners: u32,
 }
 
 impl Pool {
-    fn new(first: u16) -> Self {
-        Pool { of: BTreeMap::new(), names: BTreeMap::new(), free: BTreeSet::new(), next: first, owners: 0 }
+    fn new(first: u16, limit: usize) -> Self {
+        // 65535 stands for none.
+        let end = (usize::from(first) + limit).min(usize::from(u16::MAX)) as u16;
+        Pool { of: BTreeMap::new(), names: BTreeMap::new(), free: BTreeSet::new(), next: first, end, waiting: 0, owners: 0 }
+    }
+
+    /// Is there an index for every name, those of names that are gone still being in use?
+    fn check<'a>(&self, table: &'static str, names: impl Iterator<Item = &'a String>) -> Result<(), TableFull> {
+        let new = names.filter(|n| !self.of.contains_key(*n)).count();
+        let left = usize::from(self.end - self.next) + self.free.len();
+        let limit = left + self.of.len() + self.waiting;
+        if new <= left { Ok(()) } else { Err(TableFull { table, rows: limit - left + new, limit }) }
     }
 
     /// Gives every name an index; returns those of names that are gone.
     fn assign<'a>(&mut self, names: impl Iterator<Item = &'a String> + Clone) -> Vec<u16> {
         let keep: BTreeSet<&str> = names.clone().map(String::as_str).collect();
         let gone: Vec<String> = self.of.keys().filter(|n| !keep.contains(n.as_str())).cloned().collect();
-        let freed = gone.iter().filter_map(|n| self.of.remove(n)).map(|(ix, _)| ix).collect();
+        let freed: Vec<u16> = gone.iter().filter_map(|n| self.of.remove(n)).map(|(ix, _)| ix).collect();
+        self.waiting += freed.len();
         for name in names {
             if !self.of.contains_key(name) {
                 let ix = self.free.pop_first().unwrap_or_else(|| {
@@ -66,26 +83,32 @@ pub struct Indexes {
 }
 
 impl Indexes {
-    pub(super) fn new() -> Self {
+    pub(super) fn new(limits: &Limits) -> Self {
         // 0 is no segment and no router: it would make a free slot's key.
-        let (from_one, from_zero) = (Pool::new(1), Pool::new(0));
         Indexes {
-            segments: from_one.clone(),
-            routers: from_one,
-            ports: from_zero.clone(),
-            tunnels: from_zero.clone(),
-            interfaces: from_zero,
+            segments: Pool::new(1, limits.segments),
+            routers: Pool::new(1, limits.routers),
+            ports: Pool::new(0, limits.ports.min(Target::PORTS)),
+            tunnels: Pool::new(0, limits.tunnels.min(Target::TUNNELS)),
+            interfaces: Pool::new(0, limits.interfaces),
         }
     }
 
-    pub(super) fn assign(&mut self, rows: &Rows) -> Freed {
-        Freed {
+    /// Gives the owners of rows their indexes; returns those that lost their owner. Refused if there
+    /// are too few while those still wait to be free.
+    pub(super) fn assign(&mut self, rows: &Rows) -> Result<Freed, TableFull> {
+        self.tunnels.check("T03 tunnels", rows.tunnels.keys())?;
+        self.segments.check("T04 segments", rows.segments.keys())?;
+        self.ports.check("T05 ports", rows.ports.keys())?;
+        self.routers.check("T10 routers", rows.routers.keys())?;
+        self.interfaces.check("T11 router interfaces", rows.interfaces.keys())?;
+        Ok(Freed {
             segments: self.segments.assign(rows.segments.keys()),
             ports: self.ports.assign(rows.ports.keys()),
             tunnels: self.tunnels.assign(rows.tunnels.keys()),
             routers: self.routers.assign(rows.routers.keys()),
             interfaces: self.interfaces.assign(rows.interfaces.keys()),
-        }
+        })
     }
 
     /// The grace period of `freed` is over.
@@ -94,6 +117,7 @@ impl Indexes {
         let lists = [&freed.segments, &freed.ports, &freed.tunnels, &freed.routers, &freed.interfaces];
         for (pool, list) in pools.into_iter().zip(lists) {
             pool.free.extend(list);
+            pool.waiting -= list.len();
         }
     }
 

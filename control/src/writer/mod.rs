@@ -164,7 +164,7 @@ impl Writer {
             fdb: Flat::new(limits.fdb, &qsbr),
             neighbours: Flat::new(limits.neighbours, &qsbr),
             fips: Flat::new(limits.fips, &qsbr),
-            indexes: Indexes::new(),
+            indexes: Indexes::new(&limits),
             freed: Vec::new(),
             learned: Learned::default(),
             qsbr,
@@ -191,7 +191,7 @@ impl Writer {
     pub fn apply(&mut self, rows: &Rows) -> Result<(), TableFull> {
         self.check_room(rows)?;
         let mut indexes = self.indexes.clone();
-        let freed = indexes.assign(rows);
+        let freed = indexes.assign(rows)?;
         let Compiled { snapshot, fresh, fdb, neighbours, fips } =
             Compiled::new(rows, &self.current, &indexes, &self.indexes);
         // Between steps 2 and 4 old and new rows stand beside each other.
