@@ -9,8 +9,8 @@ use std::sync::Arc;
 
 /// What a batch stores.
 pub(super) struct Compiled {
-    /// Step 3: everything as the batch wants it.
-    pub snapshot: Snapshot,
+    /// Step 3: everything as the batch wants it. `None`: nothing of it differs.
+    pub snapshot: Option<Snapshot>,
     /// Step 1: the old snapshot with the new rows beside it, new ports inactive. `None`: no new rows.
     pub fresh: Option<Snapshot>,
     /// T06 of the model.
@@ -26,6 +26,7 @@ impl Compiled {
     pub fn new(rows: &Rows, current: &Snapshot, ix: &Indexes, old_ix: &Indexes) -> Self {
         let c = Compiler { rows, ix };
         let mut next = Snapshot { host: rows.host.clone(), ..current.clone() };
+        let mut changed = rows.host != current.host;
         let mut fresh = None;
         let mut new_row = |set: &mut dyn FnMut(&mut Snapshot)| set(fresh.get_or_insert_with(|| current.clone()));
         for (id, r) in &rows.segments {
@@ -33,7 +34,7 @@ impl Compiled {
             if old_ix.segment(id).is_none() {
                 new_row(&mut |s| s.segments.set(at, Some(row.clone())));
             }
-            store(&mut next.segments, at, row);
+            changed |= store(&mut next.segments, at, row);
         }
         for (id, end) in &rows.tunnels {
             let Some((at, generation)) = ix.tunnel(id) else { continue };
@@ -41,14 +42,14 @@ impl Compiled {
             if old_ix.tunnel(id).is_none() {
                 new_row(&mut |s| s.tunnels.set(at, Some(row.clone())));
             }
-            store(&mut next.tunnels, at, row);
+            changed |= store(&mut next.tunnels, at, row);
         }
         for (id, r) in &rows.ports {
             let Some((at, row)) = c.port(id, r) else { continue };
             if old_ix.port(id).is_none() {
                 new_row(&mut |s| s.ports.set(at, Some(PortRow { active: false, ..row.clone() })));
             }
-            store(&mut next.ports, at, row);
+            changed |= store(&mut next.ports, at, row);
         }
         for (id, r) in &rows.interfaces {
             let (Some((at, _)), Some((seg, _))) = (ix.interface(id), ix.segment(&r.network)) else { continue };
@@ -58,7 +59,7 @@ impl Compiled {
             if old_ix.interface(id).is_none() {
                 new_row(&mut |s| s.interfaces.set(at, Some(row.clone())));
             }
-            store(&mut next.interfaces, at, row);
+            changed |= store(&mut next.interfaces, at, row);
         }
         for (id, r) in &rows.routers {
             let Some((at, _)) = ix.router(id) else { continue };
@@ -66,24 +67,27 @@ impl Compiled {
             if old_ix.router(id).is_none() {
                 new_row(&mut |s| s.routers.set(at, Some(row.clone())));
             }
-            store(&mut next.routers, at, row);
+            changed |= store(&mut next.routers, at, row);
         }
-        clear_gone(&mut next, ix);
-        c.indexes(&mut next, current);
-        Compiled { snapshot: next, fresh, fdb: c.fdb(), neighbours: c.neighbours(), fips: c.fips() }
+        changed |= clear_gone(&mut next, ix);
+        changed |= c.indexes(&mut next, current);
+        Compiled { snapshot: changed.then_some(next), fresh, fdb: c.fdb(), neighbours: c.neighbours(), fips: c.fips() }
     }
 }
 
-/// Changes a row only if it says something else: unchanged chunks stay shared.
-fn store<T: Clone + PartialEq>(table: &mut Chunked<T>, at: u16, row: T) {
-    if table.get(at) != Some(&row) {
+/// Changes a row only if it says something else: unchanged chunks stay shared. Did it?
+fn store<T: Clone + PartialEq>(table: &mut Chunked<T>, at: u16, row: T) -> bool {
+    let differs = table.get(at) != Some(&row);
+    if differs {
         table.set(at, Some(row));
     }
+    differs
 }
 
 /// Rows whose owner is gone. A port's row stays until its index is reused, inactive: frames that
-/// T06 still sends there are `port_down`.
-fn clear_gone(next: &mut Snapshot, ix: &Indexes) {
+/// T06 still sends there are `port_down`. Was there any?
+fn clear_gone(next: &mut Snapshot, ix: &Indexes) -> bool {
+    let mut changed = false;
     fn gone<T: Clone>(table: &Chunked<T>, live: impl Fn(u16) -> bool) -> Vec<u16> {
         table.iter().map(|(at, _)| at).filter(|at| !live(*at)).collect()
     }
@@ -92,16 +96,22 @@ fn clear_gone(next: &mut Snapshot, ix: &Indexes) {
         let row = next.ports.get(at).map(|r| PortRow { active: false, ..r.clone() });
         if next.ports.get(at).is_some_and(|r| r.active) {
             next.ports.set(at, row);
+            changed = true;
         }
     }
     let segments = gone(&next.segments, |at| ix.segment_name(at).and_then(|n| ix.segment(n)).is_some_and(|(i, _)| i == at));
+    changed |= !segments.is_empty();
     segments.into_iter().for_each(|at| next.segments.set(at, None));
     let tunnels = gone(&next.tunnels, |at| ix.tunnel_name(at).and_then(|n| ix.tunnel(n)).is_some_and(|(i, _)| i == at));
+    changed |= !tunnels.is_empty();
     tunnels.into_iter().for_each(|at| next.tunnels.set(at, None));
     let routers = gone(&next.routers, |at| ix.router_name(at).and_then(|n| ix.router(n)).is_some_and(|(i, _)| i == at));
+    changed |= !routers.is_empty();
     routers.into_iter().for_each(|at| next.routers.set(at, None));
     let ifaces = gone(&next.interfaces, |at| ix.interface_name(at).and_then(|n| ix.interface(n)).is_some_and(|(i, _)| i == at));
+    changed |= !ifaces.is_empty();
     ifaces.into_iter().for_each(|at| next.interfaces.set(at, None));
+    changed
 }
 
 struct Compiler<'a> {
@@ -184,8 +194,8 @@ impl Compiler<'_> {
         scope.and_then(|s| all.binary_search(&s).ok()).map_or(0, |n| n as u16 + 1)
     }
 
-    /// The hashes of a snapshot; kept as they are where nothing changed.
-    fn indexes(&self, next: &mut Snapshot, current: &Snapshot) {
+    /// The hashes of a snapshot; kept as they are where nothing changed. Did something?
+    fn indexes(&self, next: &mut Snapshot, current: &Snapshot) -> bool {
         let keep = |new: U32Index, old: &Arc<U32Index>| if **old == new { Arc::clone(old) } else { Arc::new(new) };
         let vni = |(id, r): (&String, &SegRows)| match r.wire {
             Wire::Vxlan(vni) => Some((vni, self.ix.segment(id)?.0)),
@@ -196,6 +206,10 @@ impl Compiler<'_> {
         next.vnis = keep(U32Index::new(self.rows.segments.iter().filter_map(vni)), &current.vnis);
         next.vteps = keep(U32Index::new(tunnels.map(|(end, t)| (end.vtep, t))), &current.vteps);
         next.dvr_macs = keep(U32Index::new(dvr_macs.map(|(end, t)| (end.dvr_mac.to_u64() as u32, t))), &current.dvr_macs);
+        let same = |new: &Arc<U32Index>, old: &Arc<U32Index>| Arc::ptr_eq(new, old);
+        !(same(&next.vnis, &current.vnis)
+            && same(&next.vteps, &current.vteps)
+            && same(&next.dvr_macs, &current.dvr_macs))
     }
 
     fn target(&self, place: &Place) -> Option<Target> {

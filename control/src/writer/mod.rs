@@ -212,7 +212,9 @@ impl Writer {
         self.fdb.put(&fdb);
         self.fips.put(&fips);
         // 3. what switches
-        self.publish(snapshot);
+        if let Some(next) = snapshot {
+            self.publish(next);
+        }
         // 4. rows that are gone
         self.fips.delete(fips);
         self.fdb.delete(fdb);
