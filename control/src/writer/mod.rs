@@ -326,7 +326,7 @@ impl Writer {
         let rows = [
             ("T03 tunnels", self.current.tunnels.iter().count(), l.tunnels),
             ("T04 segments", self.current.segments.iter().count(), l.segments),
-            ("T05 ports", self.current.ports.iter().count(), l.ports),
+            ("T05 ports", self.indexes.ports().count(), l.ports),
             ("T06 fdb", flat(&self.fdb), l.fdb),
             ("T10 routers", self.current.routers.iter().count(), l.routers),
             ("T11 router interfaces", self.current.interfaces.iter().count(), l.interfaces),
