@@ -24,7 +24,15 @@ impl Pool {
     fn new(first: u16, limit: usize) -> Self {
         // 65535 stands for none.
         let end = (usize::from(first) + limit).min(usize::from(u16::MAX)) as u16;
-        Pool { of: BTreeMap::new(), names: BTreeMap::new(), free: BTreeSet::new(), next: first, end, waiting: 0, owners: 0 }
+        Pool {
+            of: BTreeMap::new(),
+            names: BTreeMap::new(),
+            free: BTreeSet::new(),
+            next: first,
+            end,
+            waiting: 0,
+            owners: 0,
+        }
     }
 
     /// Is there an index for every name, those of names that are gone still being in use?
