@@ -2,6 +2,8 @@
 //! replay`, `trace`, `demo` and the fixtures run.
 
 mod names;
+#[cfg(test)]
+mod tests;
 
 pub use names::Names;
 

@@ -5,7 +5,7 @@ mod compile;
 mod index;
 mod learned;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 pub use index::Indexes;
 pub use learned::AGE_NS;

@@ -2,13 +2,17 @@
 
 mod learning;
 mod limits;
+mod named;
 mod steps;
+
+pub(crate) use named::named;
 
 use super::*;
 use crate::model::Cloud;
 use crate::rows::tests::{fixture, mac, rows};
 use dataplane::addr::MacAddr;
 use dataplane::tables::{FdbTarget, FdbValue, NeighValue, fdb_key, ip4_key};
+use std::collections::BTreeSet;
 
 /// A writer with the reference cloud at H1, and a worker that has started.
 struct Bench {
