@@ -81,7 +81,8 @@ impl View<'_> {
     fn segment(&self, network: &Network) -> SegRows {
         let cloud = self.cloud;
         let interfaces: Vec<&Port> = self.interfaces_on(network).collect();
-        let addresses = || interfaces.iter().flat_map(|p| p.fixed_ips.iter().map(move |f| (f.ip_address, p.mac_address)));
+        let addresses =
+            || interfaces.iter().flat_map(|p| p.fixed_ips.iter().map(move |f| (f.ip_address, p.mac_address)));
         let mut ports: Vec<&Port> = cloud.ports.values().filter(|p| p.network_id == network.id).collect();
         ports.retain(|p| self.is_local(p) && p.is_active());
         let id = |p: &&Port| p.id.clone();
@@ -245,7 +246,8 @@ fn routes(router: &Router, on_subnets: &[(&Port, u32, u32, u32)]) -> Vec<RouteRo
         hops.sort_by_key(|(_, via)| *via);
         hops.dedup();
     }
-    let hidden = |ip: u32, len: u8| all.keys().any(|(n, l)| *l > len && (ip ^ n).checked_shr(32 - u32::from(*l)) == Some(0));
+    let hidden =
+        |ip: u32, len: u8| all.keys().any(|(n, l)| *l > len && (ip ^ n).checked_shr(32 - u32::from(*l)) == Some(0));
     let own: Vec<_> = on_subnets.iter().filter(|(_, _, m, ip)| hidden(*ip, m.count_ones() as u8)).collect();
     for (port, _, _, ip) in own {
         all.insert((*ip, 32), vec![(port.id.clone(), 0)]);

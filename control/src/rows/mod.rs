@@ -11,7 +11,7 @@ mod placement;
 pub use placement::Placement;
 
 use dataplane::addr::MacAddr;
-use dataplane::tables::{AllowedPair, AllowedPair6, HostRow, SubnetRow, Subnet6Row, TunnelEnd, Wire};
+use dataplane::tables::{AllowedPair, AllowedPair6, HostRow, Subnet6Row, SubnetRow, TunnelEnd, Wire};
 use std::collections::BTreeMap;
 
 /// Where something is, by name.

@@ -69,7 +69,8 @@ fn reply(b: &mut Burst<'_>, x: &Ctx<'_>, lane: Lane, mac: MacAddr) {
     to.copy_from_slice(&asker.octets());
     rest.iter_mut().zip(mac.octets()).for_each(|(f, o)| *f = o);
     const REPLY: [u8; 2] = [0, 2];
-    let body = REPLY.into_iter().chain(mac.octets()).chain(tpa.to_be_bytes()).chain(sha.octets()).chain(spa.to_be_bytes());
+    let body =
+        REPLY.into_iter().chain(mac.octets()).chain(tpa.to_be_bytes()).chain(sha.octets()).chain(spa.to_be_bytes());
     arp.iter_mut().skip(6).zip(body).for_each(|(f, o)| *f = o);
     x.note(b, lane, STAGE, Note::Set(Field::EthDst, b.dst[lane].to_u64(), asker.to_u64()));
     x.note(b, lane, STAGE, Note::Set(Field::EthSrc, asker.to_u64(), mac.to_u64()));
