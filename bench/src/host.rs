@@ -130,7 +130,7 @@ fn segment(n: u16) -> SegRow {
         strict: true,
         vlan_transparent: false,
         interfaces: [SegInterface { mac: gw_mac(n), iface: n }].into(),
-        router_ips: [RouterAddress { ip: gw_ip(n), mac: gw_mac(n) }].into(),
+        router_ips: [RouterAddress { ip: gw_ip(n), mac: gw_mac(n), answers: true }].into(),
         router_ips6: [].into(),
         subnets: [SubnetRow { net: gw_ip(n) & !0xffff, mask: !0xffff, gateway_mac: gw_mac(n) }].into(),
         subnets6: [].into(),

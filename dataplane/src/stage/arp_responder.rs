@@ -39,7 +39,7 @@ fn request(b: &mut Burst<'_>, x: &Ctx<'_>, lane: Lane, seg: &SegRow) {
     }
     // (ii) whatever MAC it was sent to: ARP about a router never leaves the host
     if let Some(router) = seg.router_ips.iter().find(|r| r.ip == tpa) {
-        return reply(b, x, lane, router.mac);
+        return if router.answers { reply(b, x, lane, router.mac) } else { b.consume(lane, STAGE) };
     }
     let word = x.tables.neigh.lookup(&ip4_key(b.seg[lane], tpa));
     x.note(b, lane, STAGE, Note::Neigh(b.seg[lane], tpa, word));
