@@ -129,7 +129,7 @@ impl Compiler<'_> {
             strict: r.strict,
             vlan_transparent: r.vlan_transparent,
             interfaces: r.interfaces.iter().map(interface).collect(),
-            router_ips: r.router_ips.iter().map(|(ip, mac)| RouterAddress { ip: *ip, mac: *mac }).collect(),
+            router_ips: r.router_ips.as_slice().into(),
             router_ips6: r.router_ips6.as_slice().into(),
             subnets: r.subnets.as_slice().into(),
             subnets6: r.subnets6.as_slice().into(),
