@@ -1,3 +1,4 @@
 //! The control side: cloud model, rows for this host, table writers.
 
+pub mod host;
 pub mod model;
