@@ -27,9 +27,13 @@ const REFUSED: u8 = 3;
     name = "dvrctl",
     version,
     about = "Runs, explains and checks dvrd's distributed virtual router, without a NIC and without root",
-    after_help = "Exit status: 0 done; 1 done, but part of an input could not be read; 2 wrong usage or bad input, \
-                  nothing done; 3 done, but events were refused.\n\n\
-                  Start with:  dvrctl demo"
+    after_help = "Exit status:
+  0  done
+  1  done, but part of an input could not be read
+  2  wrong usage or bad input; nothing was done
+  3  done, but lines of the events file were refused
+
+Start with:  dvrctl demo"
 )]
 struct Args {
     #[command(subcommand)]
