@@ -27,7 +27,7 @@ fn captures(dir: &Path, prefix: &str) -> BTreeMap<String, PathBuf> {
 
 fn counters(outcome: &Outcome) -> BTreeMap<String, i64> {
     let t = &outcome.totals;
-    let mut all = BTreeMap::new();
+    let mut all: BTreeMap<String, i64> = BTreeMap::new();
     let single = [
         ("received", t.received),
         ("generated", t.generated),
@@ -37,14 +37,14 @@ fn counters(outcome: &Outcome) -> BTreeMap<String, i64> {
         ("consumed", t.consumed),
         ("held", t.held),
     ];
-    single.iter().for_each(|(k, v)| drop(all.insert((*k).to_owned(), *v as i64)));
-    t.drops.iter().for_each(|(k, v)| drop(all.insert(format!("drops.{k}"), *v as i64)));
-    t.counters.iter().for_each(|(k, v)| drop(all.insert(format!("counters.{k}"), *v as i64)));
+    all.extend(single.map(|(k, v)| (k.to_owned(), v as i64)));
+    all.extend(t.drops.iter().map(|(k, v)| (format!("drops.{k}"), *v as i64)));
+    all.extend(t.counters.iter().map(|(k, v)| (format!("counters.{k}"), *v as i64)));
     for (port, n) in &t.ports {
         all.insert(format!("ports.{port}.rx"), n.rx as i64);
         all.insert(format!("ports.{port}.tx"), n.tx as i64);
     }
-    outcome.refused.iter().for_each(|r| drop(all.insert(format!("refused.{}", r.line), 1)));
+    all.extend(outcome.refused.iter().map(|r| (format!("refused.{}", r.line), 1)));
     all.retain(|_, v| *v != 0);
     all
 }
@@ -61,8 +61,8 @@ fn flatten(all: &mut BTreeMap<String, i64>, at: &str, value: &toml::Value) {
     let under = |key: &str| if at.is_empty() { key.to_owned() } else { format!("{at}.{key}") };
     match value {
         toml::Value::Table(t) => t.iter().for_each(|(k, v)| flatten(all, &under(k), v)),
-        toml::Value::Array(lines) => lines.iter().for_each(|l| drop(all.insert(under(&l.to_string()), 1))),
-        other => drop(all.insert(at.to_owned(), other.as_integer().unwrap())),
+        toml::Value::Array(lines) => all.extend(lines.iter().map(|l| (under(&l.to_string()), 1))),
+        other => all.extend([(at.to_owned(), other.as_integer().unwrap())]),
     }
 }
 
@@ -92,7 +92,7 @@ fn check(dir: &Path, burst: usize) -> Result<(), String> {
     }
     for (port, path) in want {
         if std::fs::read(&path).unwrap() != outcome.sent[&port].to_pcap() {
-            return Err(format!("{}", difference(&load(&path)?, &outcome.sent[&port], &port)));
+            return Err(difference(&load(&path)?, &outcome.sent[&port], &port));
         }
     }
     Ok(())

@@ -466,6 +466,29 @@ impl<'u> Burst<'u> {
         self.bytes(lane).get(usize::from(at)..)?.first_chunk()
     }
 
+    /// Writes both Ethernet addresses, in the frame and in the arrays.
+    #[inline(always)]
+    pub fn set_macs(&mut self, lane: Lane, dst: MacAddr, src: MacAddr) {
+        self.dst[lane] = dst;
+        self.src[lane] = src;
+        if let Some(head) = self.at_mut::<12>(lane, 0) {
+            let (first, last) = head.split_at_mut(8);
+            first.copy_from_slice(&(dst.to_u64() << 16 | src.to_u64() >> 32).to_be_bytes());
+            last.copy_from_slice(&(src.to_u64() as u32).to_be_bytes());
+        }
+    }
+
+    /// Writes the Ethernet source.
+    #[inline(always)]
+    pub fn set_src(&mut self, lane: Lane, src: MacAddr) {
+        self.src[lane] = src;
+        if let Some(field) = self.at_mut::<6>(lane, 6) {
+            let (first, last) = field.split_at_mut(2);
+            first.copy_from_slice(&((src.to_u64() >> 32) as u16).to_be_bytes());
+            last.copy_from_slice(&(src.to_u64() as u32).to_be_bytes());
+        }
+    }
+
     /// Ends a frame: counted under `reason`, its buffer goes back to the pool.
     #[inline]
     pub fn drop(&mut self, lane: Lane, stage: Stage, reason: DropReason) {

@@ -19,8 +19,9 @@ use dataplane::umem::Umem;
 use thiserror::Error;
 
 use crate::capture::Capture;
-use crate::host::{Host, HostError, TableUse, Totals};
+use crate::host::{Host, HostError, Totals};
 use crate::model::{Cloud, NotFound, Problems};
+use crate::writer::TableUse;
 
 pub use events::{EventLine, Events};
 

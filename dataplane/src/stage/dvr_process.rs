@@ -23,9 +23,6 @@ pub fn dvr_process(b: &mut Burst<'_>, x: &Ctx<'_>, routed: Mask) {
             continue;
         }
         x.note(b, lane, STAGE, Note::Set(Field::EthSrc, b.src[lane].to_u64(), own.to_u64()));
-        b.src[lane] = own;
-        if let Some(src) = b.at_mut::<6>(lane, 6) {
-            *src = own.octets();
-        }
+        b.set_src(lane, own);
     }
 }

@@ -14,18 +14,21 @@ use crate::wire::{ETH_LEN, proto};
 
 const STAGE: Stage = Stage::VmPort;
 
-/// Drops what the port may not send. Rules: I1, I2, I2-ps, D7.
-pub fn vm_port(b: &mut Burst<'_>, x: &Ctx<'_>, m: Mask) {
+/// Drops what the port may not send; returns the frames of ports that may hold machines the model
+/// does not know. Rules: I1, I2, I2-ps, D7.
+pub fn vm_port(b: &mut Burst<'_>, x: &Ctx<'_>, m: Mask) -> Mask {
     x.enter(STAGE, b, m);
+    let mut strangers = Mask::NONE;
     for lane in m {
-        if let Err(reason) = check(b, x, lane) {
+        if let Err(reason) = check(b, x, lane, &mut strangers) {
             b.drop(lane, STAGE, reason);
         }
     }
+    strangers & b.live
 }
 
 #[inline(always)]
-fn check(b: &mut Burst<'_>, x: &Ctx<'_>, lane: Lane) -> Result<(), DropReason> {
+fn check(b: &mut Burst<'_>, x: &Ctx<'_>, lane: Lane, strangers: &mut Mask) -> Result<(), DropReason> {
     let Door::Port(port) = b.door[lane] else { return Err(DropReason::PortDown) };
     let port = x.snap.ports.get(port).filter(|p| p.active).ok_or(DropReason::PortDown)?;
     let seg = x.snap.segments.get(port.seg).ok_or(DropReason::Internal)?;
@@ -33,10 +36,10 @@ fn check(b: &mut Burst<'_>, x: &Ctx<'_>, lane: Lane) -> Result<(), DropReason> {
         tagged(b, lane, seg)?;
     }
     reserved(b, x, lane, seg)?;
-    if port.secured {
-        secured(b, lane, port)?;
+    if port.unknown && b.src[lane] != port.mac {
+        strangers.insert(lane);
     }
-    Ok(())
+    if port.secured { secured(b, lane, port) } else { Ok(()) }
 }
 
 /// I1: VID 0 is a priority tag and comes off; any other is payload on a VLAN-transparent network only.

@@ -79,17 +79,20 @@ impl RouteSet {
         RouteSet { blocks: blocks.into(), spans: spans.into(), hops: hops.into() }
     }
 
-    /// The hop for `dst` (host byte order); among several the one `hash` picks, the same for each packet of a flow.
+    /// The hop for `dst` (host byte order); among several the one the flow's
+    /// hash picks, the same for each of its packets; `hash` is asked only then.
     #[inline(always)]
-    pub fn lookup(&self, dst: u32, hash: u64) -> Option<Hop> {
+    pub fn lookup(&self, dst: u32, hash: impl FnOnce() -> u64) -> Option<Hop> {
         for (n, block) in self.blocks.iter().enumerate() {
-            let mut hit = 0u32;
-            for (i, (net, mask)) in block.net.iter().zip(&block.mask).enumerate() {
-                hit |= u32::from(dst & mask == *net) << i;
+            // One byte per prefix: the compiler turns this into vector compares.
+            let mut hits = [0u8; BLOCK];
+            for ((hit, net), mask) in hits.iter_mut().zip(&block.net).zip(&block.mask) {
+                *hit = u8::from(dst & mask == *net);
             }
+            let hit = u64::from_le_bytes(hits);
             if hit != 0 {
-                let (first, count) = *self.spans.get(n * BLOCK + hit.trailing_zeros() as usize)?;
-                let pick = if count == 1 { 0 } else { (hash >> 32) * u64::from(count) >> 32 };
+                let (first, count) = *self.spans.get(n * BLOCK + hit.trailing_zeros() as usize / 8)?;
+                let pick = if count == 1 { 0 } else { (hash() >> 32) * u64::from(count) >> 32 };
                 return self.hops.get(usize::from(first) + pick as usize).copied();
             }
         }
@@ -120,7 +123,7 @@ mod tests {
     }
 
     fn find(set: &RouteSet, ip: [u8; 4]) -> Option<u16> {
-        set.lookup(u32::from_be_bytes(ip), 0).map(|h| h.iface())
+        set.lookup(u32::from_be_bytes(ip), || 0).map(|h| h.iface())
     }
 
     #[test]
@@ -149,8 +152,8 @@ mod tests {
         let mut seen = [0; 4];
         for flow in 0..4000u64 {
             let hash = flow.wrapping_mul(0x9E37_79B9_7F4A_7C15);
-            let first = set.lookup(1, hash).unwrap().iface();
-            assert_eq!(set.lookup(2, hash).unwrap().iface(), first);
+            let first = set.lookup(1, || hash).unwrap().iface();
+            assert_eq!(set.lookup(2, || hash).unwrap().iface(), first);
             seen[usize::from(first)] += 1;
         }
         assert!(seen.iter().all(|n| (800..1200).contains(n)), "{seen:?}");
@@ -170,7 +173,7 @@ mod tests {
             let set = RouteSet::new(unique.iter().map(|((len, net), i)| Route { net: *net, len: *len, hops: vec![hop(*i)] }));
             for dst in unique.keys().map(|(_, net)| net | 1).chain([dst]) {
                 let expect = unique.iter().rev().find(|((len, net), _)| *len == 0 || (dst ^ net) >> (32 - len) == 0);
-                proptest::prop_assert_eq!(set.lookup(dst, 0).map(|h| h.iface()), expect.map(|(_, i)| *i));
+                proptest::prop_assert_eq!(set.lookup(dst, || 0).map(|h| h.iface()), expect.map(|(_, i)| *i));
             }
         }
     }

@@ -1,6 +1,6 @@
 //! R2: packets for the router itself. Only echo is answered; everything else is swallowed.
 
-use super::{STAGE, Visit, set_macs};
+use super::{STAGE, Visit};
 use crate::burst::{Burst, Door, Lane, Out};
 use crate::drop_reason::DropReason;
 use crate::stage::Ctx;
@@ -30,7 +30,7 @@ pub(super) fn to_router(b: &mut Burst<'_>, x: &Ctx<'_>, lane: Lane, visit: &mut 
     match b.door[lane] {
         Door::Port(port) if visit.trav[lane] == 0 => {
             let (to, from) = (b.src[lane], b.dst[lane]);
-            set_macs(b, x, lane, STAGE, to, from);
+            b.set_macs(lane, to, from);
             b.send(lane, Out::Port(port));
         }
         _ => {
