@@ -38,6 +38,8 @@ pub struct Headers {
     pub dst: MacAddr,
     /// IP source and destination.
     pub ip: Option<(IpAddr, IpAddr)>,
+    /// TTL or hop limit.
+    pub ttl: Option<u8>,
     /// What comes after the Ethernet header, in words.
     pub payload: String,
     /// Length of the frame.
@@ -112,6 +114,7 @@ fn headers(frame: &[u8]) -> Headers {
         Some(LaxNetSlice::Ipv4(ip)) => {
             let x = ip.header();
             h.ip = Some((x.source_addr().into(), x.destination_addr().into()));
+            h.ttl = Some(x.ttl());
             let _ = write!(h.payload, "{} > {}, TTL {}, ", x.source_addr(), x.destination_addr(), x.ttl());
             if ip.is_payload_fragmented() {
                 let (at, more) = (u32::from(x.fragments_offset().value()) * 8, x.more_fragments());
@@ -122,6 +125,7 @@ fn headers(frame: &[u8]) -> Headers {
         Some(LaxNetSlice::Ipv6(ip)) => {
             let x = ip.header();
             h.ip = Some((x.source_addr().into(), x.destination_addr().into()));
+            h.ttl = Some(x.hop_limit());
             let (src, dst) = (x.source_addr(), x.destination_addr());
             let _ = write!(h.payload, "{src} > {dst}, hop limit {}, ", x.hop_limit());
             transport(&mut h.payload, packet.transport.as_ref(), ip.payload().ip_number);

@@ -33,16 +33,16 @@ fn a_packet_routed_to_another_host() {
             "10.1.0.11 > 10.2.0.12, TTL 64, TCP 40000 > 22 SYN",
             "T05 port: port A1 of network A",
             "qrouter namespace",
-            "T11 router interface: destination fa:16:3e:0a:00:01 is rA of router R1",
+            "T11 interface: destination fa:16:3e:0a:00:01 is rA of router R1: routed here",
             "T12 route: 10.2.0.12 is connected (10.2.0.0/24), out of rB of router R1",
             "T13 neighbour: 10.2.0.12 in network B -> fa:16:3e:0b:00:12 (port B2 on host H2)",
-            "changed TTL: 64 -> 63",
-            "changed network: network A -> network B",
+            "set TTL: 64 -> 63",
+            "set network: network A -> network B",
             "br-tun table 1 DVR_PROCESS",
             "-> fa:16:3f:00:00:01 (DVR MAC of host H1)",
-            "T03 tunnel to host H2: outer headers on, VNI 1002",
+            "T03 tunnel to host H2: outer headers put on, VNI 1002",
             "=> sent on tunnel, to host H2",
-            "VXLAN 172.20.0.11 > 172.20.0.12, VNI 1002: fa:16:3f:00:00:01 > fa:16:3e:0b:00:12, 10.1.0.11 > 10.2.0.12, TTL 63",
+            "VXLAN 172.20.0.11 > 172.20.0.12, VNI 1002, and inside: fa:16:3f:00:00:01 > fa:16:3e:0b:00:12, 10.1.0.11 > 10.2.0.12, TTL 63",
         ],
     );
     assert!(ran.out.lines().all(|l| l.len() <= 110), "{}", ran.out);
@@ -57,16 +57,16 @@ fn the_same_packet_at_its_destination() {
             "outer source 172.20.0.11 is host H1",
             "VNI 1002 is network B",
             "br-tun table 9 DVR_NOT_LEARN",
-            "source fa:16:3f:00:00:01 is the DVR MAC of host H1: routed there, not learned",
+            "source is the DVR MAC of host H1: routed there, not learned",
             "br-int table 1 DVR_TO_SRC_MAC",
             "T06 fdb: fa:16:3e:0b:00:12 in network B -> port B2",
             "10.2.0.12 is in 10.2.0.0/24",
-            "changed Ethernet source: fa:16:3f:00:00:01 (DVR MAC of host H1) -> fa:16:3e:0b:00:01 (router interface rB",
+            "set src MAC: fa:16:3f:00:00:01 (DVR MAC of host H1) -> fa:16:3e:0b:00:01 (rB of router R1)",
             "=> sent on B2",
             "TTL 63",
         ],
     );
-    assert!(!ran.out.contains("changed TTL"));
+    assert!(!ran.out.contains("set TTL"));
 }
 
 #[test]
@@ -85,19 +85,40 @@ fn json_has_steps_and_outcome() {
 
 #[test]
 fn drops_say_why() {
-    for (host, port, file, words) in [
-        ("H1", "tunnel", "34-vx-04-dvr-mac-from-the-wrong-host", "=> dropped: dvr_wrong_vtep:"),
-        ("H1", "tunnel", "33-vx-03-unknown-vni", "no network on this host has VNI 4242"),
-        ("H1", "tunnel", "31-vx-01-unknown-vtep", "outer source 172.20.0.99 is the VTEP of no host of the cloud"),
-        ("H2", "tunnel", "25-ew-05-dvr-mac-to-a-mac-not-here", "fa:16:3e:0b:00:77"),
-        ("H1", "A1", "97-r4-1-no-route", "=> "),
+    for (host, file, words) in [
+        (
+            "H1",
+            "34-vx-04-dvr-mac-from-the-wrong-host/in.tunnel.pcap",
+            "=> dropped: dvr_wrong_vtep: a DVR MAC from a host",
+        ),
+        ("H1", "33-vx-03-unknown-vni/in.tunnel.pcap", "no network on this host has VNI 4242"),
+        ("H1", "31-vx-01-unknown-vtep/in.tunnel.pcap", "outer source 172.20.0.99 is the VTEP of no host of the cloud"),
+        ("H2", "25-ew-05-dvr-mac-to-a-mac-not-here/in.tunnel.pcap", "routed it to fa:16:3e:0b:00:77"),
+        ("H1", "96-r3-1-ttl-runs-out/in.A1.pcap", "it came with TTL 1, and rA of router R1 would take one off"),
+        ("H1", "96-r3-1-ttl-runs-out/in.A1.pcap", "=> dropped: ttl: TTL or hop limit used up (rules R3, D3)"),
     ] {
-        let file = format!("{file}/in.{port}.pcap");
-        if fixture(&file).exists() {
-            let ran = trace(host, port, &file, &[]).ends(0);
-            in_order(&ran.out, &[words]);
+        let port = file.split('.').nth(1).unwrap();
+        in_order(&trace(host, port, file, &[]).ends(0).out, &[words]);
+    }
+}
+
+#[test]
+fn what_is_not_built_names_its_rule() {
+    let dir = fixture("99-r4-3-what-later-rules-decide");
+    let mut rules = std::collections::BTreeSet::new();
+    for file in std::fs::read_dir(&dir).unwrap() {
+        let name = file.unwrap().file_name().into_string().unwrap();
+        let Some(port) = name.strip_prefix("in.").and_then(|n| n.strip_suffix(".pcap")) else { continue };
+        let count = control::capture::Capture::load(&dir.join(&name)).unwrap().len();
+        for n in 1..=count {
+            let file = format!("99-r4-3-what-later-rules-decide/{name}");
+            let json = trace("H1", port, &file, &["--json", "--frame", &n.to_string()]).ends(0).json();
+            for end in json["outcome"].as_array().unwrap().iter().filter(|e| e["reason"] == "not_built") {
+                rules.insert(end["rule"].as_str().unwrap().to_owned());
+            }
         }
     }
+    assert!(!rules.is_empty() && !rules.contains(""), "{rules:?}");
 }
 
 /// Every frame of every fixture has an explanation with an outcome, and never a defect.
@@ -147,11 +168,21 @@ fn a_frame_that_is_not_there() {
 }
 
 #[test]
+fn a_frame_too_long_for_a_buffer_is_a_drop_too() {
+    let dir = Dir::new("long");
+    let mut capture = control::capture::Capture::default();
+    capture.push(0, &[2; 9000]);
+    let file = dir.write("long.pcap", capture.to_pcap());
+    let ran = dvrctl(["trace", "--cloud", &cloud(), "--host", "H1", "--in", "A1", "--pcap", &file]).ends(0);
+    in_order(&ran.out, &["9000 bytes", "=> dropped: mtu"]);
+}
+
+#[test]
 fn check_says_what_is_there_and_what_is_not_built() {
     let ran = dvrctl(["check", "--cloud", &cloud(), "--host", "H1"]).ends(0);
     in_order(&ran.out, &["no problems", "4 hosts", "7 networks", "2 routers"]);
     in_order(&ran.out, &["security groups are not enforced", "floating IPs are not built"]);
-    in_order(&ran.out, &["On host H1", "Routers", "R1, R2", "Networks", "A, B, C, K"]);
+    in_order(&ran.out, &["On host H1", "Routers", "R1, R2", "Networks", "A, B, C, K, V, Z"]);
     in_order(&ran.out, &["T06", "T13"]);
     let dir = Dir::new("check");
     let bad = dir.write("bad.toml", "[[networks]]\nid = \"n\"\nmtu = \"big\"\ncolour = 1\n");
@@ -179,9 +210,14 @@ fn demo_runs_and_leaves_its_captures() {
         assert!(made.join(name).exists(), "{name}");
     }
     // The line it suggests works.
-    let args = text.lines().find_map(|l| l.trim().strip_prefix("dvrctl ")).unwrap();
-    in_order(&dvrctl(args.split_whitespace()).ends(0).out, &["echo request", "=> sent on tunnel, to host H2"]);
-    assert!(text.lines().count() < 90 && text.lines().all(|l| l.len() <= 130), "{text}");
+    let (_, args) = text.lines().find_map(|l| l.split_once(" && dvrctl ")).unwrap();
+    let here =
+        |word: &str| if made.join(word).exists() { made.join(word).display().to_string() } else { word.to_owned() };
+    in_order(
+        &dvrctl(args.split_whitespace().map(here)).ends(0).out,
+        &["echo request", "=> sent on tunnel, to host H2"],
+    );
+    assert!(text.lines().count() < 70 && text.lines().all(|l| l.len() <= 100 || l.contains("dvrctl trace")), "{text}");
 }
 
 #[test]

@@ -1,15 +1,15 @@
 //! `dvrctl check`.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 use std::path::PathBuf;
 
-use dataplane::umem::Umem;
-
 use super::input::known_host;
 use super::{Answer, DONE, Failure};
-use crate::host::Host;
+use crate::explain::wrap_under;
 use crate::model::{Cloud, DhcpMode};
-use crate::replay::buffers;
+use crate::rows::{Placement, Rows};
+use crate::writer::{Limits, Writer};
 
 const EXAMPLES: &str = "Examples:
   dvrctl check --cloud cloud.toml
@@ -34,7 +34,7 @@ pub(super) fn run(args: &Args) -> Result<Answer, Failure> {
     notes(&mut s, &cloud);
     if let Some(name) = &args.host {
         known_host(&cloud, name, &args.cloud)?;
-        of_host(&mut s, cloud, name)?;
+        of_host(&mut s, &cloud, name)?;
     }
     Ok(Answer { out: s, warnings: Vec::new(), status: DONE })
 }
@@ -80,16 +80,34 @@ fn notes(s: &mut String, cloud: &Cloud) {
     }
     if !notes.is_empty() {
         s.push_str("\nNot built yet\n");
-        notes.iter().for_each(|note| super::input::bullet(s, note));
+        notes.iter().for_each(|note| wrap_under(s, "  - ", "    ", note));
     }
 }
 
-fn of_host(s: &mut String, cloud: Cloud, name: &str) -> Result<(), Failure> {
-    let mut umem = Umem::new(buffers(&cloud).min(256));
-    let host = Host::new(cloud, name, &mut umem).map_err(|e| Failure::new(e.to_string()))?;
-    let _ = writeln!(s, "\nRows on host {name}               rows      limit");
-    for table in host.tables() {
-        let _ = writeln!(s, "  {:<28}{:>9}  {:>9}", table.name, table.rows, table.limit);
+/// What dvrd would hold on this host, at the limits it starts with.
+fn of_host(s: &mut String, cloud: &Cloud, name: &str) -> Result<(), Failure> {
+    let placement = Placement::of(cloud);
+    let here = |of: &BTreeMap<&str, BTreeSet<&str>>, call: &dyn Fn(&str) -> String| {
+        let names: Vec<String> = of.iter().filter(|(_, hosts)| hosts.contains(name)).map(|(id, _)| call(id)).collect();
+        if names.is_empty() { "none".to_owned() } else { names.join(", ") }
+    };
+    let word =
+        |id: &str, name: Option<&String>| name.filter(|n| !n.is_empty()).map_or_else(|| id.to_owned(), String::clone);
+    let routers = here(&placement.routers, &|id| word(id, cloud.routers.get(id).map(|r| &r.name)));
+    let networks = here(&placement.networks, &|id| word(id, cloud.networks.get(id).map(|n| &n.name)));
+    let _ = writeln!(s, "\nOn host {name}");
+    wrap_under(s, "  Routers   ", "            ", &routers);
+    wrap_under(s, "  Networks  ", "            ", &networks);
+    let rows = Rows::derive(cloud, name).unwrap_or_default();
+    let mut writer = Writer::new(1, Limits::default());
+    writer
+        .apply(&rows)
+        .map_err(|e| Failure::new(format!("host {name}: {e}; give the host fewer ports or networks")))?;
+    let _ = writeln!(s, "\n  {:<24}{:>8}{:>10}", "Table", "rows", "limit");
+    let mut tables = writer.tables();
+    tables.sort_by_key(|table| table.name);
+    for table in tables {
+        let _ = writeln!(s, "  {:<24}{:>8}{:>10}", table.name, table.rows, table.limit);
     }
     Ok(())
 }

@@ -10,7 +10,7 @@ use super::{Answer, DONE, Failure};
 use crate::capture::Capture;
 use crate::explain;
 use crate::frame_text::Decoded;
-use crate::host::Host;
+use crate::host::{Host, TUNNEL};
 use crate::model::Cloud;
 use crate::replay::buffers;
 
@@ -53,17 +53,35 @@ impl<'u> Node<'u> {
     fn hop(&mut self, s: &mut String, (port, out): (&str, &str), frame: &[u8], time: u64) -> Result<Vec<u8>, Failure> {
         self.record(port, time, frame);
         let (explanation, sent) = explain::trace(&mut self.host, self.name, port, frame, time);
-        let _ = writeln!(s, "  [{}] in on {port}: {}", self.name, short(frame));
+        // What comes by the tunnel was shown when it left the other host.
+        if port != TUNNEL {
+            show(s, &format!("{} in", self.name), frame);
+        }
         s.push_str(&explanation.short());
         for (port, bytes) in &sent {
             self.record(port, time, bytes);
-            let _ = writeln!(s, "  [{}] out on {port}: {}", self.name, short(bytes));
+            show(s, &format!("{} out", self.name), bytes);
         }
         match sent.into_iter().find(|(port, _)| port == out) {
             Some((_, bytes)) => Ok(bytes),
             None => {
                 Err(Failure::new(format!("demo: host {} sent nothing on {out}:\n{}", self.name, explanation.text())))
             }
+        }
+    }
+}
+
+/// A frame, on two lines if it is inside another.
+fn show(s: &mut String, head: &str, frame: &[u8]) {
+    let decoded = Decoded::of(frame, 4789);
+    let inner = decoded.inner;
+    let inner = format!("{} > {}, {}", inner.src, inner.dst, inner.payload);
+    match decoded.outer {
+        Some(outer) => {
+            let _ = writeln!(s, "  {head}: {}, and inside:\n          {inner}", outer.line());
+        }
+        None => {
+            let _ = writeln!(s, "  {head}: {inner}");
         }
     }
 }
@@ -79,7 +97,7 @@ pub(super) fn run(_: &Args) -> Result<Answer, Failure> {
 
     let mut s = String::new();
     intro(&mut s, &a1, &b2);
-    s.push_str("\n1. A1 asks for the MAC of its gateway. The router is on every host, so the answer comes from H1.\n");
+    s.push_str("\n1. A1 asks for the MAC of its gateway. R1 is on every host that needs it, so H1 answers.\n");
     let reply = h1.hop(&mut s, ("A1", "A1"), &a1.arp_request(gateway), START)?;
     let router = frames::sender(&reply)?;
 
@@ -106,7 +124,7 @@ pub(super) fn run(_: &Args) -> Result<Answer, Failure> {
 
 fn intro(s: &mut String, a1: &frames::Vm, b2: &frames::Vm) {
     let _ = writeln!(s, "A ping from VM A1 ({}) on host H1 to VM B2 ({}) on host H2.", a1.ip, b2.ip);
-    s.push_str("The VMs are on networks A and B; router R1, a distributed router, joins them.\n\n");
+    s.push_str("The VMs are on networks A and B, which the distributed router R1 joins.\n\n");
     s.push_str("  A1 --- H1 [R1] ======= VXLAN ======= [R1] H2 --- B2\n");
 }
 
@@ -116,14 +134,9 @@ fn outro(s: &mut String, dir: &Path) {
     );
     s.push_str("node was involved, and the fabric saw only DVR MACs, never the router's.\n\n");
     let dir = dir.display();
-    let _ = writeln!(s, "Captures of every wire, and the cloud file: {dir}");
-    let _ = writeln!(s, "Any of these frames explained in full, for instance step 2:");
-    let _ = writeln!(s, "  dvrctl trace --cloud {dir}/cloud.json --host H1 --in A1 --pcap {dir}/H1-A1.pcap --frame 3");
-}
-
-/// A frame in one line, without what the demo's reader need not see.
-fn short(frame: &[u8]) -> String {
-    Decoded::of(frame, 4789).line()
+    let _ = writeln!(s, "Captures of every wire, and the cloud file, are in {dir}");
+    s.push_str("Each frame explained in full, for instance that of step 2:\n");
+    let _ = writeln!(s, "  cd {dir} && dvrctl trace --cloud cloud.json --host H1 --in A1 --pcap H1-A1.pcap --frame 3");
 }
 
 /// What reached A1 is the answer it waits for.
@@ -168,6 +181,10 @@ fn save(dir: &Path, nodes: &[Node<'_>]) -> Result<(), Failure> {
 mod tests {
     use super::*;
     use dataplane::addr::MacAddr;
+
+    fn short(frame: &[u8]) -> String {
+        Decoded::of(frame, 4789).line()
+    }
 
     #[test]
     fn frames_are_well_formed() {

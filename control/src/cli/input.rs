@@ -46,8 +46,3 @@ pub(super) fn capture(path: &Path, warnings: &mut Vec<String>) -> Result<Capture
     }
     Ok(capture)
 }
-
-/// A line of a list.
-pub(super) fn bullet(s: &mut String, text: &str) {
-    crate::explain::wrap_under(s, "  - ", "    ", text);
-}

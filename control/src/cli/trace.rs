@@ -9,7 +9,7 @@ use super::{Answer, DONE, Failure, PARTIAL};
 use crate::capture::MAX_FRAME;
 use crate::explain;
 use crate::host::Host;
-use crate::replay::{Events, buffers, port_name};
+use crate::replay::{Events, ReplayError, buffers, port_name};
 
 const EXAMPLES: &str = "Examples:
   dvrctl trace --cloud cloud.json --host compute1 --in vm1 --pcap vm1.pcap --frame 3
@@ -54,8 +54,8 @@ pub(super) fn run(args: &Args) -> Result<Answer, Failure> {
     let (frame, time) = frame(args, &mut answer.warnings)?;
     let mut umem = Umem::new(buffers(&cloud));
     let mut host = Host::new(cloud, &args.host.host, &mut umem).map_err(|e| Failure::new(e.to_string()))?;
-    let port = port_name(&host, &args.port, &Events::default())
-        .map_err(|e| Failure::new(format!("--in {}: {e}; give a port, \"tunnel\" or a physical network", args.port)))?;
+    let port =
+        port_name(&host, &args.port, &Events::default()).map_err(|e| Failure::new(ReplayError::Port(e).to_string()))?;
     let (explanation, _) = explain::trace(&mut host, &args.host.host, &port, &frame, time);
     answer.status = if answer.warnings.is_empty() { DONE } else { PARTIAL };
     answer.out = match args.json {

@@ -1,11 +1,48 @@
 //! Why a frame was dropped, with the names of this case.
 
+use std::net::{IpAddr, Ipv4Addr};
+
 use dataplane::drop_reason::DropReason;
+use dataplane::stage::Stage;
 
 use super::stages::Tale;
 
-/// The reason in a sentence about this frame; in general terms where nothing more is known.
-pub(super) fn because(tale: &Tale<'_>, reason: DropReason) -> String {
+/// A drop explained.
+pub(super) struct Why {
+    /// In a sentence about this frame; in general terms where nothing more is known.
+    pub(super) text: String,
+    /// The rules that say so.
+    pub(super) rule: &'static str,
+}
+
+/// Why this frame was dropped. `routed`: a route was found for it in this stage.
+pub(super) fn because(tale: &Tale<'_>, stage: Stage, reason: DropReason, routed: bool) -> Why {
+    if reason == DropReason::NotBuilt {
+        return not_built(tale, stage, routed);
+    }
+    Why { text: sentence(tale, reason), rule: reason.rule() }
+}
+
+/// The rule of a later build that would decide about the frame.
+fn not_built(tale: &Tale<'_>, stage: Stage, routed: bool) -> Why {
+    let (src, dst) = tale.addresses().unzip();
+    let metadata = dst == Some(IpAddr::V4(Ipv4Addr::new(169, 254, 169, 254)));
+    let (rule, what) = match stage {
+        Stage::Ingress => ("V E", "frames from a physical network's NIC"),
+        Stage::Egress | Stage::FloodToTun => ("O4", "the way out by a physical network's NIC"),
+        Stage::Qrouter if metadata => ("R2-m", "the metadata service at 169.254.169.254"),
+        Stage::Qrouter if routed => ("R6", "a route between networks of different address scopes"),
+        Stage::Qrouter if src.is_some_and(|ip| tale.words.has_floating_ip(ip)) => {
+            ("R4-2", "the way out for a source with a floating IP on this host")
+        }
+        Stage::Qrouter => ("R4-5", "source NAT on the router's gateway host"),
+        _ => ("", "the rule for this frame"),
+    };
+    let rule_text = if rule.is_empty() { String::new() } else { format!(" (rule {rule})") };
+    Why { text: format!("{what}{rule_text} is decided by a later build"), rule }
+}
+
+fn sentence(tale: &Tale<'_>, reason: DropReason) -> String {
     let w = tale.words;
     let source = || w.mac(tale.seg, tale.src);
     let target = || w.mac(tale.seg, tale.dst);
@@ -57,6 +94,10 @@ pub(super) fn because(tale: &Tale<'_>, reason: DropReason) -> String {
             tale.frame.inner.len,
             w.underlay_mtu().unwrap_or_default()
         ),
+        DropReason::Ttl => match (tale.frame.inner.ttl, tale.iface) {
+            (Some(ttl), Some(ix)) => format!("it came with TTL {ttl}, and {} would take one off", w.iface(ix)),
+            _ => reason.meaning().to_owned(),
+        },
         DropReason::RouterDown | DropReason::LoopLimit => match tale.iface {
             Some(ix) => format!("{} ({})", reason.meaning(), w.iface(ix)),
             None => reason.meaning().to_owned(),

@@ -9,13 +9,14 @@ mod print;
 mod stages;
 mod words;
 
+use dataplane::burst::Out;
 use dataplane::drop_reason::DropReason;
 use dataplane::stage::Stage;
 use dataplane::trace::{Note, TraceRecord};
 use serde::Serialize;
 
-use crate::frame_text::Decoded;
-use crate::host::Host;
+use crate::frame_text::{Decoded, Outer};
+use crate::host::{Host, TUNNEL};
 
 pub(crate) use print::wrap_under;
 use words::Words;
@@ -27,7 +28,10 @@ pub struct Explanation {
     pub host: String,
     /// The port it was received on.
     pub port: String,
-    /// The frame as received, in one line.
+    /// If it came as a VXLAN packet, what is outside.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub outer: Option<String>,
+    /// The frame as received, without the outside, in one line.
     pub frame: String,
     /// The stages that have something to say, in order.
     pub steps: Vec<Step>,
@@ -67,11 +71,15 @@ pub enum Ending {
     Sent {
         /// By this port.
         port: String,
-        /// For whom.
-        to: String,
-        /// In one line.
+        /// On the fabric: to this host.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        to: Option<String>,
+        /// If it is a VXLAN packet, what is outside.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        outer: Option<String>,
+        /// The frame without the outside, in one line.
         frame: String,
-        /// As hexadecimal digits.
+        /// All of it as hexadecimal digits.
         bytes: String,
     },
     /// A frame was dropped.
@@ -82,7 +90,7 @@ pub enum Ending {
         reason: &'static str,
         /// What it means.
         meaning: &'static str,
-        /// The rules that say so.
+        /// The rules of docs/behaviour.md that say so; of a `not_built`, the rule that would decide.
         rule: &'static str,
     },
     /// A frame ended because its purpose was served.
@@ -101,6 +109,7 @@ pub fn trace(
     frame: &[u8],
     now: u64,
 ) -> (Explanation, Vec<(String, Vec<u8>)>) {
+    let before = host.totals().drops;
     host.set_trace(true);
     host.receive(port, frame, now, 1);
     host.settle(now);
@@ -108,7 +117,18 @@ pub fn trace(
     host.set_trace(false);
     let mut sent = Vec::new();
     host.drain_sent(&mut |port, bytes, _| sent.push((port.to_owned(), bytes.to_vec())));
-    (explain(host, at, port, frame, &records, &sent), sent)
+    let mut explanation = explain(host, at, port, frame, &records, &sent);
+    if records.is_empty() {
+        // The port did not even take it in, so no stage saw it; only the count tells why.
+        let more = |r: &&DropReason| host.totals().drops.get(r.name()) > before.get(r.name());
+        explanation.outcome.extend(DropReason::ALL.iter().find(more).map(|r| Ending::Dropped {
+            stage: Stage::Ingress.name(),
+            reason: r.name(),
+            meaning: r.meaning(),
+            rule: r.rule(),
+        }));
+    }
+    (explanation, sent)
 }
 
 /// Explains the records of one frame, with the frames it caused.
@@ -123,34 +143,27 @@ pub fn explain(
     let vxlan_port = host.cloud().settings.vxlan_port;
     let decoded = Decoded::of(frame, vxlan_port);
     let words = Words::new(host, at, port, records);
-    let steps = stages::Tale::new(&words, port, &decoded).steps(records);
-    let line = |bytes: &[u8]| Decoded::of(bytes, vxlan_port).line();
-    let mut outs = records.iter().filter_map(|r| match r.note {
-        Note::Sent(out) => Some(out),
+    let (steps, ends) = stages::Tale::new(&words, port, &decoded).tell(records);
+    // Frames for the fabric leave by one port in the order of their records.
+    let mut hosts = records.iter().filter_map(|r| match r.note {
+        Note::Sent(out @ Out::Tunnel(_)) => Some(words.out(out)),
         _ => None,
     });
     let mut outcome: Vec<Ending> = sent
         .iter()
-        .map(|(port, bytes)| Ending::Sent {
-            port: port.clone(),
-            to: outs.next().map_or_else(|| format!("port {port}"), |out| words.out(out)),
-            frame: line(bytes),
-            bytes: bytes.iter().map(|b| format!("{b:02x}")).collect(),
+        .map(|(port, bytes)| {
+            let (outer, frame) = lines(&Decoded::of(bytes, vxlan_port));
+            let to = if port == TUNNEL { hosts.next() } else { None };
+            let bytes = bytes.iter().map(|b| format!("{b:02x}")).collect();
+            Ending::Sent { port: port.clone(), to, outer, frame, bytes }
         })
         .collect();
-    outcome.extend(records.iter().filter_map(|r| ending(r.stage, r.note)));
-    Explanation { host: at.to_owned(), port: port.to_owned(), frame: decoded.line(), steps, outcome }
+    outcome.extend(ends);
+    let (outer, frame) = lines(&decoded);
+    Explanation { host: at.to_owned(), port: port.to_owned(), outer, frame, steps, outcome }
 }
 
-fn ending(stage: Stage, note: Note) -> Option<Ending> {
-    match note {
-        Note::Dropped(reason) => Some(dropped(stage, reason)),
-        Note::Consumed => Some(Ending::Consumed { stage: stage.name() }),
-        _ => None,
-    }
-}
-
-fn dropped(stage: Stage, reason: DropReason) -> Ending {
-    let (reason, meaning, rule) = (reason.name(), reason.meaning(), reason.rule());
-    Ending::Dropped { stage: stage.name(), reason, meaning, rule }
+/// What is outside of a VXLAN packet, and the frame.
+fn lines(frame: &Decoded) -> (Option<String>, String) {
+    (frame.outer.as_ref().map(Outer::line), frame.inner.line())
 }

@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use super::{Ending, Explanation};
+use super::{Changed, Ending, Explanation};
 
 /// Columns text is wrapped at.
 const WIDTH: usize = 100;
@@ -12,12 +12,17 @@ impl Explanation {
     pub fn text(&self) -> String {
         let mut s = String::new();
         let _ = writeln!(s, "Host {}, port {}:", self.host, self.port);
-        wrap(&mut s, "  ", &self.frame);
+        frame(&mut s, self.outer.as_ref(), &self.frame);
         for (n, step) in self.steps.iter().enumerate() {
             let _ = writeln!(s, "\n{:>2}. {:<16} {}", n + 1, step.stage, step.neutron);
             step.found.iter().for_each(|line| wrap(&mut s, "      ", line));
             for c in &step.changed {
-                wrap(&mut s, "      ", &format!("changed {}: {} -> {}", c.field, c.from, c.to));
+                let field = match c.field {
+                    "Ethernet destination" => "dst MAC",
+                    "Ethernet source" => "src MAC",
+                    other => other,
+                };
+                wrap(&mut s, "      ", &format!("set {field}: {} -> {}", c.from, c.to));
             }
         }
         s.push('\n');
@@ -25,14 +30,18 @@ impl Explanation {
         s
     }
 
-    /// Only the steps' own lines, for a tour through several hosts.
+    /// Only what decides the frame's way, for a tour through several hosts: a line per row and per change, with
+    /// names in the place of addresses that have one.
     pub fn short(&self) -> String {
         let mut s = String::new();
-        for step in &self.steps {
-            let changed = step.changed.iter().map(|c| format!("{}: {} -> {}", c.field, c.from, c.to));
+        for step in self.steps.iter().filter(|s| !matches!(s.stage, "ingress" | "vm_port")) {
+            // An answer turns everything round; that it is one has been said.
+            let answer = step.stage == "arp_responder";
+            let changes: Vec<String> = step.changed.iter().filter(|_| !answer).filter_map(brief).collect();
+            let changes = Some(changes.join(", ")).filter(|c| !c.is_empty());
             let mut stage = step.stage;
-            for line in step.found.iter().cloned().chain(changed) {
-                wrap_under(&mut s, &format!("  {stage:<17}"), "                   ", &line);
+            for line in step.found.iter().cloned().chain(changes) {
+                wrap_under(&mut s, &format!("    {stage:<17}"), "                       ", &line);
                 stage = "";
             }
         }
@@ -42,14 +51,18 @@ impl Explanation {
     fn endings(&self, s: &mut String) {
         for ending in &self.outcome {
             match ending {
-                Ending::Sent { port, to, frame, .. } => {
-                    let to = if to.ends_with(&format!(" {port}")) { String::new() } else { format!(", to {to}") };
+                Ending::Sent { port, to, outer, frame: inner, .. } => {
+                    let to = to.as_ref().map_or_else(String::new, |host| format!(", to {host}"));
                     let _ = writeln!(s, "=> sent on {port}{to}");
-                    wrap(s, "     ", frame);
+                    frame(s, outer.as_ref(), inner);
                 }
                 Ending::Dropped { reason, meaning, rule, .. } => {
-                    let rule = if rule.is_empty() { String::new() } else { format!(" (rule {rule})") };
-                    let _ = writeln!(s, "=> dropped: {reason}: {meaning}{rule}");
+                    let rule = match rule.split_whitespace().count() {
+                        0 => String::new(),
+                        1 => format!(" (rule {rule})"),
+                        _ => format!(" (rules {})", rule.replace(' ', ", ")),
+                    };
+                    wrap_under(s, "=> ", "   ", &format!("dropped: {reason}: {meaning}{rule}"));
                 }
                 Ending::Consumed { stage } => {
                     let _ = writeln!(s, "=> consumed by {stage}: nothing is sent on");
@@ -59,6 +72,28 @@ impl Explanation {
         if self.outcome.is_empty() {
             let _ = writeln!(s, "=> nothing happened to it: a defect of dvrd, please report it");
         }
+    }
+}
+
+/// A frame, with what is outside of it on a line of its own.
+fn frame(s: &mut String, outer: Option<&String>, inner: &str) {
+    if let Some(outer) = outer {
+        let _ = writeln!(s, "  {outer}, and inside:");
+    }
+    // Not wrapped: it is to be searched and copied.
+    let _ = writeln!(s, "  {inner}");
+}
+
+/// A change in a few words; none for one that goes without saying.
+fn brief(c: &Changed) -> Option<String> {
+    let name = |text: &str| match text.split_once(" (") {
+        Some((_, owner)) => owner.trim_end_matches(')').replace(", on this host", ""),
+        None => text.to_owned(),
+    };
+    match c.field {
+        "network" | "Ethernet destination" => None,
+        "Ethernet source" => Some(format!("source MAC: {} -> {}", name(&c.from), name(&c.to))),
+        field => Some(format!("{field}: {} -> {}", c.from, c.to)),
     }
 }
 

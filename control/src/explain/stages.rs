@@ -9,7 +9,7 @@ use dataplane::tables::{FdbValue, NeighValue};
 use dataplane::trace::{Field, Note, TraceRecord};
 
 use super::words::Words;
-use super::{Changed, Step, drops};
+use super::{Changed, Ending, Step, drops};
 use crate::frame_text::Decoded;
 
 /// Tells a frame's way, record by record.
@@ -47,22 +47,21 @@ impl<'t> Tale<'t> {
         Tale { words, port, frame, seg: words.start(), src, dst, ttl: None, iface: None }
     }
 
-    /// The steps worth telling.
-    pub(super) fn steps(mut self, records: &[TraceRecord]) -> Vec<Step> {
+    /// The steps worth telling, and how frames ended in them.
+    pub(super) fn tell(mut self, records: &[TraceRecord]) -> (Vec<Step>, Vec<Ending>) {
         let visits = visits(records);
-        let steps = visits.iter().filter_map(|v| self.step(v, &visits));
-        steps.collect()
+        let mut ends = Vec::new();
+        let steps = visits.iter().filter_map(|v| self.step(v, &visits, &mut ends)).collect();
+        (steps, ends)
     }
 
-    fn step(&mut self, visit: &Visit<'_>, all: &[Visit<'_>]) -> Option<Step> {
+    fn step(&mut self, visit: &Visit<'_>, all: &[Visit<'_>], ends: &mut Vec<Ending>) -> Option<Step> {
         let mut step =
             Step { stage: visit.stage.name(), neutron: visit.stage.neutron(), found: Vec::new(), changed: Vec::new() };
-        let dropped = visit.notes.iter().find_map(|r| match r.note {
-            Note::Dropped(reason) => Some(reason),
-            _ => None,
-        });
-        self.preface(visit.stage, dropped.is_some(), &visit.notes, &mut step);
-        let mut copies = Vec::new();
+        let has = |f: fn(&Note) -> bool| visit.notes.iter().any(|r| f(&r.note));
+        let (dropped, routed) = (has(|n| matches!(n, Note::Dropped(_))), has(|n| matches!(n, Note::Route(..))));
+        self.preface(visit.stage, dropped, &visit.notes, &mut step);
+        let (was_in, mut copies) = (self.seg, Vec::new());
         for (i, record) in visit.notes.iter().enumerate() {
             let context = Context {
                 before: i.checked_sub(1).and_then(|i| visit.notes.get(i)).map(|r| r.note),
@@ -73,17 +72,30 @@ impl<'t> Tale<'t> {
                 }),
             };
             match record.note {
+                Note::Dropped(reason) => {
+                    let why = drops::because(self, visit.stage, reason, routed);
+                    step.found.push(format!("dropped as {}: {}", reason.name(), why.text));
+                    let (reason, meaning) = (reason.name(), reason.meaning());
+                    ends.push(Ending::Dropped { stage: step.stage, reason, meaning, rule: why.rule });
+                }
+                Note::Consumed => {
+                    step.found.push("consumed: its purpose is served here".to_owned());
+                    ends.push(Ending::Consumed { stage: step.stage });
+                }
                 Note::Copy(out) => copies.push(self.words.out(out)),
                 Note::Encap(vni, port) => step.found.push(self.encap(vni, port, record, all)),
-                Note::Set(field, from, to) => self.set(field, from, to, &mut step),
+                Note::Set(field, from, to) => {
+                    if (visit.stage, field) == (Stage::ArpResponder, Field::EthSrc) {
+                        let answer = self.words.mac(self.seg, MacAddr::from_u64(to));
+                        step.found.push(format!("answered on this host, in the frame that asked: {answer}"));
+                    }
+                    self.set(field, from, to, was_in, &mut step);
+                }
                 note => step.found.extend(self.note(visit.stage, note, context)),
             }
         }
         if !copies.is_empty() {
             step.found.push(format!("T08 flood list: one copy each to {}", copies.join(", ")));
-        }
-        if let Some(reason) = dropped {
-            step.found.push(format!("dropped as {}: {}", reason.name(), drops::because(self, reason)));
         }
         let silent = step.found.is_empty() && step.changed.is_empty();
         (!silent).then_some(step)
@@ -108,9 +120,6 @@ impl<'t> Tale<'t> {
                 step.found
                     .push(format!("source {} is no DVR MAC and not local: a machine on that host sent it", source()));
             }
-            Stage::ArpResponder if !dropped && has(|n| matches!(n, Note::Set(Field::EthSrc, ..))) => {
-                step.found.push(format!("{}: answered here, in the frame that asked", self.frame.inner.payload));
-            }
             Stage::ArpResponder if !has(|n| !matches!(n, Note::Enter)) => {
                 step.found.push(format!("{}: not for this stage to answer", self.frame.inner.payload));
             }
@@ -127,20 +136,16 @@ impl<'t> Tale<'t> {
             },
             Note::FromTunnel(ix) => match &self.frame.outer {
                 Some(o) => {
-                    format!("T03 VTEP: outer source {} is {}; outer headers are good and come off", o.src, w.tunnel(ix))
+                    format!("T03 VTEP: outer source {} is {}; outer headers good, taken off", o.src, w.tunnel(ix))
                 }
-                None => format!("T03 VTEP: the outer source is {}; outer headers are good and come off", w.tunnel(ix)),
+                None => format!("T03 VTEP: the outer source is {}; outer headers good, taken off", w.tunnel(ix)),
             },
             Note::Vni(vni, seg) => {
                 self.seg = Some(seg);
                 format!("T04 network: VNI {vni} is {}", w.seg(seg))
             }
             Note::SourceIsDvrMac(ix) => {
-                format!(
-                    "T02 DVR MAC: source {} is the DVR MAC of {}: routed there, not learned",
-                    self.src,
-                    w.tunnel(ix)
-                )
+                format!("T02 DVR MAC: source is the DVR MAC of {}: routed there, not learned", w.tunnel(ix))
             }
             Note::Fdb(seg, mac, word) => self.fdb(seg, MacAddr::from_u64(mac), word),
             Note::Neigh(seg, ip, word) => self.neighbour(stage, seg, ip, word),
@@ -148,13 +153,11 @@ impl<'t> Tale<'t> {
                 let (source, seg) = (w.mac(self.seg, self.src), self.seg.map_or_else(String::new, |s| w.seg(s)));
                 format!("T06 fdb: {source} is to be learned in {seg}; the writer is told where it came from")
             }
+            // From router to router: the neighbour row said so already.
+            Note::RouterInterface(ix) if self.iface == Some(ix) => return None,
             Note::RouterInterface(ix) => {
                 self.iface = Some(ix);
-                format!(
-                    "T11 router interface: destination {} is {}, so the packet is routed here",
-                    self.dst,
-                    w.iface(ix)
-                )
+                format!("T11 interface: destination {} is {}: routed here", self.dst, w.iface(ix))
             }
             Note::Route(out, via) => match context.before {
                 Some(Note::SnatNextHop(..)) => return None,
@@ -173,7 +176,7 @@ impl<'t> Tale<'t> {
                 let address = Ipv4Addr::from(ip);
                 match subnet {
                     Some(cidr) => {
-                        format!("T09 subnet: {address} is in {cidr}, whose gateway is to be seen as the source")
+                        format!("T09 subnet: {address} is in {cidr}; its gateway becomes the source")
                     }
                     None => format!(
                         "T09 subnet: {address} is in no subnet of the network; the gateway of the port's first one counts"
@@ -184,10 +187,15 @@ impl<'t> Tale<'t> {
                 format!("{} is the router's own address: it answers the echo request itself", Ipv4Addr::from(ip))
             }
             Note::Out(out) => return self.way_out(out),
-            Note::Enter | Note::Dropped(_) | Note::Sent(_) | Note::Set(..) | Note::Copy(_) | Note::Encap(..) => {
+            Note::Enter
+            | Note::Dropped(_)
+            | Note::Consumed
+            | Note::Sent(_)
+            | Note::Set(..)
+            | Note::Copy(_)
+            | Note::Encap(..) => {
                 return None;
             }
-            Note::Consumed => "consumed: its purpose is served here".to_owned(),
         })
     }
 
@@ -196,12 +204,14 @@ impl<'t> Tale<'t> {
         let Some(row) = FdbValue::unpack(word) else { return format!("T06 fdb: {mac} in {network}: no row") };
         let target = self.words.target(row.target);
         let learned = if row.learned { ", learned from traffic" } else { "" };
+        let host = format!(" on {target}");
         match self.words.owner(Some(seg), mac) {
-            Some(owner) if !owner.contains(&target) && !target.contains(&owner) => {
+            Some(owner) if owner == target => format!("T06 fdb: {mac} in {network} -> {target}{learned}"),
+            Some(owner) => {
+                let owner = owner.strip_suffix(&host).unwrap_or(&owner);
                 format!("T06 fdb: {mac} in {network} -> {target} ({owner}{learned})")
             }
-            Some(owner) if owner.len() > target.len() => format!("T06 fdb: {mac} in {network} -> {owner}{learned}"),
-            _ => format!("T06 fdb: {mac} in {network} -> {target}{learned}"),
+            None => format!("T06 fdb: {mac} in {network} -> {target}{learned}"),
         }
     }
 
@@ -263,14 +273,16 @@ impl<'t> Tale<'t> {
             _ => None,
         });
         let to = tunnel.map_or_else(String::new, |host| format!("T03 tunnel to {host}: "));
-        format!("{to}outer headers on, VNI {vni}, UDP source port {port} from the flow's addresses and ports")
+        format!("{to}outer headers put on, VNI {vni}, UDP source port {port}")
     }
 
-    fn set(&mut self, field: Field, from: u64, to: u64, step: &mut Step) {
+    /// `was_in` is the network the frame was in when it entered the stage.
+    fn set(&mut self, field: Field, from: u64, to: u64, was_in: Option<u16>, step: &mut Step) {
+        let old = |v| self.words.mac(was_in, MacAddr::from_u64(v));
         let mac = |v| self.words.mac(self.seg, MacAddr::from_u64(v));
         let (name, old, new) = match field {
-            Field::EthDst => ("Ethernet destination", mac(from), mac(to)),
-            Field::EthSrc => ("Ethernet source", mac(from), mac(to)),
+            Field::EthDst => ("Ethernet destination", old(from), mac(to)),
+            Field::EthSrc => ("Ethernet source", old(from), mac(to)),
             Field::Seg => ("network", self.words.seg(from as u16), self.words.seg(to as u16)),
             Field::Ttl => ("TTL", from.to_string(), to.to_string()),
             Field::Tos => ("TOS", format!("{from:#04x}"), format!("{to:#04x}")),

@@ -70,24 +70,36 @@ impl<'h> Words<'h> {
             return Some("everyone".to_owned());
         }
         let dvr = self.cloud.hosts.values().find(|h| h.dvr_mac == Some(mac));
-        dvr.map(|h| format!("DVR MAC of host {}", h.name)).or_else(|| self.names.mac(seg?, mac))
+        dvr.map(|h| format!("DVR MAC of host {}", h.name)).or_else(|| Some(self.plain(self.names.mac(seg?, mac)?)))
     }
 
     /// The address, and whose it is.
     pub(super) fn ip(&self, seg: Option<u16>, ip: u32) -> String {
         let address = Ipv4Addr::from(ip);
         match seg.and_then(|seg| self.names.address(seg, ip)) {
-            Some(owner) => format!("{address} ({owner})"),
+            Some(owner) => format!("{address} ({})", self.plain(owner)),
             None => address.to_string(),
+        }
+    }
+
+    /// One way to say it: `rA of router R1`, as interfaces are called elsewhere, and `port A1, on this host`.
+    fn plain(&self, owner: String) -> String {
+        if let Some((name, router)) = owner.strip_prefix("router interface ").and_then(|o| o.rsplit_once(" of ")) {
+            return format!("{name} of router {router}");
+        }
+        match owner.strip_suffix(self.host).and_then(|o| o.strip_suffix(" on host ")) {
+            Some(port) => format!("{port}, on this host"),
+            None => owner,
         }
     }
 
     /// Where a row points: `port B2`, `host H2`.
     pub(super) fn target(&self, target: Target) -> String {
         match target {
-            Target::Port(ix) => format!("{} on this host", self.port(ix)),
+            Target::Port(ix) => format!("{}, on this host", self.port(ix)),
             Target::Tunnel(ix) => self.tunnel(ix),
             Target::Phys => "the physical network".to_owned(),
+            Target::Fdb => "wherever T06 has it".to_owned(),
             Target::Snat => "the central SNAT part of a router on this host".to_owned(),
         }
     }
@@ -113,6 +125,11 @@ impl<'h> Words<'h> {
 
     pub(super) fn network(&self, seg: u16) -> Option<&'h Network> {
         self.cloud.networks.values().find(|n| self.is_called(seg, n))
+    }
+
+    /// A floating IP leads to this address.
+    pub(super) fn has_floating_ip(&self, fixed: IpAddr) -> bool {
+        self.cloud.floatingips.values().any(|f| f.fixed_ip_address == Some(fixed))
     }
 
     /// Underlay MTU of this host.

@@ -82,7 +82,8 @@ pub enum ReplayError {
     Host(HostError),
     /// An input for a port nobody knows.
     #[error(
-        "input {0}; an input is a port of the cloud file or of an event (by id or unique name), \"tunnel\", or a physical network"
+        "--in: {0}; frames come in by a port of the cloud or of an event (its id or unique name), by \"tunnel\" or by a \
+         physical network of the host"
     )]
     Port(NotFound),
     /// Not a number of frames a burst can have.
