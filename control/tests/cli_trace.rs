@@ -210,14 +210,10 @@ fn demo_runs_and_leaves_its_captures() {
         assert!(made.join(name).exists(), "{name}");
     }
     // The line it suggests works.
-    let (_, args) = text.lines().find_map(|l| l.split_once(" && dvrctl ")).unwrap();
-    let here =
-        |word: &str| if made.join(word).exists() { made.join(word).display().to_string() } else { word.to_owned() };
-    in_order(
-        &dvrctl(args.split_whitespace().map(here)).ends(0).out,
-        &["echo request", "=> sent on tunnel, to host H2"],
-    );
-    assert!(text.lines().count() < 70 && text.lines().all(|l| l.len() <= 100 || l.contains("dvrctl trace")), "{text}");
+    let (_, args) = text.split_once("  dvrctl ").unwrap();
+    let args = args.split_whitespace().filter(|word| *word != "\\");
+    in_order(&dvrctl(args).ends(0).out, &["echo request", "=> sent on tunnel, to host H2"]);
+    assert!(text.lines().count() < 70 && text.lines().all(|l| l.len() <= 100 || l.contains("/dvrd-test-")), "{text}");
 }
 
 #[test]
@@ -225,4 +221,31 @@ fn dvrd_says_that_it_is_not_there() {
     let output = std::process::Command::new(env!("CARGO_BIN_EXE_dvrd")).output().unwrap();
     assert_eq!(output.status.code(), Some(2));
     assert!(String::from_utf8_lossy(&output.stderr).contains("dvrctl demo"));
+}
+
+/// What docs/tour.md shows is what the commands in it print.
+#[test]
+fn the_tour_is_real() {
+    let root = fixture("..");
+    let text = std::fs::read_to_string(root.join("docs/tour.md")).unwrap();
+    let dir = Dir::new("tour");
+    let mut shown = 0;
+    for block in text.split("```").skip(1).step_by(2) {
+        let Some(block) = block.trim_start_matches("text").trim_start().strip_prefix("$ dvrctl ") else { continue };
+        let (command, expected) =
+            block.replace("\\\n", " ").split_once('\n').map(|(c, e)| (c.to_owned(), e.to_owned())).unwrap();
+        let output = std::process::Command::new(env!("CARGO_BIN_EXE_dvrctl"))
+            .args(command.split_whitespace().map(|word| word.replace("/tmp/out", &dir.text("out"))))
+            .env("TMPDIR", dir.path("").as_os_str())
+            .current_dir(&root)
+            .output()
+            .unwrap();
+        let printed = String::from_utf8(output.stdout).unwrap().replace(&dir.text("out"), "/tmp/out");
+        // The demo ends with a folder of its own.
+        let until_folder =
+            |text: &str| text.split("Captures of every wire").next().unwrap_or_default().trim_end().to_owned();
+        assert_eq!(until_folder(&expected), until_folder(&printed), "dvrctl {command}");
+        shown += 1;
+    }
+    assert!(shown >= 4, "{shown}");
 }

@@ -136,7 +136,8 @@ fn outro(s: &mut String, dir: &Path) {
     let dir = dir.display();
     let _ = writeln!(s, "Captures of every wire, and the cloud file, are in {dir}");
     s.push_str("Each frame explained in full, for instance that of step 2:\n");
-    let _ = writeln!(s, "  cd {dir} && dvrctl trace --cloud cloud.json --host H1 --in A1 --pcap H1-A1.pcap --frame 3");
+    let _ = writeln!(s, "  dvrctl trace --cloud {dir}/cloud.json --host H1 --in A1 \\");
+    let _ = writeln!(s, "               --pcap {dir}/H1-A1.pcap --frame 3");
 }
 
 /// What reached A1 is the answer it waits for.

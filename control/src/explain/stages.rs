@@ -87,7 +87,7 @@ impl<'t> Tale<'t> {
                 Note::Set(field, from, to) => {
                     if (visit.stage, field) == (Stage::ArpResponder, Field::EthSrc) {
                         let answer = self.words.mac(self.seg, MacAddr::from_u64(to));
-                        step.found.push(format!("answered on this host, in the frame that asked: {answer}"));
+                        step.found.push(format!("answered on this host: {answer}"));
                     }
                     self.set(field, from, to, was_in, &mut step);
                 }
