@@ -147,12 +147,12 @@ impl View<'_> {
     fn port(&self, port: &Port) -> PortRows {
         let first = port.fixed_ips.first().and_then(|f| self.cloud.subnets.get(&f.subnet_id));
         let gateway_mac = first.map_or(MacAddr::ZERO, |s| self.gateway_mac(&s.id, s.gateway_ip));
-        let fixed = port.fixed_ips.iter().map(|f| (port.mac_address, IpNet::host(f.ip_address)));
-        let pairs = port.allowed_address_pairs.iter().map(|p| (p.mac_address, p.ip_address));
-        let all: Vec<(MacAddr, IpNet)> = fixed.chain(pairs).collect();
-        let macs: BTreeSet<MacAddr> = all.iter().map(|(mac, _)| *mac).chain([port.mac_address]).collect();
+        let fixed = port.fixed_ips.iter().map(|f| (port.mac_address, IpNet::host(f.ip_address), true));
+        let pairs = port.allowed_address_pairs.iter().map(|p| (p.mac_address, p.ip_address, false));
+        let all: Vec<(MacAddr, IpNet, bool)> = fixed.chain(pairs).collect();
+        let macs: BTreeSet<MacAddr> = all.iter().map(|(mac, ..)| *mac).chain([port.mac_address]).collect();
         let link_local = macs.into_iter().map(|mac| AllowedPair6 { mac, net: link_local(mac), mask: u128::MAX });
-        let pairs6 = all.iter().filter_map(|(mac, net)| {
+        let pairs6 = all.iter().filter_map(|(mac, net, _)| {
             let (net, mask) = v6_net(*net)?;
             Some(AllowedPair6 { mac: *mac, net, mask })
         });
@@ -165,9 +165,10 @@ impl View<'_> {
             gateway_mac,
             allowed: all
                 .iter()
-                .filter_map(|(mac, net)| {
+                .filter_map(|(mac, net, fixed)| {
                     let (net, mask) = v4_net(*net)?;
-                    Some(AllowedPair { mac: *mac, net, mask })
+                    let routable = !matches!(net >> 24, 0 | 127 | 224..) && net >> 16 != 0xa9fe;
+                    Some(AllowedPair { mac: *mac, net, mask, vouched: *fixed && routable })
                 })
                 .collect(),
             allowed6: pairs6.chain(link_local).collect(),

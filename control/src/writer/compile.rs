@@ -169,7 +169,7 @@ impl Compiler<'_> {
         RouterRow {
             active: r.active,
             routes: RouteSet::new(r.routes.iter().map(route)),
-            own: own_blocks(&r.own),
+            own: r.own.as_slice().into(),
             snat: r.snat.iter().filter_map(snat).collect(),
             gateway_here: r.gateway_here,
             fip_here: r.fip_here,

@@ -58,9 +58,13 @@ struct Visit {
 #[inline(always)]
 fn arrivals(b: &mut Burst<'_>, x: &Ctx<'_>, m: Mask, visit: &mut Visit) -> Mask {
     let mut here = Mask::NONE;
+    let (mut last, mut seg) = (0, None);
     for lane in m {
-        let Some(seg) = x.seg(b, lane) else { continue };
-        let dst = b.dst[lane];
+        if b.seg[lane] != last {
+            last = b.seg[lane];
+            seg = x.seg(b, lane);
+        }
+        let (Some(seg), dst) = (seg, b.dst[lane]) else { continue };
         if let Some(hit) = seg.interfaces.iter().find(|i| i.mac == dst) {
             visit.iface[lane] = hit.iface;
             here.insert(lane);
@@ -119,17 +123,8 @@ fn route<'s>(
         return None;
     }
     if !visit.own.has(lane) {
-        let (src_own, dst_own) = router.owns(b.ip_src[lane], b.ip_dst[lane]);
-        if let Err(reason) = checked_header(b, lane).and_then(|()| martian(b, lane, src_own)) {
+        if let Err(reason) = checked_header(b, lane).and_then(|()| martian(b, lane, router)) {
             b.drop(lane, STAGE, reason);
-            return None;
-        }
-        if dst_own {
-            answer::to_router(b, x, lane, visit);
-            return None;
-        }
-        if b.ip[lane].ttl <= 1 {
-            b.drop(lane, STAGE, DropReason::Ttl);
             return None;
         }
     }
@@ -175,15 +170,20 @@ fn checked_header(b: &Burst<'_>, lane: Lane) -> Result<(), DropReason> {
 }
 
 /// R1. Addresses that are never routed begin with 0, 127, 169 (169.254) or 224 and above; only
-/// those are looked at closely.
+/// those are looked at closely, and a source that port security vouched for not at all.
 #[inline(always)]
-fn martian(b: &Burst<'_>, lane: Lane, src_own: bool) -> Result<(), DropReason> {
+fn martian(b: &Burst<'_>, lane: Lane, router: &RouterRow) -> Result<(), DropReason> {
     const SUSPECT: [u64; 4] = [1, 1 << 63, 1 << (169 - 128), u64::MAX << (224 - 192)];
     let suspect = |ip: u32| SUSPECT.get((ip >> 30) as usize).is_none_or(|word| word >> (ip >> 24 & 63) & 1 != 0);
-    if src_own {
-        return Err(DropReason::Martian);
+    if !b.vouched.has(lane) {
+        if router.owns(b.ip_src[lane]) {
+            return Err(DropReason::Martian);
+        }
+        if suspect(b.ip_src[lane]) {
+            return never_routed(b, lane);
+        }
     }
-    if suspect(b.ip_src[lane]) | suspect(b.ip_dst[lane]) { never_routed(b, lane) } else { Ok(()) }
+    if suspect(b.ip_dst[lane]) { never_routed(b, lane) } else { Ok(()) }
 }
 
 #[cold]
@@ -213,7 +213,9 @@ fn link_local(b: &Burst<'_>, lane: Lane) -> DropReason {
 #[cold]
 fn off_subnet(b: &mut Burst<'_>, x: &Ctx<'_>, lane: Lane, router_ix: u16, router: &RouterRow) -> Option<Hop> {
     let src = b.ip_src[lane];
-    let reason = if router.fip_here && x.tables.fip.lookup(&fip_key(router_ix, src)) != 0 {
+    let reason = if b.ip[lane].ttl <= 1 {
+        DropReason::Ttl // R3 comes before R4
+    } else if router.fip_here && x.tables.fip.lookup(&fip_key(router_ix, src)) != 0 {
         DropReason::NotBuilt // step 2
     } else if let Some(snat) = router.snat.iter().find(|s| src & s.mask == s.net) {
         x.note(b, lane, STAGE, Note::SnatNextHop(snat.iface, snat.next_hop));
@@ -245,16 +247,17 @@ fn neighbours(b: &mut Burst<'_>, x: &Ctx<'_>, hops: &Hops<'_>, visit: &mut Visit
         let neighbour = NeighValue::from_word(word).filter(|n| n.has(NeighValue::ROUTE));
         let result = match (hops.out[lane], neighbour) {
             (Some(out), Some(neighbour)) => forward(b, x, lane, out, neighbour, visit),
+            _ if b.ip[lane].ttl <= 1 && !visit.own.has(lane) => Err(DropReason::Ttl),
             _ => Err(DropReason::NoNeigh),
         };
-        visit.own.remove(lane);
         if let Err(reason) = result {
             b.drop(lane, STAGE, reason);
         }
     }
 }
 
-/// R8, R9: size, TTL, addresses, way out.
+/// R2, R3, R8, R9: a router's own address, TTL, size, addresses, way out. Only the arrays change;
+/// `dvr_process` writes the frame once the last router has spoken.
 #[inline(always)]
 fn forward(
     b: &mut Burst<'_>,
@@ -264,25 +267,25 @@ fn forward(
     neighbour: NeighValue,
     visit: &mut Visit,
 ) -> Result<(), DropReason> {
+    if let Some(next) = neighbour.router_interface() {
+        return to_router_interface(b, x, lane, out, next, visit);
+    }
+    let ttl = b.ip[lane].ttl;
+    let own = visit.own.has(lane);
+    if ttl <= 1 && !own {
+        return Err(DropReason::Ttl);
+    }
     if b.ip[lane].total_len > out.mtu {
         return Err(DropReason::Mtu);
     }
     if b.traced.has(lane) {
-        note_rewrite(b, x, lane, out, neighbour, visit.own.has(lane));
+        note_rewrite(b, x, lane, out, neighbour, own);
     }
-    let ttl = b.ip[lane].ttl - u8::from(!visit.own.has(lane));
-    b.ip[lane].ttl = ttl;
-    if let Some(next) = neighbour.router_interface() {
-        write_ttl(b, lane, ttl);
-        visit.trav[lane] += 1;
-        visit.iface[lane] = next;
-        visit.next.insert(lane);
-        return if visit.trav[lane] >= MAX_TRAVERSALS { Err(DropReason::LoopLimit) } else { Ok(()) };
-    }
+    b.ip[lane].ttl = ttl - u8::from(!own);
     b.seg[lane] = out.seg;
     b.meta[lane].len = ETH_LEN + b.ip[lane].total_len;
-    b.set_macs(lane, neighbour.mac(), out.mac);
-    write_ttl(b, lane, ttl);
+    b.dst[lane] = neighbour.mac();
+    b.src[lane] = out.mac;
     match neighbour.target() {
         Target::Port(port) => b.send(lane, Out::Port(port)),
         Target::Tunnel(tunnel) => b.send(lane, Out::Tunnel(tunnel)),
@@ -293,15 +296,36 @@ fn forward(
     Ok(())
 }
 
-/// Writes the TTL, one less than or the same as before, and corrects the checksum.
-#[inline(always)]
-fn write_ttl(b: &mut Burst<'_>, lane: Lane, ttl: u8) {
-    if let Some([t, _, c0, c1]) = b.at_mut::<4>(lane, ETH_LEN + 8) {
-        if *t != ttl {
-            *t = ttl;
-            [*c0, *c1] = wire::update_ttl(u16::from_be_bytes([*c0, *c1])).to_be_bytes();
-        }
+/// The next hop is a router of this host: this one, which is being talked to (R2), or the next one.
+#[cold]
+fn to_router_interface(
+    b: &mut Burst<'_>,
+    x: &Ctx<'_>,
+    lane: Lane,
+    out: &InterfaceRow,
+    next: IfaceIx,
+    visit: &mut Visit,
+) -> Result<(), DropReason> {
+    let own = visit.own.has(lane);
+    visit.own.remove(lane);
+    if x.snap.interfaces.get(next).is_some_and(|i| i.router == out.router) {
+        // Its own answer, sent to itself, ends here too.
+        return if own { Err(DropReason::Martian) } else { answer::to_router(b, x, lane, visit) };
     }
+    let ttl = b.ip[lane].ttl;
+    if ttl <= 1 && !own {
+        return Err(DropReason::Ttl);
+    }
+    if b.ip[lane].total_len > out.mtu {
+        return Err(DropReason::Mtu);
+    }
+    x.note(b, lane, STAGE, Note::Set(Field::Ttl, u64::from(ttl), u64::from(ttl - u8::from(!own))));
+    x.note(b, lane, STAGE, Note::RouterInterface(next));
+    b.ip[lane].ttl = ttl - u8::from(!own);
+    visit.trav[lane] += 1;
+    visit.iface[lane] = next;
+    visit.next.insert(lane);
+    if visit.trav[lane] >= MAX_TRAVERSALS { Err(DropReason::LoopLimit) } else { Ok(()) }
 }
 
 /// What R9 is about to change, for a traced frame.
@@ -311,9 +335,6 @@ fn note_rewrite(b: &Burst<'_>, x: &Ctx<'_>, lane: Lane, out: &InterfaceRow, neig
     let ttl = u64::from(b.ip[lane].ttl);
     if !own {
         set(Field::Ttl, ttl, ttl.saturating_sub(1));
-    }
-    if let Some(next) = neighbour.router_interface() {
-        return x.note(b, lane, STAGE, Note::RouterInterface(next));
     }
     set(Field::Seg, u64::from(b.seg[lane]), u64::from(out.seg));
     set(Field::EthDst, b.dst[lane].to_u64(), neighbour.mac().to_u64());
