@@ -95,9 +95,15 @@ fn drops(s: &mut String, t: &Totals) {
 
 /// What a reason means, and its rules.
 pub fn meaning(reason: DropReason) -> String {
-    match reason.rule() {
-        "" => reason.meaning().to_owned(),
-        rule => format!("{} ({rule})", reason.meaning()),
+    format!("{}{}", reason.meaning(), rules(reason.rule()))
+}
+
+/// Rule ids as a remark: ` (rule R4)`, ` (rules R3, D3)`, nothing for none.
+pub fn rules(ids: &str) -> String {
+    match ids.split_whitespace().count() {
+        0 => String::new(),
+        1 => format!(" (rule {})", ids.trim()),
+        _ => format!(" (rules {})", ids.split_whitespace().collect::<Vec<_>>().join(", ")),
     }
 }
 

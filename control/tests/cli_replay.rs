@@ -218,3 +218,55 @@ fn a_port_may_come_with_an_event() {
     assert_eq!(ran.json()["drops"], serde_json::json!({"port_down": 1}));
     assert_eq!(ran.json()["ports"], serde_json::json!({"late": {"rx": 1, "tx": 0}}));
 }
+
+/// An untagged UDP packet from A1 to A2 or from A3 to A2, told apart by its IP identification.
+fn packet(from: u8, id: u16) -> Vec<u8> {
+    let mac = [0xfa, 0x16, 0x3e, 0x0a, 0, from];
+    let source = if from == 0x11 { 11 } else { 13 };
+    let builder = etherparse::PacketBuilder::ethernet2(mac, [0xfa, 0x16, 0x3e, 0x0a, 0, 0x12]);
+    let header = etherparse::Ipv4Header {
+        identification: id,
+        ..etherparse::Ipv4Header::new(8, 64, etherparse::IpNumber::UDP, [10, 1, 0, source], [10, 1, 0, 12]).unwrap()
+    };
+    let mut frame = Vec::new();
+    builder.ip(etherparse::IpHeaders::Ipv4(header, Default::default())).udp(1, 2).write(&mut frame, &[]).unwrap();
+    frame
+}
+
+/// The identifications of what went out by the tunnel, with the times.
+fn sent(dir: &Dir) -> Vec<(u16, u64)> {
+    let capture = Capture::load(&dir.path("out/tunnel.pcap")).unwrap();
+    capture.frames().map(|f| (u16::from_be_bytes([f.bytes[68], f.bytes[69]]), f.time)).collect()
+}
+
+#[test]
+fn time_orders_everything_and_ties_go_by_the_order_of_inputs() {
+    let dir = Dir::new("order");
+    let (mut a, mut b) = (Capture::default(), Capture::default());
+    // Not in order in its file.
+    [(30, 3), (10, 1), (20, 2)].iter().for_each(|(t, id)| a.push(*t, &packet(0x11, *id)));
+    [(10, 11), (20, 12), (25, 13)].iter().for_each(|(t, id)| b.push(*t, &packet(0x13, *id)));
+    let (a, b) = (dir.write("a.pcap", a.to_pcap()), dir.write("b.pcap", b.to_pcap()));
+    for burst in ["1", "64"] {
+        replay(&dir, "H1", &[("A1", &a), ("A3", &b)], &["--burst", burst]).ends(0);
+        assert_eq!(sent(&dir), [(1, 10), (11, 10), (2, 20), (12, 20), (13, 25), (3, 30)]);
+        replay(&dir, "H1", &[("A3", &b), ("A1", &a)], &["--burst", burst]).ends(0);
+        assert_eq!(sent(&dir), [(11, 10), (1, 10), (12, 20), (2, 20), (13, 25), (3, 30)]);
+    }
+}
+
+#[test]
+fn an_event_comes_before_the_frames_of_its_time() {
+    let dir = Dir::new("event");
+    let mut a = Capture::default();
+    (0..4).for_each(|n| a.push(1_000_000_000 + u64::from(n) * 1_000_000_000, &packet(0x11, n)));
+    let a = dir.write("a.pcap", a.to_pcap());
+    // At the time of the third frame A2 goes down; times count from the first one.
+    let base: serde_json::Value = serde_json::from_str(&std::fs::read_to_string(cloud()).unwrap()).unwrap();
+    let mut a2 = base["ports"].as_array().unwrap().iter().find(|p| p["id"] == "A2").unwrap().clone();
+    a2["status"] = "DOWN".into();
+    let events = dir.write("e.jsonl", format!("{}\n", serde_json::json!({"at": 2, "set": {"ports": [a2]}})));
+    let ran = replay(&dir, "H1", &[("A1", &a)], &["--json", "--events", &events]).ends(0);
+    assert_eq!(sent(&dir).iter().map(|s| s.0).collect::<Vec<_>>(), [0, 1]);
+    assert_eq!(ran.json()["drops"], serde_json::json!({"unknown_unicast": 2}));
+}

@@ -42,14 +42,16 @@ impl<W: Write> PcapWriter<W> {
 }
 
 impl Capture {
-    /// The capture as a pcap file.
+    /// Writes the capture as a pcap file.
+    pub fn write_pcap<W: Write>(&self, out: W) -> io::Result<W> {
+        let mut w = PcapWriter::new(out)?;
+        self.frames().try_for_each(|f| w.frame(f.time, f.bytes))?;
+        w.finish()
+    }
+
+    /// The capture as the bytes of a pcap file.
     pub fn to_pcap(&self) -> Vec<u8> {
-        let write = || -> io::Result<Vec<u8>> {
-            let mut w = PcapWriter::new(Vec::new())?;
-            self.frames().try_for_each(|f| w.frame(f.time, f.bytes))?;
-            w.finish()
-        };
         // Writing to memory does not fail.
-        write().unwrap_or_default()
+        self.write_pcap(Vec::new()).unwrap_or_default()
     }
 }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::io::BufWriter;
 use std::path::{Path, PathBuf};
 
 use super::input::{HostArgs, capture};
@@ -145,7 +146,7 @@ fn write(
     }
     for (path, capture) in &files {
         let failed = |e| Failure::new(format!("{}: cannot be written: {e}", path.display()));
-        fs::write(path, capture.to_pcap()).map_err(failed)?;
+        fs::File::create(path).and_then(|file| capture.write_pcap(BufWriter::new(file))).map_err(failed)?;
     }
     Ok(files.into_iter().map(|(path, capture)| (path, capture.len())).collect())
 }

@@ -6,6 +6,7 @@ use dataplane::drop_reason::DropReason;
 use dataplane::stage::Stage;
 
 use super::stages::Tale;
+use crate::report::rules;
 
 /// A drop explained.
 pub(super) struct Why {
@@ -20,7 +21,7 @@ pub(super) fn because(tale: &Tale<'_>, stage: Stage, reason: DropReason, routed:
     if reason == DropReason::NotBuilt {
         return not_built(tale, stage, routed);
     }
-    Why { text: sentence(tale, reason), rule: reason.rule() }
+    Why { text: sentence(tale, stage, reason), rule: reason.rule() }
 }
 
 /// The rule of a later build that would decide about the frame.
@@ -38,11 +39,10 @@ fn not_built(tale: &Tale<'_>, stage: Stage, routed: bool) -> Why {
         Stage::Qrouter => ("R4-5", "source NAT on the router's gateway host"),
         _ => ("", "the rule for this frame"),
     };
-    let rule_text = if rule.is_empty() { String::new() } else { format!(" (rule {rule})") };
-    Why { text: format!("{what}{rule_text} is decided by a later build"), rule }
+    Why { text: format!("not built yet: {what}{}", rules(rule)), rule }
 }
 
-fn sentence(tale: &Tale<'_>, reason: DropReason) -> String {
+fn sentence(tale: &Tale<'_>, stage: Stage, reason: DropReason) -> String {
     let w = tale.words;
     let source = || w.mac(tale.seg, tale.src);
     let target = || w.mac(tale.seg, tale.dst);
@@ -53,9 +53,10 @@ fn sentence(tale: &Tale<'_>, reason: DropReason) -> String {
         None => "the packet".to_owned(),
     };
     match reason {
-        DropReason::ReservedSrc => {
-            format!("{} sends what belongs to a router or is a DVR MAC; source is {}", tale.port, source())
+        DropReason::ReservedSrc if w.is_reserved(tale.seg, tale.src) => {
+            format!("source {} is a router's or a DVR MAC, which no port may use", source())
         }
+        DropReason::ReservedSrc => format!("{}: no port may say that of a router's address", tale.frame.inner.payload),
         DropReason::ReservedDst => format!("destination {} is a DVR MAC, which only routers may address", target()),
         DropReason::UnknownVtep => match outer() {
             Some(o) => format!("outer source {} is the VTEP of no host of the cloud", o.src),
@@ -75,6 +76,9 @@ fn sentence(tale: &Tale<'_>, reason: DropReason) -> String {
         },
         DropReason::OwnDvrMac => format!("source {} is this host's own; somebody reflects or imitates it", source()),
         DropReason::LocalMacFromFabric => format!("source {} is on this host and cannot come from outside", source()),
+        DropReason::DvrUnknownDst if tale.dst.is_multicast() => {
+            "another host's router sent it to a group; what is routed is for one machine".to_owned()
+        }
         DropReason::DvrUnknownDst => {
             format!("another host routed it to {}, which no port here has in {}", target(), network())
         }
@@ -88,12 +92,23 @@ fn sentence(tale: &Tale<'_>, reason: DropReason) -> String {
         DropReason::NoRoute => format!("no route for {}, and the source's subnet has no SNAT port", addresses()),
         DropReason::NoNeigh => "the MAC of the next hop is not known; asking for it is not built yet".to_owned(),
         DropReason::Martian | DropReason::LinkLocal => format!("{}: {}", addresses(), reason.meaning()),
-        DropReason::Mtu => format!(
-            "{}: the frame has {} bytes, the underlay's MTU is {}",
-            reason.meaning(),
-            tale.frame.inner.len,
-            w.underlay_mtu().unwrap_or_default()
-        ),
+        DropReason::Mtu => {
+            let len = tale.frame.inner.len;
+            match (stage, tale.hop_seg.and_then(|seg| w.network(seg))) {
+                (Stage::Qrouter, Some(network)) => {
+                    let name = tale.hop_seg.map_or_else(String::new, |seg| w.seg(seg));
+                    format!(
+                        "the frame has {len} bytes, {} of them IP; the MTU of {name} is {}",
+                        len.saturating_sub(14),
+                        network.mtu
+                    )
+                }
+                _ => {
+                    let mtu = w.underlay_mtu().unwrap_or_default();
+                    format!("the frame has {len} bytes, with outer headers {}; the underlay's MTU is {mtu}", len + 36)
+                }
+            }
+        }
         DropReason::Ttl => match (tale.frame.inner.ttl, tale.iface) {
             (Some(ttl), Some(ix)) => format!("it came with TTL {ttl}, and {} would take one off", w.iface(ix)),
             _ => reason.meaning().to_owned(),

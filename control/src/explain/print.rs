@@ -3,6 +3,7 @@
 use std::fmt::Write;
 
 use super::{Changed, Ending, Explanation};
+use crate::report::rules;
 
 /// Columns text is wrapped at.
 const WIDTH: usize = 100;
@@ -57,12 +58,7 @@ impl Explanation {
                     frame(s, outer.as_ref(), inner);
                 }
                 Ending::Dropped { reason, meaning, rule, .. } => {
-                    let rule = match rule.split_whitespace().count() {
-                        0 => String::new(),
-                        1 => format!(" (rule {rule})"),
-                        _ => format!(" (rules {})", rule.replace(' ', ", ")),
-                    };
-                    wrap_under(s, "=> ", "   ", &format!("dropped: {reason}: {meaning}{rule}"));
+                    wrap_under(s, "=> ", "   ", &format!("dropped: {reason}: {meaning}{}", rules(rule)));
                 }
                 Ending::Consumed { stage } => {
                     let _ = writeln!(s, "=> consumed by {stage}: nothing is sent on");

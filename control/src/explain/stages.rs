@@ -27,6 +27,8 @@ pub(super) struct Tale<'t> {
     pub(super) ttl: Option<u64>,
     /// The router it is at.
     pub(super) iface: Option<u16>,
+    /// The network of the next hop.
+    pub(super) hop_seg: Option<u16>,
 }
 
 /// The records of one stage in a row.
@@ -44,7 +46,7 @@ struct Context {
 impl<'t> Tale<'t> {
     pub(super) fn new(words: &'t Words<'t>, port: &'t str, frame: &'t Decoded) -> Self {
         let (src, dst) = (frame.inner.src, frame.inner.dst);
-        Tale { words, port, frame, seg: words.start(), src, dst, ttl: None, iface: None }
+        Tale { words, port, frame, seg: words.start(), src, dst, ttl: None, iface: None, hop_seg: None }
     }
 
     /// The steps worth telling, and how frames ended in them.
@@ -217,6 +219,7 @@ impl<'t> Tale<'t> {
 
     fn neighbour(&mut self, stage: Stage, seg: u16, ip: u32, word: u64) -> String {
         let (w, address) = (self.words, Ipv4Addr::from(ip));
+        self.hop_seg = Some(seg);
         let table = if stage == Stage::ArpResponder { "T07 ARP" } else { "T13 neighbour" };
         let head = format!("{table}: {address} in {}", w.seg(seg));
         let Some(row) = NeighValue::from_word(word) else { return format!("{head}: no row") };
@@ -310,12 +313,14 @@ impl<'t> Tale<'t> {
 fn visits(records: &[TraceRecord]) -> Vec<Visit<'_>> {
     let mut visits: Vec<Visit<'_>> = Vec::new();
     for record in records {
-        let end = matches!(record.note, Note::Dropped(_) | Note::Consumed);
-        let same = |v: &&mut Visit<'_>| v.stage == record.stage;
-        let open = if end {
-            visits.iter_mut().rev().find(same)
-        } else {
-            visits.last_mut().filter(|v| v.stage == record.stage)
+        let open = match record.note {
+            // Unless the frame has been at an earlier stage again, as copies of a flood are.
+            Note::Dropped(_) | Note::Consumed => {
+                let place = visits.iter().rposition(|v| v.stage == record.stage);
+                let place = place.filter(|n| visits.iter().skip(n + 1).all(|v| v.stage > record.stage));
+                place.and_then(|n| visits.get_mut(n))
+            }
+            _ => visits.last_mut().filter(|v| v.stage == record.stage),
         };
         match open {
             Some(visit) => visit.notes.push(record),

@@ -127,6 +127,13 @@ impl<'h> Words<'h> {
         self.cloud.networks.values().find(|n| self.is_called(seg, n))
     }
 
+    /// The MAC is a router interface's of the network, or lies in the DVR MACs' prefix (D7).
+    pub(super) fn is_reserved(&self, seg: Option<u16>, mac: MacAddr) -> bool {
+        let network = seg.and_then(|seg| self.network(seg));
+        let mut ports = self.cloud.ports.values().filter(|p| p.mac_address == mac && p.is_router_interface());
+        self.cloud.settings.is_dvr_mac(mac) || ports.any(|p| network.is_some_and(|n| n.id == p.network_id))
+    }
+
     /// A floating IP leads to this address.
     pub(super) fn has_floating_ip(&self, fixed: IpAddr) -> bool {
         self.cloud.floatingips.values().any(|f| f.fixed_ip_address == Some(fixed))
