@@ -178,6 +178,20 @@ fn a_frame_too_long_for_a_buffer_is_a_drop_too() {
 }
 
 #[test]
+fn port_security_says_what_the_port_has() {
+    let cloud = cloud();
+    let send = |hex: &str| dvrctl(["trace", "--cloud", &cloud, "--host", "H1", "--in", "A3", "--hex", hex]).ends(0);
+    // An ARP request with A1's address, then with A1's MAC.
+    let arp = "ffffffffffff fa163e0a0013 0806 0001080006040001 fa163e0a0013 0a01000b 000000000000 0a010063";
+    let own = "fa:16:3e:0a:00:13, 10.1.0.13";
+    in_order(&send(arp).out, &["tell 10.1.0.11: the port has", own, "=> dropped: arp_spoof"]);
+    in_order(
+        &send(&arp.replace("fa163e0a0013", "fa163e0a0011")).out,
+        &["is not the port's; it has", own, "=> dropped: mac_spoof"],
+    );
+}
+
+#[test]
 fn check_says_what_is_there_and_what_is_not_built() {
     let ran = dvrctl(["check", "--cloud", &cloud(), "--host", "H1"]).ends(0);
     in_order(&ran.out, &["no problems", "4 hosts", "7 networks", "2 routers"]);

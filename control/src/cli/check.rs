@@ -66,6 +66,18 @@ fn notes(s: &mut String, cloud: &Cloud) {
     if fips > 0 {
         notes.push(format!("floating IPs are not built: traffic of these {fips} is dropped as not_built"));
     }
+    if !cloud.routers.is_empty() {
+        let plain =
+            "routers send no ICMP errors and ask for no neighbour: ttl, no_route, mtu and no_neigh are plain drops";
+        notes.push(plain.to_owned());
+    }
+    let snat =
+        cloud.routers.values().filter(|r| r.external_gateway_info.as_ref().is_some_and(|g| g.enable_snat)).count();
+    if snat > 0 {
+        let of = crate::report::count(snat as u64, "router");
+        notes
+            .push(format!("source NAT is not built: what {of} would translate ends on the SNAT host as snat_no_state"));
+    }
     let local: Vec<&str> =
         cloud.networks.values().filter(|n| cloud.dhcp(n) == DhcpMode::Local).map(|n| n.id.as_str()).collect();
     if !local.is_empty() {

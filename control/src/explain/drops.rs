@@ -57,6 +57,10 @@ fn sentence(tale: &Tale<'_>, stage: Stage, reason: DropReason) -> String {
             format!("source {} is a router's or a DVR MAC, which no port may use", source())
         }
         DropReason::ReservedSrc => format!("{}: no port may say that of a router's address", tale.frame.inner.payload),
+        DropReason::MacSpoof => format!("source {} is not the port's; it has {}", tale.src, w.own_addresses(tale.port)),
+        DropReason::IpSpoof | DropReason::ArpSpoof | DropReason::NdSpoof => {
+            format!("{}: the port has {}", tale.frame.inner.payload, w.own_addresses(tale.port))
+        }
         DropReason::ReservedDst => format!("destination {} is a DVR MAC, which only routers may address", target()),
         DropReason::UnknownVtep => match outer() {
             Some(o) => format!("outer source {} is the VTEP of no host of the cloud", o.src),

@@ -115,8 +115,11 @@ impl<'t> Tale<'t> {
                 });
             }
             Stage::VmPort if !dropped => {
-                step.found
-                    .push("the port is ACTIVE, and the frame claims no address of a router or DVR MAC".to_owned());
+                step.found.push(match self.words.is_secured(self.port) {
+                    true => "the port is ACTIVE; the sender's MAC and addresses are its own (port security)".to_owned(),
+                    false => "the port is ACTIVE, without port security; no router's address or DVR MAC is claimed"
+                        .to_owned(),
+                });
             }
             Stage::LearningBlocker if !dropped && !has(|n| matches!(n, Note::SourceIsDvrMac(_))) => {
                 step.found

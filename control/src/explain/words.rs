@@ -127,6 +127,20 @@ impl<'h> Words<'h> {
         self.cloud.networks.values().find(|n| self.is_called(seg, n))
     }
 
+    /// Port security applies to the port with this id.
+    pub(super) fn is_secured(&self, port: &str) -> bool {
+        let port = self.cloud.ports.get(port);
+        port.is_some_and(|p| p.port_security_enabled && !p.device_owner.starts_with("network:"))
+    }
+
+    /// What the port with this id may send from, its own addresses first: `fa:16:3e:0a:00:13, 10.1.0.13`.
+    pub(super) fn own_addresses(&self, port: &str) -> String {
+        let Some(port) = self.cloud.ports.get(port) else { return "unknown".to_owned() };
+        let fixed = port.fixed_ips.iter().map(|f| f.ip_address.to_string());
+        let pairs = port.allowed_address_pairs.iter().map(|p| format!("{} with {}", p.ip_address, p.mac_address));
+        std::iter::once(port.mac_address.to_string()).chain(fixed).chain(pairs).collect::<Vec<_>>().join(", ")
+    }
+
     /// The MAC is a router interface's of the network, or lies in the DVR MACs' prefix (D7).
     pub(super) fn is_reserved(&self, seg: Option<u16>, mac: MacAddr) -> bool {
         let network = seg.and_then(|seg| self.network(seg));
