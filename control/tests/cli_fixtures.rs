@@ -1,0 +1,130 @@
+//! Every regression capture through the replay engine, byte for byte, with bursts of 1 and of 64.
+
+use control::capture::Capture;
+use control::model::{Change, Cloud};
+use control::replay::{Events, Input, Options, Outcome, run};
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+fn folders() -> Vec<PathBuf> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../pcap-fixtures");
+    let entries = std::fs::read_dir(root).unwrap().map(|e| e.unwrap().path());
+    let mut all: Vec<PathBuf> = entries.filter(|p| p.join("case.toml").exists()).collect();
+    all.sort();
+    all
+}
+
+/// `in.PORT.pcap` or `out.PORT.pcap`, by port.
+fn captures(dir: &Path, prefix: &str) -> BTreeMap<String, PathBuf> {
+    let names = std::fs::read_dir(dir).unwrap().map(|e| e.unwrap().path());
+    names
+        .filter_map(|p| {
+            let port = p.file_name()?.to_str()?.strip_prefix(prefix)?.strip_suffix(".pcap")?.to_owned();
+            Some((port, p))
+        })
+        .collect()
+}
+
+fn counters(outcome: &Outcome) -> BTreeMap<String, i64> {
+    let t = &outcome.totals;
+    let mut all: BTreeMap<String, i64> = BTreeMap::new();
+    let single = [
+        ("received", t.received),
+        ("generated", t.generated),
+        ("copied", t.copied),
+        ("sent", t.sent),
+        ("dropped", t.dropped),
+        ("consumed", t.consumed),
+        ("held", t.held),
+    ];
+    all.extend(single.map(|(k, v)| (k.to_owned(), v as i64)));
+    all.extend(t.drops.iter().map(|(k, v)| (format!("drops.{k}"), *v as i64)));
+    all.extend(t.counters.iter().map(|(k, v)| (format!("counters.{k}"), *v as i64)));
+    for (port, n) in &t.ports {
+        all.insert(format!("ports.{port}.rx"), n.rx as i64);
+        all.insert(format!("ports.{port}.tx"), n.tx as i64);
+    }
+    all.extend(outcome.refused.iter().map(|r| (format!("refused.{}", r.line), 1)));
+    all.retain(|_, v| *v != 0);
+    all
+}
+
+fn expected(dir: &Path) -> BTreeMap<String, i64> {
+    let text = std::fs::read_to_string(dir.join("counters.toml")).unwrap();
+    let mut all = BTreeMap::new();
+    flatten(&mut all, "", &toml::Value::Table(toml::from_str(&text).unwrap()));
+    all.retain(|_, v| *v != 0);
+    all
+}
+
+fn flatten(all: &mut BTreeMap<String, i64>, at: &str, value: &toml::Value) {
+    let under = |key: &str| if at.is_empty() { key.to_owned() } else { format!("{at}.{key}") };
+    match value {
+        toml::Value::Table(t) => t.iter().for_each(|(k, v)| flatten(all, &under(k), v)),
+        toml::Value::Array(lines) => all.extend(lines.iter().map(|l| (under(&l.to_string()), 1))),
+        other => all.extend([(at.to_owned(), other.as_integer().unwrap())]),
+    }
+}
+
+fn check(dir: &Path, burst: usize) -> Result<(), String> {
+    let text = std::fs::read_to_string(dir.join("case.toml")).unwrap();
+    let case: toml::Value = toml::from_str(&text).unwrap();
+    let file = case.get("cloud").and_then(|v| v.as_str()).unwrap_or("../T/cloud.json");
+    let cloud = Cloud::load(&dir.join(file)).map_err(|e| e.to_string())?;
+    let patch = Change::from_toml(&text, "case.toml", "patch").map_err(|e| e.to_string())?;
+    let cloud = cloud.apply(&patch).map_err(|e| e.to_string())?;
+    let load = |path: &Path| Capture::load(path).map_err(|e| e.to_string());
+    let inputs = captures(dir, "in.").into_iter().map(|(port, path)| Ok(Input { port, capture: load(&path)? }));
+    let inputs = inputs.collect::<Result<Vec<_>, String>>()?;
+    let events = std::fs::read_to_string(dir.join("events.jsonl")).unwrap_or_default();
+    let options = Options { cloud, host: case["host"].as_str().unwrap().to_owned(), burst };
+    let outcome = run(&options, &inputs, &Events::parse(&events, "events.jsonl")).map_err(|e| e.to_string())?;
+    if !control::report::balanced(&outcome.totals) {
+        return Err(format!("the books do not balance: {:?}", outcome.totals));
+    }
+    let (got, want) = (counters(&outcome), expected(dir));
+    if got != want {
+        return Err(format!("counters\n  want {want:?}\n  got  {got:?}"));
+    }
+    let want = captures(dir, "out.");
+    if want.keys().ne(outcome.sent.keys()) {
+        return Err(format!("want frames on {:?}, got them on {:?}", want.keys(), outcome.sent.keys()));
+    }
+    for (port, path) in want {
+        if std::fs::read(&path).unwrap() != outcome.sent[&port].to_pcap() {
+            return Err(difference(&load(&path)?, &outcome.sent[&port], &port));
+        }
+    }
+    Ok(())
+}
+
+/// The first frame that differs, in words and bytes.
+fn difference(want: &Capture, got: &Capture, port: &str) -> String {
+    let line = |f: Option<control::capture::Frame<'_>>| match f {
+        Some(f) => {
+            format!("{} {}\n       {:02x?}", f.time, control::frame_text::Decoded::of(f.bytes, 4789).line(), f.bytes)
+        }
+        None => "nothing".to_owned(),
+    };
+    let same = |i: usize| match (want.get(i), got.get(i)) {
+        (Some(a), Some(b)) => (a.time, a.bytes) == (b.time, b.bytes),
+        _ => false,
+    };
+    let n = (0..).find(|i| !same(*i)).unwrap_or(0);
+    format!("{port}, frame {}\n  want {}\n  got  {}", n + 1, line(want.get(n)), line(got.get(n)))
+}
+
+#[test]
+fn every_case_byte_for_byte() {
+    let mut failed = Vec::new();
+    let folders = folders();
+    for dir in &folders {
+        for burst in [1, 64] {
+            if let Err(why) = check(dir, burst) {
+                failed.push(format!("{}, burst {burst}: {why}", dir.file_name().unwrap().display()));
+            }
+        }
+    }
+    assert!(failed.is_empty(), "{} of {}\n{}", failed.len(), 2 * folders.len(), failed.join("\n"));
+    assert!(folders.len() >= 110, "{}", folders.len());
+}
