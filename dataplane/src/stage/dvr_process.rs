@@ -29,3 +29,6 @@ pub fn dvr_process(b: &mut Burst<'_>, x: &Ctx<'_>, routed: Mask) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

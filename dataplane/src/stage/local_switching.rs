@@ -74,3 +74,6 @@ fn to_dvr_mac(b: &mut Burst<'_>, x: &Ctx<'_>, lane: Lane) -> Result<(), DropReas
 fn in_vxlan(seg: Option<&SegRow>) -> bool {
     matches!(seg, Some(SegRow { wire: crate::tables::Wire::Vxlan(_), .. }))
 }
+
+#[cfg(test)]
+mod tests;

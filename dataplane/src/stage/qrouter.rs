@@ -292,3 +292,6 @@ fn set_macs(b: &mut Burst<'_>, x: &Ctx<'_>, lane: Lane, stage: Stage, dst: MacAd
         *head = [d0, d1, d2, d3, d4, d5, s0, s1, s2, s3, s4, s5];
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -128,3 +128,6 @@ fn dhcp_server(b: &Burst<'_>, lane: Lane, server: u32, client: u32) -> Result<()
     let answers = b.ports[lane] == server << 16 | client && b.ip[lane].proto == proto::UDP;
     if answers { Err(DropReason::DhcpServer) } else { Ok(()) }
 }
+
+#[cfg(test)]
+mod tests;

@@ -132,3 +132,6 @@ pub(super) fn restore_ecn(b: &mut Burst<'_>, x: &Ctx<'_>, lane: Lane) -> Result<
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,1 @@
+//! Tests of `dvr_to_src_mac`.

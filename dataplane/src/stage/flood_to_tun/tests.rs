@@ -1,0 +1,1 @@
+//! Tests of `flood_to_tun`.

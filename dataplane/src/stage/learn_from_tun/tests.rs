@@ -1,0 +1,1 @@
+//! Tests of `learn_from_tun`.

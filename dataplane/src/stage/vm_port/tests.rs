@@ -1,0 +1,1 @@
+//! Tests of `vm_port`.
