@@ -39,6 +39,10 @@ fn request(b: &mut Burst<'_>, x: &Ctx<'_>, lane: Lane, seg: &SegRow) {
     }
     // (ii) whatever MAC it was sent to: ARP about a router never leaves the host
     if let Some(router) = seg.router_ips.iter().find(|r| r.ip == tpa) {
+        let iface = seg.interfaces.iter().find(|i| i.mac == router.mac).and_then(|i| x.router(i.iface));
+        if !iface.is_some_and(|(iface, router)| iface.up && router.active) {
+            return b.consume(lane, STAGE); // down: it neither answers nor lets the request out
+        }
         return reply(b, x, lane, router.mac);
     }
     let word = x.tables.neigh.lookup(&ip4_key(b.seg[lane], tpa));
