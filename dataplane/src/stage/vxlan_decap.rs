@@ -29,7 +29,7 @@ fn decap(b: &mut Burst<'_>, x: &Ctx<'_>, lane: Lane) -> Result<(), DropReason> {
     let outer = for_us(frame, &x.snap.host)?;
     let (udp, rest) = outer.udp.split_first_chunk::<8>().ok_or(DropReason::VxBad)?;
     let udp_len = usize::from(u16::from_be_bytes([udp[4], udp[5]]));
-    let (vxlan, inner) = rest.split_first_chunk::<8>().ok_or(DropReason::VxBad)?;
+    let (vxlan, _) = rest.split_first_chunk::<8>().ok_or(DropReason::VxBad)?;
     if udp_len < 16 || udp_len > outer.udp.len() || vxlan[0] & 0x08 == 0 {
         return Err(DropReason::VxBad);
     }
@@ -37,7 +37,7 @@ fn decap(b: &mut Burst<'_>, x: &Ctx<'_>, lane: Lane) -> Result<(), DropReason> {
         return Err(DropReason::VxBad);
     }
     let vni = u32::from_be_bytes([0, vxlan[4], vxlan[5], vxlan[6]]);
-    let start = frame.len() - inner.len();
+    let start = outer.udp_at + 16;
     let tunnel = x.snap.vteps.get(outer.src).ok_or(DropReason::UnknownVtep)?;
     b.outer_ecn[lane] = outer.tos & 3;
     b.vni[lane] = vni;
@@ -54,6 +54,8 @@ struct Outer<'a> {
     dst: u32,
     tos: u8,
     udp: &'a [u8],
+    /// Where `udp` begins in the frame.
+    udp_at: usize,
 }
 
 /// T0 up to the UDP port.
@@ -89,7 +91,7 @@ fn for_us<'a>(frame: &'a [u8], host: &HostRow) -> Result<Outer<'a>, DropReason> 
         [_, _, p0, p1, ..] if u16::from_be_bytes([*p0, *p1]) == host.vxlan_port => {}
         _ => return Err(DropReason::NotOurs),
     }
-    Ok(Outer { src, dst, tos: h[1], udp })
+    Ok(Outer { src, dst, tos: h[1], udp, udp_at: usize::from(ETH_LEN) + header_len })
 }
 
 #[cold]
