@@ -80,7 +80,7 @@ fn for_us<'a>(frame: &'a [u8], host: &HostRow) -> Result<Outer<'a>, DropReason> 
     }
     let sum = if header_len == 20 { wire::checksum(h) } else { packet.get(..header_len).map_or(1, wire::checksum) };
     if sum != 0 {
-        return Err(DropReason::ParseCsum);
+        return Err(DropReason::ParseL3);
     }
     // A later fragment has no port to tell by; to our VTEP it can only be VXLAN's or lost.
     if u16::from_be_bytes([h[6], h[7]]) & 0x3fff != 0 {
