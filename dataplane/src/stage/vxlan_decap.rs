@@ -36,6 +36,9 @@ fn decap(b: &mut Burst<'_>, x: &Ctx<'_>, lane: Lane) -> Result<(), DropReason> {
     if [udp[6], udp[7]] != [0, 0] && !udp_checksum_good(&outer, udp_len) {
         return Err(DropReason::VxBad);
     }
+    if udp_len < 16 + usize::from(ETH_LEN) {
+        return Err(DropReason::ParseShort);
+    }
     let vni = u32::from_be_bytes([0, vxlan[4], vxlan[5], vxlan[6]]);
     let start = outer.udp_at + 16;
     let tunnel = x.snap.vteps.get(outer.src).ok_or(DropReason::UnknownVtep)?;
