@@ -48,8 +48,8 @@ fn decide(b: &mut Burst<'_>, x: &Ctx<'_>, lane: Lane, home: Home) -> Result<(), 
         Some(Target::Port(port)) if b.door[lane] == Door::Port(port) => return Err(DropReason::NoReceiver),
         Some(Target::Port(port)) => b.send(lane, Out::Port(port)),
         Some(Target::Snat) => return Err(DropReason::SnatNoState),
-        // split horizon: what came through a tunnel never leaves through one
-        Some(Target::Tunnel(_) | Target::Phys) if from_fabric => return Err(DropReason::UnknownUnicast),
+        // split horizon: what came through a tunnel never leaves through one; nobody is left
+        Some(Target::Tunnel(_) | Target::Phys) if from_fabric => return Err(DropReason::NoReceiver),
         Some(Target::Tunnel(tunnel)) => b.send(lane, Out::Tunnel(tunnel)),
         Some(Target::Phys) => b.send(lane, Out::Phys),
         None => b.send(lane, Out::Flood(FloodSet { all_ports: false, fabric: !from_fabric && seg.flood_unknown })),
