@@ -6,7 +6,7 @@ use crate::testkit::fixture::Host;
 use etherparse::checksum::Sum16BitWords;
 use etherparse::{
     ArpHardwareId, ArpOperation, ArpPacket, EtherType, Ethernet2Header, Icmpv4Header, Icmpv4Type, IcmpEchoHeader,
-    IpFragOffset, IpNumber, Ipv4Header, Ipv4Options, Ipv6Header, NetSlice, SlicedPacket, TcpHeader, TransportSlice,
+    IpFragOffset, IpNumber, Ipv4Header, Ipv4HeaderSlice, Ipv4Options, Ipv6Header, NetSlice, SlicedPacket, TcpHeader, TransportSlice,
     UdpHeader,
 };
 
@@ -302,7 +302,7 @@ pub fn vx_tos(from: Host, to: Host, vni: u32, tos: u8, inner: &[u8]) -> Vec<u8> 
     let vxlan = [0x08, 0, 0, 0, v0, v1, v2, 0];
     let data = [&vxlan[..], inner].concat();
     let udp = UdpHeader {
-        source_port: source_port(inner),
+        source_port: if inner.len() < 14 { 50000 } else { source_port(inner) },
         destination_port: 4789,
         length: (data.len() + 8) as u16,
         checksum: 0,
@@ -313,32 +313,29 @@ pub fn vx_tos(from: Host, to: Host, vni: u32, tos: u8, inner: &[u8]) -> Vec<u8> 
 /// The outer source port of `frame`, written from 3.10 of the specification and from nothing else.
 pub fn source_port(frame: &[u8]) -> u16 {
     let word = |bytes: &[u8]| bytes.iter().fold(0u64, |all, b| all << 8 | u64::from(*b));
-    // A frame too short for that has no port anybody asks for.
-    let Ok(packet) = SlicedPacket::from_ethernet(frame) else { return 0 };
-    let ports = match &packet.transport {
-        Some(TransportSlice::Udp(u)) => (u64::from(u.source_port()), u64::from(u.destination_port())),
-        Some(TransportSlice::Tcp(t)) => (u64::from(t.source_port()), u64::from(t.destination_port())),
-        _ => (0, 0),
-    };
-    let (a, b) = match &packet.net {
-        Some(NetSlice::Ipv4(v4)) => {
-            let h = v4.header();
+    let (a, b) = match word(&frame[12..14]) {
+        0x0800 => {
+            let h = Ipv4HeaderSlice::from_slice(&frame[14..]).unwrap();
             let fragment = h.more_fragments() || h.fragments_offset().value() > 0;
-            let (sport, dport) = match h.protocol().0 {
-                132 if !fragment => (word(&v4.payload().payload[..2]), word(&v4.payload().payload[2..4])),
-                _ if fragment => (0, 0),
-                _ => ports,
-            };
-            let a = word(&h.source()) << 32 | word(&h.destination());
-            (a, u64::from(h.protocol().0) << 32 | sport << 16 | dport)
+            let payload = &frame[14 + h.slice().len()..14 + usize::from(h.total_len())];
+            let proto = h.protocol().0;
+            let ports = matches!(proto, 6 | 17 | 132) && !fragment && payload.len() >= 4;
+            let (sport, dport) = if ports { (word(&payload[..2]), word(&payload[2..4])) } else { (0, 0) };
+            (word(&h.source()) << 32 | word(&h.destination()), u64::from(proto) << 32 | sport << 16 | dport)
         }
-        Some(NetSlice::Ipv6(v6)) => {
+        0x86dd => {
+            let packet = SlicedPacket::from_ethernet(frame).unwrap();
+            let Some(NetSlice::Ipv6(v6)) = &packet.net else { panic!("no IPv6 in {frame:02x?}") };
+            let (sport, dport) = match &packet.transport {
+                Some(TransportSlice::Udp(u)) => (u.source_port(), u.destination_port()),
+                Some(TransportSlice::Tcp(t)) => (t.source_port(), t.destination_port()),
+                _ => (0, 0),
+            };
             let (s, d) = (v6.header().source(), v6.header().destination());
             let a = word(&s[..8]) ^ word(&s[8..]) ^ word(&d[..8]) ^ word(&d[8..]);
-            let (sport, dport) = if v6.is_payload_fragmented() { (0, 0) } else { ports };
-            (a, u64::from(v6.payload().ip_number.0) << 32 | sport << 16 | dport)
+            (a, u64::from(v6.payload().ip_number.0) << 32 | u64::from(sport) << 16 | u64::from(dport))
         }
-        _ => (word(&frame[0..6]), word(&frame[6..12]) << 16 | word(&frame[12..14])),
+        kind => (word(&frame[0..6]), word(&frame[6..12]) << 16 | kind),
     };
     let mut h = (a ^ b.rotate_left(24)).wrapping_mul(0x9E3779B97F4A7C15);
     h ^= h >> 32;
