@@ -5,9 +5,9 @@ use crate::addr::MacAddr;
 use crate::testkit::fixture::Host;
 use etherparse::checksum::Sum16BitWords;
 use etherparse::{
-    ArpHardwareId, ArpOperation, ArpPacket, EtherType, Ethernet2Header, Icmpv4Header, Icmpv4Type, IcmpEchoHeader,
-    IpFragOffset, IpNumber, Ipv4Header, Ipv4HeaderSlice, Ipv4Options, Ipv6Header, NetSlice, SlicedPacket, TcpHeader, TransportSlice,
-    UdpHeader,
+    ArpHardwareId, ArpOperation, ArpPacket, EtherType, Ethernet2Header, IcmpEchoHeader, Icmpv4Header, Icmpv4Type,
+    IpFragOffset, IpNumber, Ipv4Header, Ipv4HeaderSlice, Ipv4Options, Ipv6Header, NetSlice, SlicedPacket, TcpHeader,
+    TransportSlice, UdpHeader,
 };
 
 /// Where things begin in a packet made by [`vx`].
@@ -37,11 +37,8 @@ pub struct Payload {
 
 /// An untagged Ethernet frame.
 pub fn eth(src: MacAddr, dst: MacAddr, payload: Payload) -> Vec<u8> {
-    let head = Ethernet2Header {
-        source: src.octets(),
-        destination: dst.octets(),
-        ether_type: EtherType(payload.ethertype),
-    };
+    let head =
+        Ethernet2Header { source: src.octets(), destination: dst.octets(), ether_type: EtherType(payload.ethertype) };
     [&head.to_bytes()[..], &payload.bytes].concat()
 }
 

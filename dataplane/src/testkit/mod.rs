@@ -6,9 +6,8 @@
 
 pub mod fixture;
 pub mod frames;
-pub mod random;
 pub mod rig;
 
 pub use fixture::*;
 pub use frames::*;
-pub use rig::{Outcome, Rig, Room};
+pub use rig::{Rig, Room};

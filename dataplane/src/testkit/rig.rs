@@ -192,10 +192,8 @@ impl Rig {
     /// The books balance, no frame is lost, nothing is in flight, `internal` is zero.
     pub fn assert_sound(&self) {
         let c = self.worker.counters();
-        let (begun, ended) = (
-            c.received.get() + c.generated.get() + c.copied.get(),
-            c.sent.get() + c.dropped.get() + c.consumed.get(),
-        );
+        let (begun, ended) =
+            (c.received.get() + c.generated.get() + c.copied.get(), c.sent.get() + c.dropped.get() + c.consumed.get());
         assert_eq!(begun, ended, "received + generated + copied = sent + dropped + consumed");
         let (free, total) = self.worker.frames();
         assert_eq!(free, total, "every frame is back in the pool");
@@ -223,10 +221,7 @@ impl Outcome {
         for stage in path.split_whitespace() {
             let (stage, n) = stage.split_once('*').unwrap_or((stage, "1"));
             let key = format!("stage.{stage}.packets");
-            assert!(
-                crate::stage::Stage::ALL.iter().any(|s| s.name() == stage),
-                "there is no stage {stage}"
-            );
+            assert!(crate::stage::Stage::ALL.iter().any(|s| s.name() == stage), "there is no stage {stage}");
             assert!(expect.insert(key, n.parse().unwrap()).is_none(), "{stage} twice");
         }
         for count in counts.split(',').map(str::trim).filter(|c| !c.is_empty()) {
@@ -281,10 +276,7 @@ impl Outcome {
     pub fn assert_consumed(&self, door: Door, path: &str) -> &Self {
         assert_eq!(hex(&self.sent), "", "nothing is sent");
         let stage = path.split_whitespace().last().expect("a stage");
-        self.assert_moved(
-            path,
-            &format!("received 1, {}.rx 1, consumed 1, stage.{stage}.consumed 1", name(door)),
-        )
+        self.assert_moved(path, &format!("received 1, {}.rx 1, consumed 1, stage.{stage}.consumed 1", name(door)))
     }
 }
 

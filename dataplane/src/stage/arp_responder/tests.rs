@@ -190,7 +190,8 @@ fn router_solicitations_are_consumed() {
 
 #[test]
 fn solicitations_for_a_router_address_are_consumed_and_others_bridged() {
-    let solicit = |target| eth(A1.mac, mac("33:33:ff:00:00:01"), ns(A1_V6, ip6("ff02::1:ff00:1"), target, Some(A1.mac)));
+    let solicit =
+        |target| eth(A1.mac, mac("33:33:ff:00:00:01"), ns(A1_V6, ip6("ff02::1:ff00:1"), target, Some(A1.mac)));
     Rig::h1().one(A1.door, solicit(RA_V6)).assert_consumed(A1.door, ARP);
     let other = solicit(ip6("fd00:a::77"));
     Rig::h1().one(A1.door, other.clone()).assert_sent(A1.door, FLOODED, &everybody(&other));

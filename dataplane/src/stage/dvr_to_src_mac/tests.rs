@@ -7,8 +7,7 @@ use crate::testkit::*;
 
 const HERE: &str = "ingress vxlan_decap vxlan_tun_to_lv decode learning_blocker dvr_to_src_mac";
 const DELIVERED: &str = "ingress vxlan_decap vxlan_tun_to_lv decode learning_blocker dvr_to_src_mac egress";
-const TO_LOCAL: &str =
-    "ingress vxlan_decap vxlan_tun_to_lv decode learning_blocker dvr_to_src_mac egress flood_to_tun";
+const TO_LOCAL: &str = "ingress vxlan_decap vxlan_tun_to_lv decode learning_blocker dvr_to_src_mac egress flood_to_tun";
 
 /// H1 routed this to `dst` on A, whose host is H2.
 fn routed(dst: MacAddr, to: u32) -> Vec<u8> {

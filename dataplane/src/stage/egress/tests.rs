@@ -105,7 +105,12 @@ fn a_tunnel_only_the_newest_snapshot_has_is_used() {
     let frame = eth(A1.mac, A2.mac, ip4(A1.ip, A2.ip).udp(1, 2, b"x"));
     let path = "ingress decode vm_port local_switching vxlan_encap egress";
     let expect = [(Tunnel, vx(H1, H2, 1001, &frame))];
-    Rig::behind(old.clone(), newest).one(A1.door, frame.clone()).assert_sent_and(A1.door, path, &expect, "snapshot_reload 1");
+    Rig::behind(old.clone(), newest).one(A1.door, frame.clone()).assert_sent_and(
+        A1.door,
+        path,
+        &expect,
+        "snapshot_reload 1",
+    );
     // And if no snapshot has it:
     Rig::new(old).one(A1.door, frame).assert_moved(
         "ingress decode vm_port local_switching vxlan_encap",

@@ -25,7 +25,9 @@ fn without_a_free_frame_a_copy_is_no_frame_and_the_last_receiver_gets_the_origin
         let drops = if lost == 0 {
             String::new()
         } else {
-            format!("dropped {lost}, drop.no_frame {lost}, port.0.drop.no_frame {lost}, stage.flood_to_tun.dropped {lost}")
+            format!(
+                "dropped {lost}, drop.no_frame {lost}, port.0.drop.no_frame {lost}, stage.flood_to_tun.dropped {lost}"
+            )
         };
         let tx_a3 = if to_a3 == 1 { "port.1.tx 1, " } else { "" };
         out.assert_moved(

@@ -55,14 +55,8 @@ fn a_new_source_is_reported_with_everything_the_writer_needs() {
     let out = rig.one(Tunnel, vx(H2, H1, 1001, &frame()));
     out.assert_sent(Tunnel, DELIVERED, &[(A1.door, frame())]);
     let target = Target::Tunnel(1);
-    let expect = LearnEvent {
-        seg: A,
-        seg_generation: 7,
-        mac: STRANGER,
-        target,
-        target_generation: 9,
-        seen: 123_456_789_012,
-    };
+    let expect =
+        LearnEvent { seg: A, seg_generation: 7, mac: STRANGER, target, target_generation: 9, seen: 123_456_789_012 };
     assert_eq!(out.learned, [expect]);
 }
 

@@ -105,7 +105,11 @@ fn a_router_advertisement_and_nd_about_a_router_address_stay_out() {
     let all = mac("33:33:00:00:00:01");
     assert_dropped(H2, eth(A2.mac, all, ra(from)), "router_arp_from_fabric");
     assert_dropped(H2, eth(A2.mac, A1.mac, ra(from)), "router_arp_from_fabric");
-    assert_dropped(H2, eth(A2.mac, all, ns(from, ip6("ff02::1:ff00:1"), RA_V6, Some(A2.mac))), "router_arp_from_fabric");
+    assert_dropped(
+        H2,
+        eth(A2.mac, all, ns(from, ip6("ff02::1:ff00:1"), RA_V6, Some(A2.mac))),
+        "router_arp_from_fabric",
+    );
     assert_dropped(H2, eth(A2.mac, all, na(from, ip6("ff02::1"), RA_V6, A2.mac)), "router_arp_from_fabric");
 }
 

@@ -82,7 +82,9 @@ fn a_source_route_is_src_route_and_other_options_pass() {
 
 #[test]
 fn a_martian_source_or_destination_is_martian() {
-    for src in ["127.0.0.1", "127.255.255.255", "0.0.0.1", "0.255.0.0", "224.0.0.1", "239.255.255.255", "255.255.255.255"] {
+    for src in
+        ["127.0.0.1", "127.255.255.255", "0.0.0.1", "0.255.0.0", "224.0.0.1", "239.255.255.255", "255.255.255.255"]
+    {
         assert_dropped(eth(A1.mac, RA.mac, ip4(ip(src), B1.ip).udp(1, 2, b"")), "martian");
     }
     for own in [RA.ip, RB.ip, RV.ip, RC1.ip] {

@@ -44,9 +44,11 @@ fn a_priority_tag_counts_as_untagged_and_comes_off() {
 fn a_priority_tagged_packet_is_routed_like_any_other() {
     let frame = |ttl, src, dst| eth(src, dst, ip4(A1.ip, B1.ip).ttl(ttl).udp(1, 2, b"x"));
     let path = "ingress decode vm_port qrouter dvr_process egress";
-    Rig::h1()
-        .one(A1.door, tagged(&frame(64, A1.mac, RA.mac), &[0]))
-        .assert_sent(A1.door, path, &[(B1.door, frame(63, RB.mac, B1.mac))]);
+    Rig::h1().one(A1.door, tagged(&frame(64, A1.mac, RA.mac), &[0])).assert_sent(
+        A1.door,
+        path,
+        &[(B1.door, frame(63, RB.mac, B1.mac))],
+    );
 }
 
 #[test]
@@ -118,7 +120,11 @@ fn no_port_may_claim_a_router_address() {
     ];
     for claim in claims {
         for secured in [true, false] {
-            let mut rig = Rig::h1_with(|r| if !secured { r.unsecure(A3) });
+            let mut rig = Rig::h1_with(|r| {
+                if !secured {
+                    r.unsecure(A3)
+                }
+            });
             rig.one(A3.door, eth(A3.mac, A1.mac, claim.clone())).assert_dropped(A3.door, IN, "reserved_src");
         }
     }

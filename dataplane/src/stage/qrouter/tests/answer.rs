@@ -61,13 +61,16 @@ fn anything_else_to_the_router_is_consumed() {
         to_router().udp(1, 53, b"?"),
         to_router().tcp(40000, 22),
         to_router().echo_reply(1, 1, b""),
-        to_router().icmp(Icmpv4Type::TimestampRequest(etherparse::icmpv4::TimestampMessage {
-            id: 1,
-            seq: 1,
-            originate_timestamp: 0,
-            receive_timestamp: 0,
-            transmit_timestamp: 0,
-        }), b""),
+        to_router().icmp(
+            Icmpv4Type::TimestampRequest(etherparse::icmpv4::TimestampMessage {
+                id: 1,
+                seq: 1,
+                originate_timestamp: 0,
+                receive_timestamp: 0,
+                transmit_timestamp: 0,
+            }),
+            b"",
+        ),
         to_router().carry(112, &[0; 8]),
         to_router().carry(1, &[8, 0, 0xf7, 0xff]), // an echo request without id and sequence number
         to_router().carry(1, &[8, 1, 0xf7, 0xfe, 0, 0, 0, 0]), // code 1

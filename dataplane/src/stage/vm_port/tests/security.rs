@@ -56,10 +56,7 @@ fn a_spoofed_packet_is_not_routed_either() {
 fn without_an_address_only_a_dhcp_client_may_speak() {
     let discover = |src: u16, dst: u16| eth(A3.mac, BROADCAST, ip4(0, u32::MAX).udp(src, dst, b"dhcp"));
     let out = Rig::h1().one(A3.door, discover(68, 67));
-    out.assert_moved(
-        FLOODED,
-        "received 1, port.1.rx 1, copied 3, sent 4, port.0.tx 1, tunnel.tx 3",
-    );
+    out.assert_moved(FLOODED, "received 1, port.1.rx 1, copied 3, sent 4, port.0.tx 1, tunnel.tx 3");
     assert_drops(discover(67, 68), "ip_spoof");
     assert_drops(discover(68, 68), "ip_spoof");
     assert_drops(eth(A3.mac, BROADCAST, ip4(0, u32::MAX).tcp(68, 67)), "ip_spoof");
@@ -197,8 +194,11 @@ fn a_frame_that_breaks_several_rules_is_named_after_the_first() {
     Rig::h1().one(A3.door, frame).assert_dropped(A3.door, IN, "mac_spoof");
     let frame = eth(A3.mac, A1.mac, ip4(A1.ip, A1.ip).udp(67, 68, b""));
     Rig::h1().one(A3.door, frame).assert_dropped(A3.door, IN, "ip_spoof");
-    assert_eq!(Rig::h1().one(A3.door, eth(A3.mac, A1.mac, ip4(A3.ip, A1.ip).udp(1, 2, b""))).assert_moved(
-        BRIDGED,
-        "received 1, port.1.rx 1, sent 1, port.0.tx 1",
-    ).learned, []);
+    assert_eq!(
+        Rig::h1()
+            .one(A3.door, eth(A3.mac, A1.mac, ip4(A3.ip, A1.ip).udp(1, 2, b"")))
+            .assert_moved(BRIDGED, "received 1, port.1.rx 1, sent 1, port.0.tx 1",)
+            .learned,
+        []
+    );
 }
