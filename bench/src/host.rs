@@ -71,6 +71,8 @@ impl Writers {
             let interface =
                 InterfaceRow { seg: seg_ix(n), router: 1, mac: gw_mac(n), mtu: 1450, up: true, scope: 0 };
             s.interfaces.set(n, Some(interface));
+            let stored = self.neigh.put(&ip4_key(seg_ix(n), gw_ip(n)), NeighValue::router(n).to_word());
+            assert_eq!(stored, Ok(()), "the tables are sized for the topology");
             for j in 0..LOCAL {
                 s.ports.set(port_ix(n, j), Some(port(n, j)));
                 self.row(n, lvm_ip(n, j), lvm_mac(n, j), Target::Port(port_ix(n, j)));
@@ -83,7 +85,7 @@ impl Writers {
         let router = RouterRow {
             active: true,
             routes: RouteSet::new((0..NETS).map(connected)),
-            own: own_blocks(&(0..NETS).map(gw_ip).collect::<Vec<_>>()),
+            own: (0..NETS).map(gw_ip).collect(),
             snat: Box::default(),
             gateway_here: false,
             fip_here: false,
@@ -150,7 +152,7 @@ fn port(n: u16, j: u16) -> PortRow {
         seg: seg_ix(n),
         mac: lvm_mac(n, j),
         gateway_mac: gw_mac(n),
-        allowed: [AllowedPair { mac: lvm_mac(n, j), net: lvm_ip(n, j), mask: u32::MAX }].into(),
+        allowed: [AllowedPair { mac: lvm_mac(n, j), net: lvm_ip(n, j), mask: u32::MAX, vouched: true }].into(),
         allowed6: [].into(),
     }
 }

@@ -6,6 +6,7 @@ use crate::drop_reason::DropReason;
 use crate::stage::Stage;
 use crate::tables::{PortIx, SegIx, TunnelIx};
 use crate::umem::Frame;
+use std::num::NonZeroU64;
 use std::ops::{BitAnd, BitAndAssign, BitOr, BitOrAssign, Index, IndexMut, Not};
 
 /// Frames in a burst. Measured: staged lookups reach their speed at 32 to 64, more buys latency only.
@@ -90,10 +91,8 @@ impl Iterator for Mask {
     /// Takes out and returns the lowest lane.
     #[inline(always)]
     fn next(&mut self) -> Option<Lane> {
-        if self.0 == 0 {
-            return None;
-        }
-        let lane = Lane(self.0.trailing_zeros() as u8);
+        // NonZero tells the compiler that the lane is below 64.
+        let lane = Lane(NonZeroU64::new(self.0)?.trailing_zeros() as u8);
         self.0 &= self.0 - 1;
         Some(lane)
     }
@@ -381,6 +380,8 @@ pub struct Burst<'u> {
     pub nd_target: Lanes<u128>,
     /// VNI of the outer header it came in.
     pub vni: Lanes<u32>,
+    /// Frames whose IP source port security found to be a fixed address of their port.
+    pub vouched: Mask,
     /// What T06 says of the source (tunnel frames).
     pub src_fdb: Lanes<u64>,
     /// Way out, once `decided`.
@@ -418,6 +419,7 @@ impl Default for Burst<'_> {
             ip6_dst: Lanes::splat(0),
             nd_target: Lanes::splat(0),
             vni: Lanes::splat(0),
+            vouched: Mask::NONE,
             src_fdb: Lanes::splat(0),
             out: Lanes::splat(Out::Undecided),
         }
@@ -464,6 +466,27 @@ impl<'u> Burst<'u> {
     #[inline(always)]
     pub fn at<const N: usize>(&self, lane: Lane, at: u16) -> Option<&[u8; N]> {
         self.bytes(lane).get(usize::from(at)..)?.first_chunk()
+    }
+
+    /// Writes both Ethernet addresses, in the frame and in the arrays.
+    #[inline(always)]
+    pub fn set_macs(&mut self, lane: Lane, dst: MacAddr, src: MacAddr) {
+        self.dst[lane] = dst;
+        self.src[lane] = src;
+        if let Some(head) = self.at_mut::<12>(lane, 0) {
+            write_macs(head, dst, src);
+        }
+    }
+
+    /// Writes the Ethernet source.
+    #[inline(always)]
+    pub fn set_src(&mut self, lane: Lane, src: MacAddr) {
+        self.src[lane] = src;
+        if let Some(field) = self.at_mut::<6>(lane, 6) {
+            let (first, last) = field.split_at_mut(2);
+            first.copy_from_slice(&((src.to_u64() >> 32) as u16).to_be_bytes());
+            last.copy_from_slice(&(src.to_u64() as u32).to_be_bytes());
+        }
     }
 
     /// Ends a frame: counted under `reason`, its buffer goes back to the pool.
@@ -516,6 +539,7 @@ impl<'u> Burst<'u> {
     /// Forgets everything; the frames must be gone.
     pub fn clear(&mut self) {
         (self.live, self.decided, self.traced, self.ended) = (Mask::NONE, Mask::NONE, Mask::NONE, Mask::NONE);
+        self.vouched = Mask::NONE;
     }
 
     /// Frames still to be decided about.
@@ -530,6 +554,14 @@ impl<'u> Burst<'u> {
         self.out[lane] = out;
         self.decided.insert(lane);
     }
+}
+
+/// Destination and source as the first twelve bytes of a frame.
+#[inline(always)]
+pub fn write_macs(head: &mut [u8; 12], dst: MacAddr, src: MacAddr) {
+    let (first, last) = head.split_at_mut(8);
+    first.copy_from_slice(&(dst.to_u64() << 16 | src.to_u64() >> 32).to_be_bytes());
+    last.copy_from_slice(&(src.to_u64() as u32).to_be_bytes());
 }
 
 #[cfg(test)]

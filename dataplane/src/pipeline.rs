@@ -23,12 +23,12 @@ pub fn process_burst<'u>(b: &mut Burst<'u>, x: &Ctx<'_>, io: &mut WorkerIo<'u>) 
     learn_from_tun(b, x, fabric.bridged); //                      T5 L4  from a remote machine: learn
     physical(b, from.phys & b.live); //                           V E    not built
 
-    vm_port(b, x, from.vm & b.live); //                           I1 I2  may this port send it?
-    learn_from_port(b, x, from.vm & b.live); //                   L4
+    let strangers = vm_port(b, x, from.vm & b.live); //           I1 I2  may this port send it?
+    learn_from_port(b, x, strangers); //                          L4
     arp_responder(b, x, from.vm & b.live); //                     I3     answered on the host
 
     let routed = qrouter(b, x, from.vm & b.open()); //            R      route, TTL, neighbour
-    local_switching(b, x, b.open()); //                           L      layer 2: where is the MAC?
+    local_switching(b, x, b.open(), routed); //                   L      layer 2: where is the MAC?
 
     dvr_process(b, x, routed & b.decided); //                     O2     source becomes the DVR MAC
     vxlan_encap(b, x, b.decided); //                              O3     outer headers on

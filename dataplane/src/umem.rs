@@ -41,28 +41,24 @@ impl Umem {
 /// The right to one chunk. Dropping one leaks the chunk for the life of the region; only
 /// [`FramePool::put`] returns it, and [`FramePool::total`] shows the difference.
 #[derive(Debug)]
-pub struct Frame<'u> {
-    chunk: &'u mut Chunk,
-    home: WorkerId,
-}
+pub struct Frame<'u>(&'u mut Chunk);
 
 impl Frame<'_> {
     /// All bytes of the chunk.
     #[inline(always)]
     pub fn chunk(&self) -> &[u8; FRAME_SIZE] {
-        &self.chunk.0
+        &self.0.0
     }
 
     /// All bytes of the chunk, to write.
     #[inline(always)]
     pub fn chunk_mut(&mut self) -> &mut [u8; FRAME_SIZE] {
-        &mut self.chunk.0
+        &mut self.0.0
     }
 
-    /// The worker whose pool the frame returns to.
     #[inline(always)]
-    pub fn home(&self) -> WorkerId {
-        self.home
+    fn address(&self) -> usize {
+        std::ptr::from_ref(&*self.0).addr()
     }
 }
 
@@ -70,15 +66,16 @@ impl Frame<'_> {
 #[derive(Debug)]
 pub struct FramePool<'u> {
     free: Vec<Frame<'u>>,
+    /// Where its part of the region lies: a frame's home is told by its address.
+    start: usize,
     total: usize,
     id: WorkerId,
 }
 
 impl<'u> FramePool<'u> {
     fn new(id: WorkerId, chunks: &'u mut [Chunk]) -> Self {
-        let total = chunks.len();
-        let free = chunks.iter_mut().map(|chunk| Frame { chunk, home: id }).collect();
-        FramePool { free, total, id }
+        let (start, total) = (chunks.as_ptr().addr(), chunks.len());
+        FramePool { free: chunks.iter_mut().map(Frame).collect(), start, total, id }
     }
 
     /// A free frame, if there is one. Its bytes are what the last packet left.
@@ -90,7 +87,7 @@ impl<'u> FramePool<'u> {
     /// Takes a frame back. One of another worker's pool is handed back to the caller.
     #[inline(always)]
     pub fn put(&mut self, frame: Frame<'u>) -> Result<(), Frame<'u>> {
-        if frame.home != self.id {
+        if frame.address().wrapping_sub(self.start) >= self.total * FRAME_SIZE {
             return Err(frame);
         }
         if self.free.len() < self.total {
@@ -128,7 +125,7 @@ mod tests {
         assert_eq!((a.free(), b.free(), a.total()), (4, 4, 4));
         let mut f = a.take().unwrap();
         f.chunk_mut()[0] = 7;
-        assert_eq!(f.home(), WorkerId(0));
+        assert_eq!((a.id(), b.id()), (WorkerId(0), WorkerId(1)));
         let f = b.put(f).unwrap_err();
         a.put(f).unwrap();
         assert_eq!(a.take().unwrap().chunk()[0], 7, "last in, first out");

@@ -56,6 +56,24 @@ pub fn fold(mut s: u64) -> u16 {
     s as u16
 }
 
+/// Folds a sum of at most three 16-bit words.
+#[inline(always)]
+pub fn fold_few(s: u32) -> u16 {
+    let s = (s & 0xffff) + (s >> 16);
+    (s + (s >> 16)) as u16
+}
+
+/// Is the checksum of a 20-byte IPv4 header right? Byte order does not matter to that (RFC 1071, 2 B).
+#[inline(always)]
+pub fn ip4_header_good(h: &[u8; 20]) -> bool {
+    let (words, _) = h.as_chunks::<4>();
+    let s: u64 = words.iter().map(|w| u64::from(u32::from_ne_bytes(*w))).sum();
+    let s = (s & 0xffff_ffff) + (s >> 32);
+    let s = (s & 0xffff) + (s >> 16);
+    let s = (s & 0xffff) + (s >> 16);
+    s + (s >> 16) == 0xffff
+}
+
 /// The Internet checksum of `bytes`: 0 if they contain a right one.
 #[inline(always)]
 pub fn checksum(bytes: &[u8]) -> u16 {
@@ -65,7 +83,7 @@ pub fn checksum(bytes: &[u8]) -> u16 {
 /// The new checksum when one covered 16-bit word changes from `old` to `new` (RFC 1624, eqn. 3).
 #[inline(always)]
 pub fn update(check: u16, old: u16, new: u16) -> u16 {
-    !fold(u64::from(!check) + u64::from(!old) + u64::from(new))
+    !fold_few(u32::from(!check) + u32::from(!old) + u32::from(new))
 }
 
 /// Sum of the IPv4 pseudo-header for a checksum over `len` bytes.
@@ -94,6 +112,18 @@ mod tests {
     #[test]
     fn the_example_of_rfc_1624() {
         assert_eq!(update(0xdd2f, 0x5555, 0x3285), 0x0000);
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn a_header_is_good_exactly_when_its_checksum_is_zero(mut h in proptest::array::uniform20(proptest::num::u8::ANY), fix in proptest::bool::ANY) {
+            h[0] |= 1; // an all-zero header has no checksum
+            if fix {
+                [h[10], h[11]] = [0, 0];
+                [h[10], h[11]] = checksum(&h).to_be_bytes();
+            }
+            proptest::prop_assert_eq!(ip4_header_good(&h), checksum(&h) == 0);
+        }
     }
 
     proptest::proptest! {

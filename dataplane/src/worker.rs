@@ -160,11 +160,11 @@ impl<'u> Worker<'u> {
         self.view.published.load();
     }
 
-    /// Counts a frame the port could not take in because it is longer than a buffer.
-    pub fn too_long(&mut self, door: Door) {
+    /// Counts a frame the port could not take in: `mtu` if it is longer than a buffer, `no_frame` if none was free.
+    pub fn refuse(&mut self, door: Door, reason: DropReason) {
         self.count.received.add(1);
         self.count.port(door).rx.add(1);
-        self.count.drop_frame(door, Stage::Ingress, DropReason::Mtu);
+        self.count.drop_frame(door, Stage::Ingress, reason);
     }
 
     /// Its counters.

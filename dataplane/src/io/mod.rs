@@ -5,7 +5,7 @@
 
 mod memory;
 
-pub use memory::MemoryPort;
+pub use memory::{InjectError, MemoryPort};
 
 use crate::burst::{Burst, Door, FrameMeta};
 use crate::umem::{Frame, FramePool};

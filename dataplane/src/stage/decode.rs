@@ -24,9 +24,12 @@ pub fn decode(b: &mut Burst<'_>, x: &Ctx<'_>, m: Mask) {
 
 #[inline(always)]
 fn frame(b: &mut Burst<'_>, lane: Lane) -> Result<(), DropReason> {
-    let dst = be64(b.at(lane, 0).ok_or(DropReason::ParseShort)?) >> 16;
-    let src = be64(b.at(lane, 6).ok_or(DropReason::ParseShort)?);
-    let (dst, kind, src) = (MacAddr::from_u64(dst), src as u16, MacAddr::from_u64(src >> 16));
+    let bytes = b.bytes(lane);
+    let eth: &[u8; 14] = bytes.first_chunk().ok_or(DropReason::ParseShort)?;
+    let [d0, d1, d2, d3, d4, d5, s0, s1, s2, s3, s4, s5, k0, k1] = *eth;
+    let dst = MacAddr::from_u64(u64::from_be_bytes([d0, d1, d2, d3, d4, d5, s0, s1]) >> 16);
+    let src = MacAddr::from_u64(u64::from_be_bytes([s0, s1, s2, s3, s4, s5, k0, k1]) >> 16);
+    let kind = u16::from_be_bytes([k0, k1]);
     if src.is_multicast() || src.is_zero() {
         return Err(DropReason::EthSrcBad);
     }
@@ -38,6 +41,41 @@ fn frame(b: &mut Burst<'_>, lane: Lane) -> Result<(), DropReason> {
     b.talk[lane] = Talk::None;
     b.ports[lane] = 0;
     b.tags[lane] = 0;
+    b.ethertype[lane] = kind;
+    b.l3_off[lane] = ETH_LEN;
+    if kind == ethertype::IPV4 && plain_ip4(b, lane) {
+        b.l3[lane] = L3::Ipv4;
+        return Ok(());
+    }
+    rest(b, lane, kind)
+}
+
+/// Untagged IPv4 without options and with room for ports: one bounds check for all of it. `false`:
+/// something is unusual, look again slowly.
+#[inline(always)]
+fn plain_ip4(b: &mut Burst<'_>, lane: Lane) -> bool {
+    let bytes = b.bytes(lane);
+    let Some(h) = bytes.get(usize::from(ETH_LEN)..).and_then(|p| p.first_chunk::<24>()) else { return false };
+    let total_len = u16::from_be_bytes([h[2], h[3]]);
+    let fragment = u16::from_be_bytes([h[6], h[7]]) & 0x3fff != 0;
+    if h[0] != 0x45 || total_len < 24 || usize::from(total_len) + usize::from(ETH_LEN) > bytes.len() || fragment {
+        return false;
+    }
+    let ports = u32::from_be_bytes([h[20], h[21], h[22], h[23]]);
+    let (ttl, proto, tos) = (h[8], h[9], h[1]);
+    let has_ports = matches!(proto, proto::TCP | proto::UDP | proto::SCTP);
+    let src = u32::from_be_bytes([h[12], h[13], h[14], h[15]]);
+    let dst = u32::from_be_bytes([h[16], h[17], h[18], h[19]]);
+    b.ip[lane] = IpFields { total_len, ttl, proto, tos, header_len: 20, ..IpFields::default() };
+    b.ip_src[lane] = src;
+    b.ip_dst[lane] = dst;
+    b.ports[lane] = if has_ports { ports } else { 0 };
+    true
+}
+
+/// Everything but plain untagged IPv4.
+#[inline(never)]
+fn rest(b: &mut Burst<'_>, lane: Lane, kind: u16) -> Result<(), DropReason> {
     let (kind, l3) = match kind {
         ethertype::VLAN | ethertype::QINQ => tags(b, lane)?,
         untagged => (untagged, ETH_LEN),
@@ -52,11 +90,6 @@ fn frame(b: &mut Burst<'_>, lane: Lane) -> Result<(), DropReason> {
         _ => L3::Other,
     };
     Ok(())
-}
-
-#[inline(always)]
-fn be64(bytes: &[u8; 8]) -> u64 {
-    u64::from_be_bytes(*bytes)
 }
 
 /// At most two tags; a third is payload of an unknown type.
@@ -78,41 +111,36 @@ fn tags(b: &mut Burst<'_>, lane: Lane) -> Result<(u16, u16), DropReason> {
     Err(DropReason::Internal)
 }
 
-#[inline(always)]
 fn ip4(b: &mut Burst<'_>, lane: Lane, l3: u16) -> Result<L3, DropReason> {
-    let h: [u8; 20] = *b.at(lane, l3).ok_or(DropReason::ParseL3)?;
+    let packet = b.bytes(lane).get(usize::from(l3)..).ok_or(DropReason::ParseL3)?;
+    let (h, after) = packet.split_first_chunk::<20>().ok_or(DropReason::ParseL3)?;
     let header_len = u16::from(h[0] & 15) * 4;
     let total_len = u16::from_be_bytes([h[2], h[3]]);
-    let present = b.meta[lane].len - l3;
-    if h[0] >> 4 != 4 || header_len < 20 || total_len < header_len || total_len > present {
+    if h[0] >> 4 != 4 || header_len < 20 || total_len < header_len || usize::from(total_len) > packet.len() {
         return Err(DropReason::ParseL3);
     }
     let fragment = u16::from_be_bytes([h[6], h[7]]) & 0x3fff != 0;
-    let src_route = header_len > 20 && options(b, lane, l3, header_len)?;
-    b.ip[lane] =
-        IpFields { total_len, ttl: h[8], proto: h[9], tos: h[1], header_len, fragment, src_route, icmp6_type: 0 };
-    b.ip_src[lane] = u32::from_be_bytes([h[12], h[13], h[14], h[15]]);
-    b.ip_dst[lane] = u32::from_be_bytes([h[16], h[17], h[18], h[19]]);
-    if !fragment && total_len >= header_len + 4 {
-        b.ports[lane] = ports(b, lane, h[9], l3 + header_len);
+    let mut src_route = false;
+    let mut l4 = after.first_chunk::<4>();
+    if header_len > 20 {
+        src_route = options(packet, header_len)?;
+        l4 = packet.get(usize::from(header_len)..).and_then(|p| p.first_chunk());
     }
+    let has_ports = matches!(h[9], proto::TCP | proto::UDP | proto::SCTP) && !fragment && total_len >= header_len + 4;
+    let ports = l4.filter(|_| has_ports).map_or(0, |p| u32::from_be_bytes(*p));
+    let (src, dst) = ([h[12], h[13], h[14], h[15]], [h[16], h[17], h[18], h[19]]);
+    let ip = IpFields { total_len, ttl: h[8], proto: h[9], tos: h[1], header_len, fragment, src_route, icmp6_type: 0 };
+    b.ip[lane] = ip;
+    b.ip_src[lane] = u32::from_be_bytes(src);
+    b.ip_dst[lane] = u32::from_be_bytes(dst);
+    b.ports[lane] = ports;
     Ok(L3::Ipv4)
-}
-
-/// Source port << 16 | destination port, or 0 if the protocol has none.
-#[inline(always)]
-fn ports(b: &Burst<'_>, lane: Lane, protocol: u8, at: u16) -> u32 {
-    match (protocol, b.at(lane, at)) {
-        (proto::TCP | proto::UDP | proto::SCTP, Some(word)) => u32::from_be_bytes(*word),
-        _ => 0,
-    }
 }
 
 /// Checks the option lengths; `true` if source routing is asked for.
 #[cold]
-fn options(b: &Burst<'_>, lane: Lane, l3: u16, header_len: u16) -> Result<bool, DropReason> {
-    let all = b.bytes(lane).get(usize::from(l3) + 20..usize::from(l3 + header_len));
-    let mut rest = all.ok_or(DropReason::ParseL3)?;
+fn options(packet: &[u8], header_len: u16) -> Result<bool, DropReason> {
+    let mut rest = packet.get(20..usize::from(header_len)).ok_or(DropReason::ParseL3)?;
     let mut src_route = false;
     loop {
         rest = match *rest {

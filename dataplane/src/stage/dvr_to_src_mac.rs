@@ -43,10 +43,7 @@ fn deliver(b: &mut Burst<'_>, x: &Ctx<'_>, lane: Lane, home: Home) -> Result<(),
         return Err(DropReason::DvrUnknownDst);
     }
     x.note(b, lane, STAGE, Note::Set(Field::EthSrc, b.src[lane].to_u64(), gateway.to_u64()));
-    b.src[lane] = gateway;
-    if let Some(src) = b.at_mut::<6>(lane, 6) {
-        *src = gateway.octets();
-    }
+    b.set_src(lane, gateway);
     b.send(lane, Out::Port(port));
     Ok(())
 }

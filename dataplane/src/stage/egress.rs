@@ -21,6 +21,7 @@ pub fn egress<'u>(b: &mut Burst<'u>, x: &Ctx<'_>, io: &mut WorkerIo<'u>) {
 }
 
 /// Gives one frame to its port.
+#[inline(always)]
 pub(super) fn transmit<'u>(b: &mut Burst<'u>, x: &Ctx<'_>, lane: Lane, io: &mut WorkerIo<'u>) {
     match b.out[lane] {
         Out::Tunnel(_) => put(b, x, lane, Door::Tunnel, io),

@@ -22,17 +22,25 @@ pub fn ingress(b: &mut Burst<'_>, x: &Ctx<'_>) -> Doors {
     x.enter(Stage::Ingress, b, b.live);
     x.count.received.add(b.live.count());
     let mut doors = Doors::default();
-    for lane in b.live {
-        let door = b.door[lane];
-        x.count.port(door).rx.add(1);
+    let mut rest = b.live;
+    while let Some(first) = rest.next() {
+        // All frames of one door at once: mostly the whole burst.
+        let door = b.door[first];
+        let mut same = Mask::of(first);
+        rest.filter(|lane| b.door[*lane] == door).for_each(|lane| same.insert(lane));
+        rest = rest.without(same);
+        x.count.port(door).rx.add(same.count());
         match door {
-            Door::Tunnel => doors.tunnel.insert(lane),
-            Door::Phys(_) => doors.phys.insert(lane),
-            Door::Unknown => doors.vm.insert(lane),
+            Door::Tunnel => doors.tunnel |= same,
+            Door::Phys(_) => doors.phys |= same,
+            Door::Unknown => doors.vm |= same,
             Door::Port(port) => {
-                doors.vm.insert(lane);
-                b.seg[lane] = x.snap.ports.get(port).map_or(0, |row| row.seg);
-                x.note(b, lane, Stage::Ingress, Note::FromPort(port));
+                doors.vm |= same;
+                let seg = x.snap.ports.get(port).map_or(0, |row| row.seg);
+                for lane in same {
+                    b.seg[lane] = seg;
+                    x.note(b, lane, Stage::Ingress, Note::FromPort(port));
+                }
             }
         }
     }

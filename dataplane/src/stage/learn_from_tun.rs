@@ -39,7 +39,7 @@ pub fn learn_from_tun(b: &mut Burst<'_>, x: &Ctx<'_>, m: Mask) {
 pub fn learn_from_port(b: &mut Burst<'_>, x: &Ctx<'_>, m: Mask) {
     for lane in m {
         let Door::Port(port) = b.door[lane] else { continue };
-        let Some(row) = x.snap.ports.get(port).filter(|p| p.unknown && b.src[lane] != p.mac) else { continue };
+        let Some(row) = x.snap.ports.get(port) else { continue };
         let Some(seg) = x.seg(b, lane) else { continue };
         let word = x.tables.fdb.lookup(&fdb_key(b.seg[lane], b.src[lane]));
         learn(b, x, lane, seg, word, (Target::Port(port), row.generation));

@@ -12,15 +12,16 @@ use crate::trace::Note;
 
 const STAGE: Stage = Stage::LocalSwitching;
 
-/// Decides the way out of every bridged frame. Rules: L1, L2, L3, L5, L6, D2, D10.
-pub fn local_switching(b: &mut Burst<'_>, x: &Ctx<'_>, m: Mask) {
+/// Decides the way out of every bridged frame, and of a routed one whose neighbour is no port of
+/// the model. Rules: L1, L2, L3, L5, L6, D2, D10.
+pub fn local_switching(b: &mut Burst<'_>, x: &Ctx<'_>, m: Mask, routed: Mask) {
     x.enter(STAGE, b, m);
     let mut home = Lanes::splat(Home::default());
     for lane in m {
         home[lane] = x.tables.fdb.locate(&fdb_key(b.seg[lane], b.dst[lane]));
     }
     for lane in m {
-        match decide(b, x, lane, home[lane]) {
+        match decide(b, x, lane, home[lane], routed.has(lane)) {
             Ok(()) => x.note(b, lane, STAGE, Note::Out(b.out[lane])),
             Err(reason) => b.drop(lane, STAGE, reason),
         }
@@ -28,7 +29,7 @@ pub fn local_switching(b: &mut Burst<'_>, x: &Ctx<'_>, m: Mask) {
 }
 
 #[inline(always)]
-fn decide(b: &mut Burst<'_>, x: &Ctx<'_>, lane: Lane, home: Home) -> Result<(), DropReason> {
+fn decide(b: &mut Burst<'_>, x: &Ctx<'_>, lane: Lane, home: Home, routed: bool) -> Result<(), DropReason> {
     let dst = b.dst[lane];
     let seg = x.seg(b, lane).ok_or(DropReason::Internal)?;
     let from_fabric = b.door[lane] == Door::Tunnel;
@@ -45,14 +46,17 @@ fn decide(b: &mut Burst<'_>, x: &Ctx<'_>, lane: Lane, home: Home) -> Result<(), 
     let word = x.tables.fdb.get(home, &fdb_key(b.seg[lane], dst));
     x.note(b, lane, STAGE, Note::Fdb(b.seg[lane], dst.to_u64(), word));
     match FdbValue::unpack(word).map(|row| row.target) {
-        Some(Target::Port(port)) if b.door[lane] == Door::Port(port) => return Err(DropReason::NoReceiver),
+        Some(Target::Port(port)) if b.door[lane] == Door::Port(port) && !routed => return Err(DropReason::NoReceiver),
         Some(Target::Port(port)) => b.send(lane, Out::Port(port)),
         Some(Target::Snat) => return Err(DropReason::SnatNoState),
         // split horizon: what came through a tunnel never leaves through one; nobody is left
         Some(Target::Tunnel(_) | Target::Phys) if from_fabric => return Err(DropReason::NoReceiver),
         Some(Target::Tunnel(tunnel)) => b.send(lane, Out::Tunnel(tunnel)),
         Some(Target::Phys) => b.send(lane, Out::Phys),
-        None => b.send(lane, Out::Flood(FloodSet { all_ports: false, fabric: !from_fabric && seg.flood_unknown })),
+        None | Some(Target::Fdb) => {
+            let fabric = !from_fabric && !routed && seg.flood_unknown; // a router never floods the fabric
+            b.send(lane, Out::Flood(FloodSet { all_ports: false, fabric }));
+        }
     }
     Ok(())
 }

@@ -109,7 +109,7 @@ pub struct Ctx<'a> {
     pub tracer: &'a Tracer,
 }
 
-impl Ctx<'_> {
+impl<'s> Ctx<'s> {
     /// Counts the frames that enter `stage` and records them for traced ones.
     #[inline(always)]
     pub fn enter(&self, stage: Stage, b: &Burst<'_>, m: Mask) {
@@ -131,13 +131,13 @@ impl Ctx<'_> {
 
     /// The segment of a frame.
     #[inline(always)]
-    pub fn seg(&self, b: &Burst<'_>, lane: Lane) -> Option<&SegRow> {
+    pub fn seg(&self, b: &Burst<'_>, lane: Lane) -> Option<&'s SegRow> {
         self.snap.segments.get(b.seg[lane])
     }
 
     /// The interface and its router.
     #[inline(always)]
-    pub fn router(&self, iface: u16) -> Option<(&InterfaceRow, &RouterRow)> {
+    pub fn router(&self, iface: u16) -> Option<(&'s InterfaceRow, &'s RouterRow)> {
         let iface = self.snap.interfaces.get(iface)?;
         Some((iface, self.snap.routers.get(iface.router)?))
     }

@@ -4,14 +4,15 @@
 //! `32768: from 81.1.180.18 lookup 16`, `1359066113: from 81.1.180.1/24 lookup 1359066113`: local
 //! addresses first (R2), then connected and extra routes (R4 step 1), then floating IPs (step 2),
 //! then the source subnet's way to its SNAT port (step 4). `ip neigh ... PERMANENT` is R7.
+//!
+//! Only untagged IPv4 gets this far (`vm_port` took priority tags off), so the IP header starts at byte 14.
 
 use super::{Ctx, Stage};
-use crate::addr::MacAddr;
 use crate::burst::{Burst, L3, Lane, Lanes, Mask, Out};
 use crate::drop_reason::DropReason;
-use crate::tables::{Home, Hop, IfaceIx, NeighValue, RouterRow, Target, fip_key, ip4_key};
+use crate::tables::{Home, Hop, IfaceIx, InterfaceRow, NeighValue, RouterRow, Target, fip_key, ip4_key};
 use crate::trace::{Field, Note};
-use crate::wire::{self, proto};
+use crate::wire::{self, ETH_LEN, proto};
 
 mod answer;
 
@@ -57,9 +58,13 @@ struct Visit {
 #[inline(always)]
 fn arrivals(b: &mut Burst<'_>, x: &Ctx<'_>, m: Mask, visit: &mut Visit) -> Mask {
     let mut here = Mask::NONE;
+    let (mut last, mut seg) = (0, None);
     for lane in m {
-        let Some(seg) = x.seg(b, lane) else { continue };
-        let dst = b.dst[lane];
+        if b.seg[lane] != last {
+            last = b.seg[lane];
+            seg = x.seg(b, lane);
+        }
+        let (Some(seg), dst) = (seg, b.dst[lane]) else { continue };
         if let Some(hit) = seg.interfaces.iter().find(|i| i.mac == dst) {
             visit.iface[lane] = hit.iface;
             here.insert(lane);
@@ -70,28 +75,32 @@ fn arrivals(b: &mut Burst<'_>, x: &Ctx<'_>, m: Mask, visit: &mut Visit) -> Mask 
 }
 
 /// What pass 1 found: next hops whose neighbour rows are on their way into the cache.
-struct Hops {
+struct Hops<'s> {
     lanes: Mask,
-    iface: Lanes<IfaceIx>,
+    out: Lanes<Option<&'s InterfaceRow>>,
     key: Lanes<u64>,
     home: Lanes<Home>,
 }
 
 /// Pass 1: R0-R5, and the hash of the neighbour to ask for.
 #[inline(always)]
-fn route_all(b: &mut Burst<'_>, x: &Ctx<'_>, m: Mask, visit: &mut Visit) -> Hops {
-    let mut hops = Hops {
-        lanes: Mask::NONE,
-        iface: Lanes::splat(0),
-        key: Lanes::splat(0),
-        home: Lanes::splat(Home::default()),
-    };
+fn route_all<'s>(b: &mut Burst<'_>, x: &Ctx<'s>, m: Mask, visit: &mut Visit) -> Hops<'s> {
+    let (key, home) = (Lanes::splat(0), Lanes::splat(Home::default()));
+    let mut hops = Hops { lanes: Mask::NONE, out: Lanes::splat(None), key, home };
+    // Neighbours in a burst mostly come in by the same interface.
+    let (mut last, mut here) = (None, None);
     for lane in m {
-        if let Some(hop) = route(b, x, lane, visit) {
-            let (iface, via) = (hop.iface(), hop.via());
-            let seg = x.snap.interfaces.get(iface).map_or(0, |i| i.seg);
-            let key = ip4_key(seg, if via == 0 { b.ip_dst[lane] } else { via });
-            hops.iface[lane] = iface;
+        if last != Some(visit.iface[lane]) {
+            last = Some(visit.iface[lane]);
+            here = x.router(visit.iface[lane]).filter(|(i, r)| i.up && r.active);
+        }
+        let Some(here) = here else {
+            b.drop(lane, STAGE, DropReason::RouterDown);
+            continue;
+        };
+        if let Some((out, via)) = route(b, x, lane, here, visit) {
+            let key = ip4_key(out.seg, if via == 0 { b.ip_dst[lane] } else { via });
+            hops.out[lane] = Some(out);
             hops.key[lane] = key[0];
             hops.home[lane] = x.tables.neigh.locate(&key);
             hops.lanes.insert(lane);
@@ -100,13 +109,15 @@ fn route_all(b: &mut Burst<'_>, x: &Ctx<'_>, m: Mask, visit: &mut Visit) -> Hops
     hops
 }
 
-/// The next hop; `None` once the frame is dropped, answered or swallowed.
+/// Egress interface and next hop; `None` once the frame is dropped, answered or swallowed.
 #[inline(always)]
-fn route(b: &mut Burst<'_>, x: &Ctx<'_>, lane: Lane, visit: &mut Visit) -> Option<Hop> {
-    let Some((iface, router)) = x.router(visit.iface[lane]).filter(|(i, r)| i.up && r.active) else {
-        b.drop(lane, STAGE, DropReason::RouterDown);
-        return None;
-    };
+fn route<'s>(
+    b: &mut Burst<'_>,
+    x: &Ctx<'s>,
+    lane: Lane,
+    (iface, router): (&'s InterfaceRow, &'s RouterRow),
+    visit: &mut Visit,
+) -> Option<(&'s InterfaceRow, u32)> {
     if b.l3[lane] != L3::Ipv4 {
         not_ip4(b, lane);
         return None;
@@ -116,25 +127,19 @@ fn route(b: &mut Burst<'_>, x: &Ctx<'_>, lane: Lane, visit: &mut Visit) -> Optio
             b.drop(lane, STAGE, reason);
             return None;
         }
-        if router.owns(b.ip_dst[lane]) {
-            answer::to_router(b, x, lane, visit);
-            return None;
-        }
-        if b.ip[lane].ttl <= 1 {
-            b.drop(lane, STAGE, DropReason::Ttl);
-            return None;
-        }
     }
-    let hop = match router.routes.lookup(b.ip_dst[lane], flow_hash(b, lane)) {
+    let hop = match router.routes.lookup(b.ip_dst[lane], || flow_hash(b, lane)) {
         Some(hop) => hop,
         None => off_subnet(b, x, lane, iface.router, router)?,
     };
     x.note(b, lane, STAGE, Note::Route(hop.iface(), hop.via()));
-    if x.snap.interfaces.get(hop.iface()).is_none_or(|out| out.scope != iface.scope) {
-        b.drop(lane, STAGE, DropReason::NotBuilt); // R6
-        return None;
+    match x.snap.interfaces.get(hop.iface()) {
+        Some(out) if out.scope == iface.scope => Some((out, hop.via())),
+        _ => {
+            b.drop(lane, STAGE, DropReason::NotBuilt); // R6
+            None
+        }
     }
-    Some(hop)
 }
 
 /// IPv6 is not routed yet; ARP and the rest that reaches a router's MAC is for the router alone.
@@ -150,25 +155,42 @@ fn not_ip4(b: &mut Burst<'_>, lane: Lane) {
 /// I0 for packets that are routed: header checksum, source routing.
 #[inline(always)]
 fn checked_header(b: &Burst<'_>, lane: Lane) -> Result<(), DropReason> {
-    let (l3, len) = (b.l3_off[lane], b.ip[lane].header_len);
-    let sum = match b.at::<20>(lane, l3) {
-        Some(h) if len == 20 => wire::checksum(h),
-        _ => b.bytes(lane).get(usize::from(l3)..usize::from(l3 + len)).map_or(1, wire::checksum),
+    let len = b.ip[lane].header_len;
+    let good = match b.at::<20>(lane, ETH_LEN) {
+        Some(h) if len == 20 => wire::ip4_header_good(h),
+        _ => {
+            let header = b.bytes(lane).get(usize::from(ETH_LEN)..usize::from(ETH_LEN + len));
+            header.is_some_and(|h| wire::checksum(h) == 0)
+        }
     };
-    if sum != 0 {
+    if !good {
         return Err(DropReason::ParseCsum);
     }
     if b.ip[lane].src_route { Err(DropReason::SrcRoute) } else { Ok(()) }
 }
 
-/// R1.
+/// R1. Addresses that are never routed begin with 0, 127, 169 (169.254) or 224 and above; only
+/// those are looked at closely, and a source that port security vouched for not at all.
 #[inline(always)]
 fn martian(b: &Burst<'_>, lane: Lane, router: &RouterRow) -> Result<(), DropReason> {
+    const SUSPECT: [u64; 4] = [1, 1 << 63, 1 << (169 - 128), u64::MAX << (224 - 192)];
+    let suspect = |ip: u32| SUSPECT.get((ip >> 30) as usize).is_none_or(|word| word >> (ip >> 24 & 63) & 1 != 0);
+    if !b.vouched.has(lane) {
+        if router.owns(b.ip_src[lane]) {
+            return Err(DropReason::Martian);
+        }
+        if suspect(b.ip_src[lane]) {
+            return never_routed(b, lane);
+        }
+    }
+    if suspect(b.ip_dst[lane]) { never_routed(b, lane) } else { Ok(()) }
+}
+
+#[cold]
+fn never_routed(b: &Burst<'_>, lane: Lane) -> Result<(), DropReason> {
     let (src, dst) = (b.ip_src[lane], b.ip_dst[lane]);
-    let never = |ip: u32| matches!(ip >> 24, 0 | 127);
-    // 224/4 and 240/4 in one: class D and E, broadcast included, are no source; class D and broadcast no destination.
-    let bad_src = never(src) || src >> 28 == 14 || src == u32::MAX || router.owns(src);
-    if bad_src || never(dst) || dst >> 28 == 14 || dst == u32::MAX {
+    let martian = |ip: u32| matches!(ip >> 24, 0 | 127 | 224..=239) || ip == u32::MAX;
+    if martian(src) || martian(dst) {
         return Err(DropReason::Martian);
     }
     if src >> 16 == 0xa9fe || dst >> 16 == 0xa9fe {
@@ -191,7 +213,9 @@ fn link_local(b: &Burst<'_>, lane: Lane) -> DropReason {
 #[cold]
 fn off_subnet(b: &mut Burst<'_>, x: &Ctx<'_>, lane: Lane, router_ix: u16, router: &RouterRow) -> Option<Hop> {
     let src = b.ip_src[lane];
-    let reason = if router.fip_here && x.tables.fip.lookup(&fip_key(router_ix, src)) != 0 {
+    let reason = if b.ip[lane].ttl <= 1 {
+        DropReason::Ttl // R3 comes before R4
+    } else if router.fip_here && x.tables.fip.lookup(&fip_key(router_ix, src)) != 0 {
         DropReason::NotBuilt // step 2
     } else if let Some(snat) = router.snat.iter().find(|s| src & s.mask == s.net) {
         x.note(b, lane, STAGE, Note::SnatNextHop(snat.iface, snat.next_hop));
@@ -215,82 +239,106 @@ fn flow_hash(b: &Burst<'_>, lane: Lane) -> u64 {
 
 /// Pass 2: R7-R9. Frames whose next hop is another router of this host end up in `visit.next`.
 #[inline(always)]
-fn neighbours(b: &mut Burst<'_>, x: &Ctx<'_>, hops: &Hops, visit: &mut Visit) {
+fn neighbours(b: &mut Burst<'_>, x: &Ctx<'_>, hops: &Hops<'_>, visit: &mut Visit) {
     for lane in hops.lanes {
         let key = hops.key[lane];
         let word = x.tables.neigh.get(hops.home[lane], &[key]);
         x.note(b, lane, STAGE, Note::Neigh((key >> 48) as u16, key as u32, word));
-        let result = match NeighValue::from_word(word).filter(|n| n.has(NeighValue::ROUTE)) {
-            None => Err(DropReason::NoNeigh),
-            Some(neighbour) => forward(b, x, lane, hops.iface[lane], neighbour, visit),
+        let neighbour = NeighValue::from_word(word).filter(|n| n.has(NeighValue::ROUTE));
+        let result = match (hops.out[lane], neighbour) {
+            (Some(out), Some(neighbour)) => forward(b, x, lane, out, neighbour, visit),
+            _ if b.ip[lane].ttl <= 1 && !visit.own.has(lane) => Err(DropReason::Ttl),
+            _ => Err(DropReason::NoNeigh),
         };
-        visit.own.remove(lane);
         if let Err(reason) = result {
             b.drop(lane, STAGE, reason);
         }
     }
 }
 
-/// R8, R9: size, TTL, addresses, way out.
+/// R2, R3, R8, R9: a router's own address, TTL, size, addresses, way out. Only the arrays change;
+/// `dvr_process` writes the frame once the last router has spoken.
 #[inline(always)]
 fn forward(
     b: &mut Burst<'_>,
     x: &Ctx<'_>,
     lane: Lane,
-    out: IfaceIx,
+    out: &InterfaceRow,
     neighbour: NeighValue,
     visit: &mut Visit,
 ) -> Result<(), DropReason> {
-    let iface = x.snap.interfaces.get(out).ok_or(DropReason::RouterDown)?;
-    if b.ip[lane].total_len > iface.mtu {
+    if let Some(next) = neighbour.router_interface() {
+        return to_router_interface(b, x, lane, out, next, visit);
+    }
+    let ttl = b.ip[lane].ttl;
+    let own = visit.own.has(lane);
+    if ttl <= 1 && !own {
+        return Err(DropReason::Ttl);
+    }
+    if b.ip[lane].total_len > out.mtu {
         return Err(DropReason::Mtu);
     }
-    if !visit.own.has(lane) {
-        decrement_ttl(b, x, lane);
+    if b.traced.has(lane) {
+        note_rewrite(b, x, lane, out, neighbour, own);
     }
-    if let Some(next) = neighbour.router_interface() {
-        visit.trav[lane] += 1;
-        visit.iface[lane] = next;
-        visit.next.insert(lane);
-        return if visit.trav[lane] >= MAX_TRAVERSALS { Err(DropReason::LoopLimit) } else { Ok(()) };
-    }
-    x.note(b, lane, STAGE, Note::Set(Field::Seg, u64::from(b.seg[lane]), u64::from(iface.seg)));
-    b.seg[lane] = iface.seg;
-    b.meta[lane].len = b.l3_off[lane] + b.ip[lane].total_len;
-    set_macs(b, x, lane, STAGE, neighbour.mac(), iface.mac);
+    b.ip[lane].ttl = ttl - u8::from(!own);
+    b.seg[lane] = out.seg;
+    b.meta[lane].len = ETH_LEN + b.ip[lane].total_len;
+    b.dst[lane] = neighbour.mac();
+    b.src[lane] = out.mac;
     match neighbour.target() {
         Target::Port(port) => b.send(lane, Out::Port(port)),
         Target::Tunnel(tunnel) => b.send(lane, Out::Tunnel(tunnel)),
         Target::Phys => b.send(lane, Out::Phys),
+        Target::Fdb => {} // left to local_switching
         Target::Snat => return Err(DropReason::SnatNoState),
     }
     Ok(())
 }
 
-#[inline(always)]
-fn decrement_ttl(b: &mut Burst<'_>, x: &Ctx<'_>, lane: Lane) {
-    let ttl = b.ip[lane].ttl;
-    let l3 = b.l3_off[lane];
-    b.ip[lane].ttl = ttl - 1;
-    if let Some([t, p, c0, c1]) = b.at_mut::<4>(lane, l3 + 8) {
-        let (old, new) = (u16::from_be_bytes([ttl, *p]), u16::from_be_bytes([ttl - 1, *p]));
-        *t = ttl - 1;
-        [*c0, *c1] = wire::update(u16::from_be_bytes([*c0, *c1]), old, new).to_be_bytes();
+/// The next hop is a router of this host: this one, which is being talked to (R2), or the next one.
+#[cold]
+fn to_router_interface(
+    b: &mut Burst<'_>,
+    x: &Ctx<'_>,
+    lane: Lane,
+    out: &InterfaceRow,
+    next: IfaceIx,
+    visit: &mut Visit,
+) -> Result<(), DropReason> {
+    let own = visit.own.has(lane);
+    visit.own.remove(lane);
+    if x.snap.interfaces.get(next).is_some_and(|i| i.router == out.router) {
+        // Its own answer, sent to itself, ends here too.
+        return if own { Err(DropReason::Martian) } else { answer::to_router(b, x, lane, visit) };
     }
-    x.note(b, lane, STAGE, Note::Set(Field::Ttl, u64::from(ttl), u64::from(ttl - 1)));
+    let ttl = b.ip[lane].ttl;
+    if ttl <= 1 && !own {
+        return Err(DropReason::Ttl);
+    }
+    if b.ip[lane].total_len > out.mtu {
+        return Err(DropReason::Mtu);
+    }
+    x.note(b, lane, STAGE, Note::Set(Field::Ttl, u64::from(ttl), u64::from(ttl - u8::from(!own))));
+    x.note(b, lane, STAGE, Note::RouterInterface(next));
+    b.ip[lane].ttl = ttl - u8::from(!own);
+    visit.trav[lane] += 1;
+    visit.iface[lane] = next;
+    visit.next.insert(lane);
+    if visit.trav[lane] >= MAX_TRAVERSALS { Err(DropReason::LoopLimit) } else { Ok(()) }
 }
 
-/// Writes both Ethernet addresses, in the frame and in the arrays.
-#[inline(always)]
-fn set_macs(b: &mut Burst<'_>, x: &Ctx<'_>, lane: Lane, stage: Stage, dst: MacAddr, src: MacAddr) {
-    x.note(b, lane, stage, Note::Set(Field::EthDst, b.dst[lane].to_u64(), dst.to_u64()));
-    x.note(b, lane, stage, Note::Set(Field::EthSrc, b.src[lane].to_u64(), src.to_u64()));
-    b.dst[lane] = dst;
-    b.src[lane] = src;
-    let ([d0, d1, d2, d3, d4, d5], [s0, s1, s2, s3, s4, s5]) = (dst.octets(), src.octets());
-    if let Some(head) = b.at_mut::<12>(lane, 0) {
-        *head = [d0, d1, d2, d3, d4, d5, s0, s1, s2, s3, s4, s5];
+/// What R9 is about to change, for a traced frame.
+#[cold]
+fn note_rewrite(b: &Burst<'_>, x: &Ctx<'_>, lane: Lane, out: &InterfaceRow, neighbour: NeighValue, own: bool) {
+    let set = |field, from: u64, to: u64| x.note(b, lane, STAGE, Note::Set(field, from, to));
+    let ttl = u64::from(b.ip[lane].ttl);
+    if !own {
+        set(Field::Ttl, ttl, ttl.saturating_sub(1));
     }
+    set(Field::Seg, u64::from(b.seg[lane]), u64::from(out.seg));
+    set(Field::EthDst, b.dst[lane].to_u64(), neighbour.mac().to_u64());
+    set(Field::EthSrc, b.src[lane].to_u64(), out.mac.to_u64());
 }
 
 #[cfg(test)]

@@ -14,29 +14,53 @@ use crate::wire::{ETH_LEN, proto};
 
 const STAGE: Stage = Stage::VmPort;
 
-/// Drops what the port may not send. Rules: I1, I2, I2-ps, D7.
-pub fn vm_port(b: &mut Burst<'_>, x: &Ctx<'_>, m: Mask) {
+/// Drops what the port may not send; returns the frames of ports that may hold machines the model
+/// does not know. Rules: I1, I2, I2-ps, D7.
+pub fn vm_port(b: &mut Burst<'_>, x: &Ctx<'_>, m: Mask) -> Mask {
     x.enter(STAGE, b, m);
+    let mut strangers = Mask::NONE;
+    // The frames of a burst come from one port, or from few.
+    let (mut last, mut rows) = (Door::Unknown, None);
     for lane in m {
-        if let Err(reason) = check(b, x, lane) {
+        if b.door[lane] != last {
+            last = b.door[lane];
+            rows = port_rows(x, last);
+        }
+        let result = match rows {
+            Some((port, seg)) => check(b, x, lane, port, seg, &mut strangers),
+            None => Err(DropReason::PortDown),
+        };
+        if let Err(reason) = result {
             b.drop(lane, STAGE, reason);
         }
     }
+    strangers & b.live
+}
+
+/// I1: the rows of an ACTIVE port.
+fn port_rows<'s>(x: &Ctx<'s>, door: Door) -> Option<(&'s PortRow, &'s SegRow)> {
+    let Door::Port(port) = door else { return None };
+    let port = x.snap.ports.get(port).filter(|p| p.active)?;
+    Some((port, x.snap.segments.get(port.seg)?))
 }
 
 #[inline(always)]
-fn check(b: &mut Burst<'_>, x: &Ctx<'_>, lane: Lane) -> Result<(), DropReason> {
-    let Door::Port(port) = b.door[lane] else { return Err(DropReason::PortDown) };
-    let port = x.snap.ports.get(port).filter(|p| p.active).ok_or(DropReason::PortDown)?;
-    let seg = x.snap.segments.get(port.seg).ok_or(DropReason::Internal)?;
+fn check(
+    b: &mut Burst<'_>,
+    x: &Ctx<'_>,
+    lane: Lane,
+    port: &PortRow,
+    seg: &SegRow,
+    strangers: &mut Mask,
+) -> Result<(), DropReason> {
     if b.tags[lane] != 0 {
         tagged(b, lane, seg)?;
     }
     reserved(b, x, lane, seg)?;
-    if port.secured {
-        secured(b, lane, port)?;
+    if port.unknown && b.src[lane] != port.mac {
+        strangers.insert(lane);
     }
-    Ok(())
+    if port.secured { secured(b, lane, port) } else { Ok(()) }
 }
 
 /// I1: VID 0 is a priority tag and comes off; any other is payload on a VLAN-transparent network only.
@@ -81,12 +105,18 @@ fn reserved(b: &Burst<'_>, x: &Ctx<'_>, lane: Lane, seg: &SegRow) -> Result<(), 
 
 /// I2, port security: addresses among the port's own and its allowed address pairs.
 #[inline(always)]
-fn secured(b: &Burst<'_>, lane: Lane, port: &PortRow) -> Result<(), DropReason> {
+fn secured(b: &mut Burst<'_>, lane: Lane, port: &PortRow) -> Result<(), DropReason> {
     let src = b.src[lane];
-    let pair = |mac: MacAddr, ip: u32| port.allowed.iter().any(|p| p.mac == mac && ip & p.mask == p.net);
-    if b.l3[lane] == L3::Ipv4 && pair(src, b.ip_src[lane]) {
-        return dhcp_server(b, lane, 67, 68);
+    let find = |mac: MacAddr, ip: u32| port.allowed.iter().find(|p| p.mac == mac && ip & p.mask == p.net);
+    if b.l3[lane] == L3::Ipv4 {
+        if let Some(pair) = find(src, b.ip_src[lane]) {
+            if pair.vouched {
+                b.vouched.insert(lane);
+            }
+            return dhcp_server(b, lane, 67, 68);
+        }
     }
+    let pair = |mac: MacAddr, ip: u32| find(mac, ip).is_some();
     let pair6 = |mac: MacAddr, ip: u128| port.allowed6.iter().any(|p| p.mac == mac && ip & p.mask == p.net);
     let known = src == port.mac
         || port.allowed.iter().any(|p| p.mac == src)

@@ -6,7 +6,7 @@
 use super::{Ctx, Stage};
 use crate::burst::{Burst, L3, Lane, Mask, Out};
 use crate::drop_reason::DropReason;
-use crate::tables::{OUTER, SegRow, TunnelRow, Wire};
+use crate::tables::{OUTER, SegRow, TunnelIx, TunnelRow, Wire};
 use crate::trace::Note;
 use crate::wire;
 
@@ -14,18 +14,20 @@ const STAGE: Stage = Stage::VxlanEncap;
 
 /// Puts the outer headers before every frame of `m` that goes to a tunnel. Rules: O3, 3.10.
 pub fn vxlan_encap(b: &mut Burst<'_>, x: &Ctx<'_>, m: Mask) {
-    let m = Mask(m.filter(|lane| matches!(b.out[*lane], Out::Tunnel(_))).fold(0, |all, lane| all | Mask::of(lane).0));
-    x.enter(STAGE, b, m);
+    let mut mine = Mask::NONE;
     for lane in m {
-        if let Err(reason) = encap(b, x, lane) {
-            b.drop(lane, STAGE, reason);
+        if let Out::Tunnel(tunnel) = b.out[lane] {
+            mine.insert(lane);
+            if let Err(reason) = encap(b, x, lane, tunnel) {
+                b.drop(lane, STAGE, reason);
+            }
         }
     }
+    x.count.stage(STAGE).packets.add(mine.count());
 }
 
 #[inline(always)]
-fn encap(b: &mut Burst<'_>, x: &Ctx<'_>, lane: Lane) -> Result<(), DropReason> {
-    let Out::Tunnel(tunnel) = b.out[lane] else { return Err(DropReason::Internal) };
+fn encap(b: &mut Burst<'_>, x: &Ctx<'_>, lane: Lane, tunnel: TunnelIx) -> Result<(), DropReason> {
     let Some(SegRow { wire: Wire::Vxlan(vni), .. }) = x.seg(b, lane) else { return Err(DropReason::Internal) };
     let host = &x.snap.host;
     let len = b.meta[lane].len;
@@ -57,14 +59,14 @@ fn write(h: &mut [u8; OUTER], row: &TunnelRow, vni: u32, len: u16, tos: u8, port
     }
     let (ip_len, udp_len) = (len + 36, len + 16);
     let check = u16::from_be_bytes([row.header[24], row.header[25]]); // of the header with length and TOS 0
-    let check = !wire::fold(u64::from(!check) + u64::from(ip_len) + u64::from(tos));
+    let check = !wire::fold_few(u32::from(!check) + u32::from(ip_len) + u32::from(tos));
     *h = row.header;
     h[15] = tos;
-    [h[16], h[17]] = ip_len.to_be_bytes();
-    [h[24], h[25]] = check.to_be_bytes();
-    [h[34], h[35]] = port.to_be_bytes();
-    [h[38], h[39]] = udp_len.to_be_bytes();
-    [_, h[46], h[47], h[48]] = vni.to_be_bytes();
+    h[16..18].copy_from_slice(&ip_len.to_be_bytes());
+    h[24..26].copy_from_slice(&check.to_be_bytes());
+    h[34..36].copy_from_slice(&port.to_be_bytes());
+    h[38..40].copy_from_slice(&udp_len.to_be_bytes());
+    h[46..50].copy_from_slice(&(vni << 8).to_be_bytes());
     Ok(())
 }
 

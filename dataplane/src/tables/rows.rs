@@ -62,6 +62,8 @@ pub struct AllowedPair {
     pub net: u32,
     /// Its mask; 0 allows any address from `mac`.
     pub mask: u32,
+    /// One of the port's own fixed addresses, and none that R1 would drop: no router need look at it again.
+    pub vouched: bool,
 }
 
 /// As [`AllowedPair`], for IPv6.
@@ -239,8 +241,8 @@ pub struct RouterRow {
     pub active: bool,
     /// Connected and extra routes (R4 step 1).
     pub routes: RouteSet,
-    /// Every IPv4 address of its interfaces (R1, R2), padded by repeating to a multiple of 8.
-    pub own: Box<[[u32; 8]]>,
+    /// Every IPv4 address of its interfaces, for R1; R2 finds them as neighbour rows.
+    pub own: Box<[u32]>,
     /// T16: source subnets with a csnat port (R4 step 4).
     pub snat: Box<[SnatRow]>,
     /// It has a gateway and its SNAT role is here (R4 step 5).
@@ -251,9 +253,8 @@ pub struct RouterRow {
 
 impl RouterRow {
     /// Is `ip` one of the router's own addresses?
-    #[inline(always)]
     pub fn owns(&self, ip: u32) -> bool {
-        self.own.iter().any(|eight| eight.iter().fold(false, |hit, own| hit | (*own == ip)))
+        self.own.contains(&ip)
     }
 }
 
@@ -315,12 +316,6 @@ impl FromIterator<u16> for BitSet {
     }
 }
 
-/// `addresses` as whole blocks of eight for [`RouterRow::own`].
-pub fn own_blocks(addresses: &[u32]) -> Box<[[u32; 8]]> {
-    let last = addresses.last().copied().unwrap_or_default();
-    addresses.chunks(8).map(|c| std::array::from_fn(|i| c.get(i).copied().unwrap_or(last))).collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -330,21 +325,6 @@ mod tests {
         let s: BitSet = [0, 63, 64, 4000].into_iter().collect();
         assert!([0, 63, 64, 4000].iter().all(|i| s.contains(*i)));
         assert!([1, 62, 65, 3999, 65535].iter().all(|i| !s.contains(*i)));
-    }
-
-    #[test]
-    fn own_addresses_are_padded_with_themselves() {
-        let addresses: Vec<u32> = (100..110).collect();
-        let router = RouterRow {
-            active: true,
-            routes: RouteSet::default(),
-            own: own_blocks(&addresses),
-            snat: Box::default(),
-            gateway_here: false,
-            fip_here: false,
-        };
-        assert!(addresses.iter().all(|a| router.owns(*a)));
-        assert!([0, 99, 110, u32::MAX].iter().all(|a| !router.owns(*a)));
     }
 
     #[test]

@@ -32,9 +32,12 @@ pub enum Target {
     Phys,
     /// The centralized SNAT role of this host (sg- ports).
     Snat,
+    /// Wherever T06 says the MAC is: a static neighbour that is no port of the model.
+    Fdb,
 }
 
 const TUNNELS: u16 = 4096;
+const FDB: u16 = 8188;
 const PHYS: u16 = 8189;
 const SNAT: u16 = 8190;
 const ROUTER: u16 = 8191;
@@ -43,7 +46,7 @@ impl Target {
     /// Number of ports a value can name.
     pub const PORTS: usize = TUNNELS as usize;
     /// Number of tunnels a value can name.
-    pub const TUNNELS: usize = (PHYS - TUNNELS) as usize;
+    pub const TUNNELS: usize = (FDB - TUNNELS) as usize;
 
     #[inline(always)]
     fn to_bits(self) -> u16 {
@@ -52,6 +55,7 @@ impl Target {
             Target::Tunnel(t) => TUNNELS + t,
             Target::Phys => PHYS,
             Target::Snat => SNAT,
+            Target::Fdb => FDB,
         }
     }
 
@@ -60,6 +64,7 @@ impl Target {
         match v {
             PHYS => Target::Phys,
             SNAT => Target::Snat,
+            FDB => Target::Fdb,
             p if p < TUNNELS => Target::Port(p),
             t => Target::Tunnel(t - TUNNELS),
         }
@@ -154,7 +159,7 @@ impl FdbValue {
             Target::Port(p) => (0u64, p),
             Target::Tunnel(t) => (1, t),
             Target::Phys => (2, 0),
-            Target::Snat => (3, 0),
+            Target::Snat | Target::Fdb => (3, 0),
         };
         let flags = Self::PRESENT | if row.learned { Self::LEARNED } else { 0 };
         kind << 62 | u64::from(index) << 40 | flags << 32 | u64::from(row.stamp)
@@ -195,6 +200,7 @@ mod tests {
                 assert_eq!(FdbValue::unpack(FdbValue::pack(row)), Some(row));
             }
         }
+        assert_eq!(NeighValue::host(mac, Target::Fdb, NeighValue::ROUTE).target(), Target::Fdb);
         assert_eq!(NeighValue::router(65535).router_interface(), Some(65535));
         assert_ne!(FdbValue::pack(FdbTarget { target: Target::Port(0), learned: false, stamp: 0 }), 0);
         assert_eq!(NeighValue::from_word(0), None);

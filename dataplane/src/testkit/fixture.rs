@@ -296,7 +296,7 @@ impl Rows {
 
 /// An allowed address pair with the port's own MAC.
 pub fn allow(port: &mut PortRow, net: u32, mask: u32) {
-    let pair = AllowedPair { mac: port.mac, net, mask };
+    let pair = AllowedPair { mac: port.mac, net, mask, vouched: false };
     port.allowed = port.allowed.iter().copied().chain([pair]).collect();
 }
 
@@ -318,8 +318,8 @@ pub fn extra(net: [u8; 4], iface: IfaceIx, via: u32) -> Route {
     Route { net: addr(net), len: 24, hops: vec![Hop::new(iface, via)] }
 }
 
-fn own(router: RouterIx) -> Box<[[u32; 8]]> {
-    own_blocks(&INTERFACES.iter().filter(|i| i.router == router).map(|i| i.ip).collect::<Vec<_>>())
+fn own(router: RouterIx) -> Box<[u32]> {
+    INTERFACES.iter().filter(|i| i.router == router).map(|i| i.ip).collect()
 }
 
 fn segment(seg: SegIx, wire: Wire, net: u32, me: Host) -> SegRow {
@@ -359,7 +359,7 @@ fn port(vm: Vm) -> PortRow {
         seg: vm.net,
         mac: vm.mac,
         gateway_mac: gateway,
-        allowed: Arc::new([AllowedPair { mac: vm.mac, net: vm.ip, mask: u32::MAX }]),
+        allowed: Arc::new([AllowedPair { mac: vm.mac, net: vm.ip, mask: u32::MAX, vouched: true }]),
         allowed6: Arc::new([AllowedPair6 { mac: vm.mac, net: lla(vm.mac), mask: u128::MAX }]),
     }
 }

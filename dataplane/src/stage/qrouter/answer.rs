@@ -1,6 +1,6 @@
 //! R2: packets for the router itself. Only echo is answered; everything else is swallowed.
 
-use super::{STAGE, Visit, set_macs};
+use super::{STAGE, Visit};
 use crate::burst::{Burst, Door, Lane, Out};
 use crate::drop_reason::DropReason;
 use crate::stage::Ctx;
@@ -10,16 +10,17 @@ use crate::wire::{self, ETH_LEN, proto};
 /// A request straight from a port is answered straight back to it; one that came through another
 /// router gets an answer that is routed like any packet of this router.
 #[inline(never)]
-pub(super) fn to_router(b: &mut Burst<'_>, x: &Ctx<'_>, lane: Lane, visit: &mut Visit) {
+pub(super) fn to_router(b: &mut Burst<'_>, x: &Ctx<'_>, lane: Lane, visit: &mut Visit) -> Result<(), DropReason> {
     let ip = b.ip[lane];
     let start = usize::from(b.l3_off[lane] + ip.header_len);
     let end = usize::from(b.l3_off[lane] + ip.total_len);
     let icmp = b.bytes(lane).get(start..end).unwrap_or_default();
     if ip.proto != proto::ICMP || ip.fragment || !matches!(icmp, [8, 0, _, _, _, _, _, _, ..]) {
-        return b.consume(lane, STAGE);
+        b.consume(lane, STAGE);
+        return Ok(());
     }
     if wire::checksum(icmp) != 0 {
-        return b.drop(lane, STAGE, DropReason::CtInvalid);
+        return Err(DropReason::CtInvalid);
     }
     x.note(b, lane, STAGE, Note::RouterAnswers(b.ip_dst[lane]));
     x.count.consumed.add(1);
@@ -30,7 +31,7 @@ pub(super) fn to_router(b: &mut Burst<'_>, x: &Ctx<'_>, lane: Lane, visit: &mut 
     match b.door[lane] {
         Door::Port(port) if visit.trav[lane] == 0 => {
             let (to, from) = (b.src[lane], b.dst[lane]);
-            set_macs(b, x, lane, STAGE, to, from);
+            b.set_macs(lane, to, from);
             b.send(lane, Out::Port(port));
         }
         _ => {
@@ -39,6 +40,7 @@ pub(super) fn to_router(b: &mut Burst<'_>, x: &Ctx<'_>, lane: Lane, visit: &mut 
             visit.next.insert(lane);
         }
     }
+    Ok(())
 }
 
 /// Moves Ethernet and IPv4 header up to the ICMP header, over the options; cuts padding off.

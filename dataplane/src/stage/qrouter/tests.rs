@@ -212,6 +212,39 @@ fn a_neighbour_of_another_network_is_no_neighbour() {
     rig.one(A1.door, to(ip("192.168.50.9"))).assert_dropped(A1.door, HERE, "no_neigh");
 }
 
+/// B1's neighbour row says: ask the forwarding database.
+fn by_fdb(r: &mut Rows) {
+    r.neighbour(B, ip("10.2.0.50"), mac("fa:16:3e:0b:00:50"), Target::Fdb, NeighValue::ROUTE);
+}
+
+#[test]
+fn a_neighbour_of_unknown_place_goes_where_its_mac_was_learned() {
+    let mut rig = Rig::h1_with(by_fdb);
+    let neighbour = mac("fa:16:3e:0b:00:50");
+    let dst = ip("10.2.0.50");
+    rig.learn(B, neighbour, Target::Tunnel(1));
+    let inner = eth(H1.dvr, neighbour, packet(dst, 63));
+    let path = "ingress decode vm_port qrouter local_switching dvr_process vxlan_encap egress";
+    rig.one(A1.door, to(dst)).assert_sent(A1.door, path, &[(Tunnel, vx(H1, H2, 1002, &inner))]);
+}
+
+#[test]
+fn a_neighbour_whose_mac_nobody_knows_is_not_flooded_to_the_fabric() {
+    let mut rig = Rig::h1_with(|r| {
+        by_fdb(r);
+        r.seg(B, |s| s.flood_unknown = true);
+    });
+    let out = rig.one(A1.door, to(ip("10.2.0.50"))); // D2
+    let path = "ingress decode vm_port qrouter local_switching dvr_process egress flood_to_tun";
+    out.assert_dropped(A1.door, path, "unknown_unicast");
+}
+
+#[test]
+fn different_address_scopes_are_not_routed_between() {
+    let mut rig = Rig::h1_with(|r| r.iface(RB, |i| i.scope = 7));
+    rig.one(A1.door, to(B1.ip)).assert_dropped(A1.door, HERE, "not_built"); // `scope` with R6
+}
+
 #[test]
 fn a_vip_goes_to_its_first_owner() {
     let frame = |src, dst, ttl| eth(src, dst, ip4(B1.ip, VIP).ttl(ttl).udp(1, 2, b"")); // VIP-02

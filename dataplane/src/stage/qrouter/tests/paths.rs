@@ -145,7 +145,7 @@ fn row_of(n: u16) -> Rig {
             let row = RouterRow {
                 active: true,
                 routes: to(hop),
-                own: own_blocks(&[address(k)]),
+                own: Box::new([address(k)]),
                 snat: Box::default(),
                 gateway_here: false,
                 fip_here: false,

@@ -71,7 +71,7 @@ fn a_dhcp_client_still_needs_the_ports_mac() {
 fn an_allowed_pair_widens_addresses_for_its_own_mac_only() {
     let pair = |r: &mut Rows| {
         r.port(A3.door, |p| {
-            p.allowed = p.allowed.iter().copied().chain([AllowedPair { mac: OTHER, net: 0, mask: 0 }]).collect();
+            p.allowed = p.allowed.iter().copied().chain([AllowedPair { mac: OTHER, net: 0, mask: 0, vouched: false }]).collect();
         });
     };
     assert_passes(from(OTHER, ip4(ip("8.8.8.8"), A1.ip).udp(1, 2, b"")), pair);
@@ -101,7 +101,7 @@ fn the_arp_sender_is_a_pair_of_the_port_and_the_ethernet_source() {
 fn the_arp_sender_may_not_be_another_mac_of_the_port_than_the_ethernet_source() {
     let mut rig = Rig::h1_with(|r| {
         r.port(A3.door, |p| {
-            let pair = AllowedPair { mac: OTHER, net: OTHER_IP, mask: u32::MAX };
+            let pair = AllowedPair { mac: OTHER, net: OTHER_IP, mask: u32::MAX, vouched: false };
             p.allowed = p.allowed.iter().copied().chain([pair]).collect();
         });
     });
@@ -122,7 +122,7 @@ fn rarp_is_for_the_ports_own_mac() {
     assert_drops(eth(A3.mac, BROADCAST, rarp(OTHER)), "mac_spoof");
     let mut rig = Rig::h1_with(|r| {
         r.port(A3.door, |p| {
-            let pair = AllowedPair { mac: OTHER, net: OTHER_IP, mask: u32::MAX };
+            let pair = AllowedPair { mac: OTHER, net: OTHER_IP, mask: u32::MAX, vouched: false };
             p.allowed = p.allowed.iter().copied().chain([pair]).collect();
         });
     });

@@ -1,0 +1,342 @@
+//! One host, whole, without a NIC: model, writer, and a worker on memory ports. What `dvrctl
+//! replay`, `trace`, `demo` and the fixtures run.
+
+mod names;
+
+pub use names::Names;
+
+use crate::model::{Change, Cloud, Problem, Problems};
+use crate::rows::Rows;
+use crate::writer::{Limits, TableFull, TableUse, Writer};
+use dataplane::burst::{BURST, Door};
+use dataplane::counters::Event;
+use dataplane::drop_reason::DropReason;
+use dataplane::io::{InjectError, MemoryPort, Port};
+use dataplane::stage::Stage;
+use dataplane::trace::TraceRecord;
+use dataplane::umem::Umem;
+use dataplane::worker::Worker;
+use std::collections::BTreeMap;
+
+/// Frames a memory port holds; a burst's floods fit.
+const PORT_QUEUE: usize = 1024;
+/// Frames for [`Umem::new`]: enough for a full burst of floods.
+pub const FRAMES: usize = 4096;
+/// Physical networks a host can have.
+const MAX_PHYS: usize = 16;
+/// The name of the underlay NIC.
+pub const TUNNEL: &str = "tunnel";
+
+/// Why a host could not be started.
+#[derive(Debug, thiserror::Error)]
+pub enum HostError {
+    /// The cloud has no such host.
+    #[error("{0}")]
+    Unknown(String),
+    /// A table has no room.
+    #[error(transparent)]
+    Full(#[from] TableFull),
+    /// More physical networks than a host can have.
+    #[error("host {host} maps {count} physical networks, at most {MAX_PHYS} are possible")]
+    Phys {
+        /// The host.
+        host: String,
+        /// How many.
+        count: usize,
+    },
+    /// The region has no frames for a worker.
+    #[error("no packet memory: the region given to the host has no frames")]
+    NoFrames,
+}
+
+/// Packets of one port.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
+pub struct PortTotals {
+    /// Received from it.
+    pub rx: u64,
+    /// Sent to it.
+    pub tx: u64,
+}
+
+/// What became of the packets so far. `received + generated + copied = sent + dropped + consumed + held`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Totals {
+    /// Frames taken from ports.
+    pub received: u64,
+    /// Frames made here.
+    pub generated: u64,
+    /// Copies made for floods.
+    pub copied: u64,
+    /// Frames given to ports.
+    pub sent: u64,
+    /// Frames dropped.
+    pub dropped: u64,
+    /// Frames whose purpose was served.
+    pub consumed: u64,
+    /// Frames parked (none in this build).
+    pub held: u64,
+    /// Drops by reason, those that happened.
+    pub drops: BTreeMap<String, u64>,
+    /// Other events, those that happened.
+    pub counters: BTreeMap<String, u64>,
+    /// By port, those that were used.
+    pub ports: BTreeMap<String, PortTotals>,
+    /// By stage: name, what it replaces, packets in, dropped, consumed; those that were used.
+    pub stages: Vec<(&'static str, &'static str, u64, u64, u64)>,
+}
+
+/// A frame that was sent.
+#[derive(Debug)]
+struct Sent {
+    port: String,
+    bytes: Vec<u8>,
+    time: u64,
+}
+
+/// See the module text.
+#[derive(Debug)]
+pub struct Host<'u> {
+    name: String,
+    cloud: Cloud,
+    writer: Writer,
+    worker: Worker<'u>,
+    names: Names,
+    phys: Vec<String>,
+    ports: BTreeMap<String, PortTotals>,
+    /// Frames waiting in a port's receive queue: the door and how many.
+    waiting: Option<(Door, usize)>,
+    sent: Vec<Sent>,
+}
+
+impl<'u> Host<'u> {
+    /// Loads the rows of `cloud` for host `name`; one worker, a memory port for every local port,
+    /// the underlay and each physical network.
+    pub fn new(cloud: Cloud, name: &str, umem: &'u mut Umem) -> Result<Host<'u>, HostError> {
+        let me = cloud.host_by_name(name).map_err(|e| HostError::Unknown(e.to_string()))?;
+        let phys: Vec<String> = me.bridge_mappings.keys().cloned().collect();
+        if phys.len() > MAX_PHYS {
+            return Err(HostError::Phys { host: name.to_owned(), count: phys.len() });
+        }
+        let rows = Rows::derive(&cloud, name).unwrap_or_default();
+        let limits = Limits::for_rows(&rows);
+        let mut writer = Writer::new(1, limits);
+        writer.apply(&rows)?;
+        let pool = umem.pools(1).pop().ok_or(HostError::NoFrames)?;
+        let view = writer.view(0).ok_or(HostError::NoFrames)?;
+        let mut worker = Worker::new(view, pool, limits.ports, phys.len());
+        let fixed = (0..phys.len()).map(|n| Door::Phys(n as u8)).chain([Door::Tunnel, Door::Unknown]);
+        for door in fixed {
+            worker.attach(door, Port::Memory(MemoryPort::new(PORT_QUEUE)));
+        }
+        worker.idle();
+        let names = Names::new(&cloud, &writer);
+        let ports = BTreeMap::new();
+        let mut host =
+            Host { name: name.to_owned(), cloud, writer, worker, names, phys, ports, waiting: None, sent: Vec::new() };
+        host.attach_ports();
+        Ok(host)
+    }
+
+    /// Memory ports for new local ports; those of ports that are gone are taken away.
+    fn attach_ports(&mut self) {
+        let live: Vec<u16> = self.writer.indexes().ports().map(|(_, ix)| ix).collect();
+        for ix in 0..self.worker.port_limit() {
+            let attached = self.worker.port_and_pool(Door::Port(ix)).is_some();
+            match (attached, live.contains(&ix)) {
+                (false, true) => drop(self.worker.attach(Door::Port(ix), Port::Memory(MemoryPort::new(PORT_QUEUE)))),
+                (true, false) => self.close(ix),
+                _ => {}
+            }
+        }
+    }
+
+    /// Takes a port away, its frames back to the pool.
+    fn close(&mut self, ix: u16) {
+        let door = Door::Port(ix);
+        if let Some((Port::Memory(port), pool)) = self.worker.port_and_pool(door) {
+            port.sink(pool);
+        }
+        drop(self.worker.detach(door));
+    }
+
+    /// The name a port has in files and reports: the Neutron id for an id or unique name, `tunnel`,
+    /// or a physical network's name. `None`: nothing of that name in the model as it is now.
+    pub fn port_name(&self, word: &str) -> Option<String> {
+        if word == TUNNEL || self.phys.iter().any(|p| p == word) {
+            return Some(word.to_owned());
+        }
+        self.cloud.port_by_name(word).ok().map(|p| p.id.clone())
+    }
+
+    fn door(&self, port: &str) -> Door {
+        if port == TUNNEL {
+            return Door::Tunnel;
+        }
+        if let Some(n) = self.phys.iter().position(|p| p == port) {
+            return Door::Phys(n as u8);
+        }
+        self.writer.indexes().port(port).map_or(Door::Unknown, |(ix, _)| Door::Port(ix))
+    }
+
+    /// A frame on the wire of a port (by its canonical name), received at `now` ns. Frames go
+    /// through the pipeline in the order given, up to `burst` of one port at once.
+    pub fn receive(&mut self, port: &str, frame: &[u8], now: u64, burst: usize) {
+        let door = self.door(port);
+        let limit = burst.clamp(1, BURST);
+        self.ports.entry(port.to_owned()).or_default().rx += 1;
+        let waiting = match self.waiting {
+            Some((same, n)) if same == door => n,
+            _ => {
+                self.run();
+                0
+            }
+        };
+        let injected = match self.worker.port_and_pool(door) {
+            Some((Port::Memory(memory), pool)) => memory.inject(frame, now, pool),
+            None => Err(InjectError::Full),
+        };
+        match injected {
+            Ok(()) => self.waiting = Some((door, waiting + 1)),
+            Err(InjectError::TooLong) => self.worker.refuse(door, DropReason::Mtu),
+            Err(InjectError::Full) => self.worker.refuse(door, DropReason::NoFrame),
+        }
+        if waiting + 1 >= limit {
+            self.run();
+        }
+    }
+
+    /// Everything received so far goes through the pipeline; what was sent is collected.
+    fn run(&mut self) {
+        let Some((door, n)) = self.waiting.take() else { return };
+        self.worker.poll(door, n);
+        let local: Vec<(u16, String)> = self.writer.indexes().ports().map(|(id, ix)| (ix, id.to_owned())).collect();
+        let doors = local.into_iter().map(|(ix, id)| (Door::Port(ix), id)).chain([(Door::Tunnel, TUNNEL.to_owned())]);
+        for (door, id) in doors {
+            let Some((port, pool)) = self.worker.port_and_pool(door) else { continue };
+            let (sent, totals) = (&mut self.sent, &mut self.ports);
+            let Port::Memory(memory) = port;
+            memory.drain(|bytes, meta| {
+                sent.push(Sent { port: id.clone(), bytes: bytes.to_vec(), time: meta.rx_time });
+                totals.entry(id.clone()).or_default().tx += 1;
+            });
+            port.reclaim(pool);
+        }
+    }
+
+    /// Everything received goes through the pipeline, and what workers learned is stored: the
+    /// state between two moments of time.
+    pub fn settle(&mut self, _now: u64) {
+        self.run();
+        while let Some(event) = self.worker.learn_queue().pop() {
+            self.writer.learn(&event);
+        }
+        self.quiet();
+    }
+
+    /// A grace period passes.
+    fn quiet(&mut self) {
+        self.worker.idle();
+        self.writer.poll();
+    }
+
+    /// Frames sent since the last call, in order of sending at each port: port, bytes, and the
+    /// time (ns) of the frame that caused them.
+    pub fn drain_sent(&mut self, see: &mut dyn FnMut(&str, &[u8], u64)) {
+        for sent in self.sent.drain(..) {
+            see(&sent.port, &sent.bytes, sent.time);
+        }
+    }
+
+    /// Applies a batch, whole or not at all.
+    pub fn apply(&mut self, change: &Change, now: u64) -> Result<(), Problems> {
+        self.settle(now);
+        let cloud = self.cloud.apply(change)?;
+        let refused = |resource: String, reason: String, hint: &str| Problem {
+            place: Default::default(),
+            resource,
+            field: None,
+            reason,
+            hint: hint.to_owned(),
+        };
+        let rows = Rows::derive(&cloud, &self.name).ok_or_else(|| {
+            let reason = "is the host these tables are for and cannot be deleted".to_owned();
+            refused(format!("host {}", self.name), reason, "stop dvrd on that host first")
+        })?;
+        self.writer.apply(&rows).map_err(|e| refused("host".to_owned(), e.to_string(), "raise the limit or take fewer rows"))?;
+        self.cloud = cloud;
+        self.quiet();
+        self.attach_ports();
+        self.names = Names::new(&self.cloud, &self.writer);
+        Ok(())
+    }
+
+    /// When the next timer is due, ns. Ageing is housekeeping: it keeps nothing pending.
+    pub fn next_timer(&self) -> Option<u64> {
+        self.writer.next_timer()
+    }
+
+    /// Runs every timer due up to and including `now`.
+    pub fn run_timers(&mut self, now: u64) {
+        self.writer.run_timers(now);
+        self.quiet();
+    }
+
+    /// Are parked packets, probes or announcements under way? Not in this build.
+    pub fn pending(&self) -> bool {
+        false
+    }
+
+    /// The books.
+    pub fn totals(&self) -> Totals {
+        let c = self.worker.counters();
+        let some = |name: &str, n: u64| (n != 0).then(|| (name.to_owned(), n));
+        let stage = |s: &Stage| {
+            let n = c.stage(*s);
+            let (packets, dropped, consumed) = (n.packets.get(), n.dropped.get(), n.consumed.get());
+            (packets + dropped + consumed != 0).then(|| (s.name(), s.neutron(), packets, dropped, consumed))
+        };
+        Totals {
+            received: c.received.get(),
+            generated: c.generated.get(),
+            copied: c.copied.get(),
+            sent: c.sent.get(),
+            dropped: c.dropped.get(),
+            consumed: c.consumed.get(),
+            held: 0,
+            drops: DropReason::ALL.iter().filter_map(|r| some(r.name(), c.reason(*r).get())).collect(),
+            counters: Event::ALL.iter().filter_map(|e| some(e.name(), c.event(*e).get())).collect(),
+            ports: self.ports.clone(),
+            stages: Stage::ALL.iter().filter_map(stage).collect(),
+        }
+    }
+
+    /// Record the steps of frames received from now on.
+    pub fn set_trace(&mut self, on: bool) {
+        self.worker.trace = on;
+    }
+
+    /// The records so far.
+    pub fn take_trace(&mut self) -> Vec<TraceRecord> {
+        std::iter::from_fn(|| self.worker.tracer().pop()).collect()
+    }
+
+    /// Words for row indexes.
+    pub fn names(&self) -> &Names {
+        &self.names
+    }
+
+    /// Rows against limits.
+    pub fn tables(&self) -> Vec<TableUse> {
+        self.writer.tables()
+    }
+
+    /// The model.
+    pub fn cloud(&self) -> &Cloud {
+        &self.cloud
+    }
+
+    /// Frames free and in all: equal whenever nothing waits in a port.
+    pub fn frames(&self) -> (usize, usize) {
+        self.worker.frames()
+    }
+}

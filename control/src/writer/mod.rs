@@ -1,0 +1,329 @@
+//! The one writer of all tables: stores the difference between two sets of [`Rows`], keeps what
+//! was learned, frees indexes when nobody can mean the old row any more.
+
+mod compile;
+mod index;
+mod learned;
+
+pub use index::Indexes;
+pub use learned::AGE_NS;
+
+use crate::rows::Rows;
+use compile::Compiled;
+use dataplane::learn::LearnEvent;
+use dataplane::tables::{Epoch, FlatWriter, InsertError, Qsbr, Snapshot, SnapshotWriter, Tables, Target};
+use dataplane::worker::WorkerView;
+use index::Freed;
+use learned::Learned;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// How many rows of each kind the tables take.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// T05.
+    pub ports: usize,
+    /// T04.
+    pub segments: usize,
+    /// T02, T03.
+    pub tunnels: usize,
+    /// T10.
+    pub routers: usize,
+    /// T11.
+    pub interfaces: usize,
+    /// T06.
+    pub fdb: usize,
+    /// T07 and T13.
+    pub neighbours: usize,
+    /// T14.
+    pub fips: usize,
+}
+
+impl Default for Limits {
+    /// The large compute host of docs/behaviour.md.
+    fn default() -> Self {
+        Limits {
+            ports: 512,
+            segments: 4096,
+            tunnels: Target::TUNNELS,
+            routers: 4096,
+            interfaces: 8192,
+            fdb: 1 << 18,
+            neighbours: 1 << 18,
+            fips: 2048,
+        }
+    }
+}
+
+impl Limits {
+    /// For replay and tests: the flat tables hold at least four times the rows.
+    pub fn for_rows(rows: &Rows) -> Self {
+        let room = |n: usize| (4 * n).next_power_of_two().max(4096);
+        Limits {
+            ports: Target::PORTS,
+            segments: 16384,
+            fdb: room(rows.fdb.len()),
+            neighbours: room(rows.neighbours.len()),
+            fips: room(rows.fips.len()),
+            ..Limits::default()
+        }
+    }
+}
+
+/// A table that has no room for a batch; the batch is refused whole.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("table {table} would hold {rows} rows, its limit is {limit}")]
+pub struct TableFull {
+    /// Number and name of the table.
+    pub table: &'static str,
+    /// Rows the batch asks for.
+    pub rows: usize,
+    /// Its limit.
+    pub limit: usize,
+}
+
+/// How full a table is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TableUse {
+    /// Number and name.
+    pub name: &'static str,
+    /// Rows stored.
+    pub rows: usize,
+    /// Its limit.
+    pub limit: usize,
+}
+
+/// One flat table with what the model put in it.
+#[derive(Debug)]
+struct Flat {
+    writer: FlatWriter<1>,
+    rows: BTreeMap<u64, u64>,
+}
+
+impl Flat {
+    fn new(limit: usize, qsbr: &Arc<Qsbr>) -> Self {
+        Flat { writer: FlatWriter::new(limit, Arc::clone(qsbr), ahash::RandomState::new()), rows: BTreeMap::new() }
+    }
+
+    /// Step 2: rows that are new or say something else.
+    fn put(&mut self, next: &BTreeMap<u64, u64>) {
+        let Flat { writer, rows } = self;
+        for (key, value) in next.iter().filter(|(k, v)| rows.get(k) != Some(v)) {
+            store(writer, *key, *value);
+        }
+    }
+
+    /// Step 4: rows that are gone.
+    fn delete(&mut self, next: BTreeMap<u64, u64>) {
+        for key in self.rows.keys().filter(|k| !next.contains_key(k)) {
+            self.writer.remove(&[*key]);
+        }
+        self.rows = next;
+    }
+}
+
+fn store(writer: &mut FlatWriter<1>, key: u64, value: u64) -> bool {
+    match writer.put(&[key], value) {
+        Ok(()) => true,
+        Err(reason @ (InsertError::Full | InsertError::Crowded | InsertError::Reserved)) => {
+            tracing::warn!(?reason, key, "row not stored");
+            false
+        }
+    }
+}
+
+/// The writer; one per dataplane.
+#[derive(Debug)]
+pub struct Writer {
+    qsbr: Arc<Qsbr>,
+    snapshot: SnapshotWriter,
+    current: Snapshot,
+    fdb: Flat,
+    neighbours: Flat,
+    fips: Flat,
+    indexes: Indexes,
+    freed: Vec<(Epoch, Freed)>,
+    learned: Learned,
+    limits: Limits,
+}
+
+impl Writer {
+    /// Empty tables for `workers` workers.
+    pub fn new(workers: usize, limits: Limits) -> Self {
+        let qsbr = Qsbr::new(workers);
+        Writer {
+            snapshot: SnapshotWriter::default(),
+            current: Snapshot::default(),
+            fdb: Flat::new(limits.fdb, &qsbr),
+            neighbours: Flat::new(limits.neighbours, &qsbr),
+            fips: Flat::new(limits.fips, &qsbr),
+            indexes: Indexes::new(),
+            freed: Vec::new(),
+            learned: Learned::default(),
+            qsbr,
+            limits,
+        }
+    }
+
+    /// What worker number `id` needs; `None` past the number of workers.
+    pub fn view(&self, id: usize) -> Option<WorkerView> {
+        Some(WorkerView {
+            published: self.snapshot.subscribe(),
+            newest: self.snapshot.source(),
+            tables: Tables {
+                fdb: self.fdb.writer.reader(),
+                neigh: self.neighbours.writer.reader(),
+                fip: self.fips.writer.reader(),
+            },
+            token: self.qsbr.worker(id)?,
+        })
+    }
+
+    /// Makes `rows` what the workers see, in the six steps of docs/behaviour.md ("Batches"). Refused
+    /// before the first store if a table has no room.
+    pub fn apply(&mut self, rows: &Rows) -> Result<(), TableFull> {
+        self.check_room(rows)?;
+        let mut indexes = self.indexes.clone();
+        let freed = indexes.assign(rows);
+        let Compiled { snapshot, fresh, fdb, neighbours, fips } =
+            Compiled::new(rows, &self.current, &indexes, &self.indexes);
+
+        // 1. new targets, ports inactive
+        if let Some(first) = fresh {
+            self.publish(first);
+        }
+        // 2. rows added and moved
+        self.forget_learned(&fdb);
+        self.neighbours.put(&neighbours);
+        self.fdb.put(&fdb);
+        self.fips.put(&fips);
+        // 3. what switches
+        self.publish(snapshot);
+        // 4. rows that are gone
+        self.fips.delete(fips);
+        self.fdb.delete(fdb);
+        self.neighbours.delete(neighbours);
+        let learned = &mut self.learned;
+        let (gone, writer) = (learned.gone(&freed), &mut self.fdb.writer);
+        for key in gone {
+            writer.remove(&[key]);
+        }
+        // 5 and 6: the indexes come back when the grace period is over, see `poll`
+        self.indexes = indexes;
+        if !freed.is_empty() {
+            self.freed.push((self.qsbr.retire(), freed));
+        }
+        self.poll();
+        Ok(())
+    }
+
+    fn publish(&mut self, next: Snapshot) {
+        self.current = next.clone();
+        self.snapshot.publish(next);
+    }
+
+    /// Housekeeping: frees what a finished grace period allows.
+    pub fn poll(&mut self) {
+        self.snapshot.reclaim();
+        for table in [&mut self.fdb, &mut self.neighbours, &mut self.fips] {
+            table.writer.bury();
+        }
+        let (qsbr, indexes) = (&self.qsbr, &mut self.indexes);
+        self.freed.retain(|(epoch, freed)| {
+            let over = qsbr.has_passed(*epoch);
+            if over {
+                indexes.release(freed);
+            }
+            !over
+        });
+    }
+
+    /// L4: stores or refreshes what a worker saw. Events of indexes that have changed hands are void.
+    pub fn learn(&mut self, event: &LearnEvent) {
+        let segment = self.current.segments.get(event.seg).map(|s| s.generation);
+        let target = match event.target {
+            Target::Tunnel(t) => self.current.tunnels.get(t).map(|t| t.generation),
+            Target::Port(p) => self.current.ports.get(p).map(|p| p.generation),
+            Target::Phys | Target::Snat | Target::Fdb => None,
+        };
+        if segment != Some(event.seg_generation) || target != Some(event.target_generation) {
+            return;
+        }
+        let (key, value) = Learned::row(event);
+        // The model always wins; learned rows never take the room of static ones.
+        let room = self.learned.knows(key) || self.learned.len() + self.fdb.rows.len() < self.limits.fdb;
+        if !self.fdb.rows.contains_key(&key) && room && store(&mut self.fdb.writer, key, value) {
+            self.learned.seen(key, event);
+        }
+    }
+
+    /// Static rows replace learned ones of the same address.
+    fn forget_learned(&mut self, fdb: &BTreeMap<u64, u64>) {
+        fdb.keys().for_each(|key| self.learned.forget(*key));
+    }
+
+    /// When the oldest learned address ages out, ns; `None` if there is none.
+    pub fn next_timer(&self) -> Option<u64> {
+        self.learned.next_deadline()
+    }
+
+    /// Ages out what was not seen for [`AGE_NS`] at `now`.
+    pub fn run_timers(&mut self, now: u64) {
+        while let Some(key) = self.learned.expire(now) {
+            self.fdb.writer.remove(&[key]);
+        }
+        self.poll();
+    }
+
+    /// Names of the indexes.
+    pub fn indexes(&self) -> &Indexes {
+        &self.indexes
+    }
+
+    /// The newest snapshot.
+    pub fn current(&self) -> &Snapshot {
+        &self.current
+    }
+
+    /// Learned addresses now.
+    pub fn learned(&self) -> usize {
+        self.learned.len()
+    }
+
+    /// Rows against limits.
+    pub fn tables(&self) -> Vec<TableUse> {
+        let l = &self.limits;
+        let flat = |f: &Flat| f.writer.len();
+        let rows = [
+            ("T03 tunnels", self.current.tunnels.iter().count(), l.tunnels),
+            ("T04 segments", self.current.segments.iter().count(), l.segments),
+            ("T05 ports", self.current.ports.iter().count(), l.ports),
+            ("T06 fdb", flat(&self.fdb), l.fdb),
+            ("T10 routers", self.current.routers.iter().count(), l.routers),
+            ("T11 router interfaces", self.current.interfaces.iter().count(), l.interfaces),
+            ("T07/T13 neighbours", flat(&self.neighbours), l.neighbours),
+            ("T14 floating IPs", flat(&self.fips), l.fips),
+        ];
+        rows.into_iter().map(|(name, rows, limit)| TableUse { name, rows, limit }).collect()
+    }
+
+    fn check_room(&self, rows: &Rows) -> Result<(), TableFull> {
+        let l = &self.limits;
+        let routes = rows.routers.values().map(|r| r.routes.len()).max().unwrap_or(0);
+        let all = [
+            ("T03 tunnels", rows.tunnels.len(), l.tunnels.min(Target::TUNNELS)),
+            ("T04 segments", rows.segments.len(), l.segments),
+            ("T05 ports", rows.ports.len(), l.ports.min(Target::PORTS)),
+            ("T06 fdb", rows.fdb.len(), l.fdb),
+            ("T10 routers", rows.routers.len(), l.routers),
+            ("T11 router interfaces", rows.interfaces.len(), l.interfaces),
+            ("T12 routes of one router", routes, dataplane::tables::RouteSet::LIMIT),
+            ("T07/T13 neighbours", rows.neighbours.len(), l.neighbours),
+            ("T14 floating IPs", rows.fips.len(), l.fips),
+        ];
+        match all.into_iter().find(|(_, rows, limit)| rows > limit) {
+            Some((table, rows, limit)) => Err(TableFull { table, rows, limit }),
+            None => Ok(()),
+        }
+    }
+}
