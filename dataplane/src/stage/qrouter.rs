@@ -134,7 +134,8 @@ fn route<'s>(
     };
     x.note(b, lane, STAGE, Note::Route(hop.iface(), hop.via()));
     match x.snap.interfaces.get(hop.iface()) {
-        Some(out) if out.scope == iface.scope => Some((out, hop.via())),
+        // R2 asks no scope: every address of the router answers.
+        Some(out) if out.scope == iface.scope || router.owns(b.ip_dst[lane]) => Some((out, hop.via())),
         _ => {
             b.drop(lane, STAGE, DropReason::NotBuilt); // R6
             None
