@@ -290,5 +290,5 @@ fn hex(frames: &[(Door, Vec<u8>)]) -> String {
 }
 
 fn gap(i: usize) -> &'static str {
-    if i % 16 == 0 { "\n  " } else { " " }
+    if i.is_multiple_of(16) { "\n  " } else { " " }
 }

@@ -71,7 +71,12 @@ fn a_dhcp_client_still_needs_the_ports_mac() {
 fn an_allowed_pair_widens_addresses_for_its_own_mac_only() {
     let pair = |r: &mut Rows| {
         r.port(A3.door, |p| {
-            p.allowed = p.allowed.iter().copied().chain([AllowedPair { mac: OTHER, net: 0, mask: 0, vouched: false }]).collect();
+            p.allowed = p
+                .allowed
+                .iter()
+                .copied()
+                .chain([AllowedPair { mac: OTHER, net: 0, mask: 0, vouched: false }])
+                .collect();
         });
     };
     assert_passes(from(OTHER, ip4(ip("8.8.8.8"), A1.ip).udp(1, 2, b"")), pair);
