@@ -211,8 +211,8 @@ impl<const K: usize> FlatWriter<K> {
         false
     }
 
-    /// Reclaims every tombstone whose grace period has passed: it may be filled again, and if the
-    /// next slot is free it becomes free itself, and so do the tombstones before it. This keeps
+    /// Reclaims every tombstone whose grace period has passed: it may be filled again, and if no row
+    /// is probed for across it, it becomes free, and so do such tombstones before it. This keeps
     /// misses short however many rows came and went.
     pub fn bury(&mut self) {
         while let Some(&(epoch, at)) = self.graves.front() {
@@ -225,22 +225,36 @@ impl<const K: usize> FlatWriter<K> {
         }
     }
 
-    fn free_run(&self, mut at: usize) {
-        let mask = self.table.mask;
-        let word0 = |at: usize| self.table.slots.get(at & mask).map_or(FREE, Slot::word0);
-        if word0(at + 1) != FREE {
-            return;
-        }
-        // Ends: a table at most half full always has a slot that is no tombstone, and `at` was one.
-        for _ in 0..self.table.slots.len() {
-            if word0(at) != TOMBSTONE || self.is_grave(at & mask) {
-                return;
+    /// Frees what no lookup needs to walk across any more: the tombstone at `at` and those before it.
+    fn free_run(&self, at: usize) {
+        for back in 0..PROBE_LIMIT {
+            let here = at.wrapping_sub(back) & self.table.mask;
+            let Some(slot) = self.table.slots.get(here) else { return };
+            match slot.word0() {
+                FREE => return,
+                TOMBSTONE if !self.is_grave(here) && !self.is_crossed(here) => slot.free(),
+                _ => {}
             }
-            if let Some(slot) = self.table.slots.get(at & mask) {
-                slot.free();
-            }
-            at = at.wrapping_sub(1);
         }
+    }
+
+    /// Does a row sit behind `at` whose home is `at` or before it? A lookup of it must not stop there.
+    /// To ask only whether the next slot is free would not do: at half load free slots would die out.
+    fn is_crossed(&self, at: usize) -> bool {
+        for ahead in 1..PROBE_LIMIT {
+            let Some(slot) = self.table.slots.get((at + ahead) & self.table.mask) else { return true };
+            match slot.word0() {
+                FREE => return false,
+                TOMBSTONE => {}
+                _ => {
+                    let from_home = (at + ahead).wrapping_sub(self.table.home(&slot.key())) & self.table.mask;
+                    if from_home >= ahead {
+                        return true;
+                    }
+                }
+            }
+        }
+        false
     }
 
     fn is_grave(&self, at: usize) -> bool {
@@ -266,6 +280,10 @@ impl<const K: usize> FlatWriter<K> {
 impl<const K: usize> Slot<K> {
     fn word0(&self) -> u64 {
         self.key.first().map_or(FREE, |w| w.load(Ordering::Relaxed))
+    }
+
+    fn key(&self) -> [u64; K] {
+        self.key.each_ref().map(|w| w.load(Ordering::Relaxed))
     }
 
     fn holds(&self, key: &[u64; K]) -> bool {
@@ -383,7 +401,8 @@ mod tests {
             assert!(w.remove(&[i]));
             w.put(&[i + 2048], i).unwrap();
         }
-        assert!(w.mean_miss_probe() <= 2.0 * fresh, "{} against {fresh}", w.mean_miss_probe());
+        // Rows never move towards their homes, so a full table does not get back to `fresh`: it settles at twice that.
+        assert!(w.mean_miss_probe() <= 3.0 * fresh, "{} against {fresh}", w.mean_miss_probe());
     }
 
     proptest::proptest! {
