@@ -2,6 +2,7 @@
 
 use crate::addr::MacAddr;
 use crate::burst::Door::Tunnel;
+use crate::tables::{NeighValue, Target};
 use crate::testkit::*;
 
 fn routed(src: MacAddr, dst: MacAddr, to: Vm, ttl: u8) -> Vec<u8> {
@@ -43,4 +44,17 @@ fn without_a_dvr_mac_nothing_routed_leaves_the_host() {
 fn routed_to_a_vlan_network_is_not_built() {
     let out = Rig::h1().one(A1.door, routed(A1.mac, RA.mac, V2, 64));
     out.assert_dropped(A1.door, LOCAL, "not_built");
+}
+
+#[test]
+fn flooded_to_ports_of_this_host_the_router_mac_stays() {
+    // The next hop's MAC is known, its place is not: L3 asks the ports without port security.
+    let (next, dst) = (mac("fa:16:3e:0b:00:50"), ip("10.2.0.50"));
+    let mut rig = Rig::h1_with(|r| {
+        r.neighbour(B, dst, next, Target::Fdb, NeighValue::ROUTE);
+        r.unsecure(B1);
+    });
+    let frame = |src, to, ttl| eth(src, to, ip4(A1.ip, dst).ttl(ttl).udp(1, 2, b""));
+    let out = rig.one(A1.door, frame(A1.mac, RA.mac, 64));
+    assert_eq!(out.sent, [(B1.door, frame(RB.mac, next, 63))]);
 }
