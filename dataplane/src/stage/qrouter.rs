@@ -310,6 +310,9 @@ fn to_router_interface(
     let own = visit.own.has(lane);
     visit.own.remove(lane);
     if x.snap.interfaces.get(next).is_some_and(|i| i.router == out.router) {
+        if !x.snap.routers.get(out.router).is_some_and(|r| r.owns(b.ip_dst[lane])) {
+            return Err(DropReason::NoNeigh); // a route by way of itself leads nowhere
+        }
         // Its own answer, sent to itself, ends here too.
         return if own { Err(DropReason::Martian) } else { answer::to_router(b, x, lane, visit) };
     }

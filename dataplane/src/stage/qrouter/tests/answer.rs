@@ -142,3 +142,13 @@ fn an_echo_request_in_another_routers_name_does_not_go_round() {
     let out = free().one(A1.door, request);
     assert_eq!(out.sent, []);
 }
+
+#[test]
+fn a_route_by_way_of_the_routers_own_address_does_not_make_it_answer_for_others() {
+    // R2 is about the router's addresses; 192.168.50.9 is none, whatever the next hop.
+    let mut rig = Rig::h1_with(|r| {
+        r.router(R1, |r1| r1.routes = routes(R1, &[extra([192, 168, 50, 0], RB.ix, RB.ip)]));
+    });
+    let out = rig.one(A1.door, ask(ip4(A1.ip, ip("192.168.50.9")).echo(1, 1, b"x")));
+    out.assert_dropped(A1.door, HERE, "no_neigh");
+}
