@@ -48,13 +48,20 @@ fn pipeline(c: &mut Criterion) {
         let mut worker = writers.worker(umem.pools(1).pop().expect("one pool"));
         let (mut sources, outs, mut next) = (sources(case, FLOWS, LEN), outs(case), 0);
         group.bench_function(case.name(), |b| {
-            b.iter(|| turn(&mut worker, &mut sources, &mut next, &outs, &mut |w, door| {
-                w.poll(door, BURST);
-            }));
+            b.iter(|| {
+                turn(&mut worker, &mut sources, &mut next, &outs, &mut |w, door| {
+                    w.poll(door, BURST);
+                })
+            });
         });
         let n = worker.counters();
         assert_eq!(n.received.get(), n.sent.get(), "a bench that drops is no bench: {:?}", n.snapshot());
-        println!("    forwarded {} of {} frames, drops 0, learn events {}", n.sent.get(), n.received.get(), worker.learn_queue().len());
+        println!(
+            "    forwarded {} of {} frames, drops 0, learn events {}",
+            n.sent.get(),
+            n.received.get(),
+            worker.learn_queue().len()
+        );
     }
     for case in [Case::Route, Case::Decap] {
         let writers = Writers::new(1);
@@ -65,7 +72,11 @@ fn pipeline(c: &mut Criterion) {
         let mut burst: Box<Burst<'_>> = Box::default();
         let name = if case == Case::Route { "io_floor_out" } else { "io_floor_in" };
         group.bench_function(name, |b| {
-            b.iter(|| turn(&mut worker, &mut sources, &mut next, &outs, &mut |w, door| forward_nothing(w, &mut burst, door, out)));
+            b.iter(|| {
+                turn(&mut worker, &mut sources, &mut next, &outs, &mut |w, door| {
+                    forward_nothing(w, &mut burst, door, out)
+                })
+            });
         });
     }
     group.finish();

@@ -66,7 +66,7 @@ fn ip4(src: u32, dst: u32, payload: u16) -> [u8; 20] {
 }
 
 fn vxlan(inner: &[u8], host: u16, net: u16, flow: u32) -> Vec<u8> {
-    let port = 49152 + (u64::from(flow) * 2_654_435_761 >> 8 & 0x3fff) as u16;
+    let port = 49152 + (((u64::from(flow) * 2_654_435_761) >> 8) & 0x3fff) as u16;
     let len = 16 + inner.len() as u16;
     let mut f: Vec<u8> = VTEP_MAC.octets().into_iter().chain(rvtep_mac(host).octets()).chain([8, 0]).collect();
     f.extend(ip4(rvtep_ip(host), VTEP_IP, len));
@@ -134,7 +134,10 @@ mod tests {
             let dir = std::env::temp_dir().join(format!("dvrd-frames-{}-{}", case.name(), std::process::id()));
             std::fs::create_dir_all(&dir).unwrap();
             let out = dir.join("f");
-            let made = Command::new("python3").args([script, "--case", case.name(), "--flows", "2000", "--out"]).arg(&out).output();
+            let made = Command::new("python3")
+                .args([script, "--case", case.name(), "--flows", "2000", "--out"])
+                .arg(&out)
+                .output();
             assert!(made.unwrap().status.success());
             let mut theirs = BTreeSet::new();
             for entry in std::fs::read_dir(&dir).unwrap() {

@@ -262,7 +262,9 @@ impl<'u> Host<'u> {
             let reason = "is the host these tables are for and cannot be deleted".to_owned();
             refused(format!("host {}", self.name), reason, "stop dvrd on that host first")
         })?;
-        self.writer.apply(&rows).map_err(|e| refused("host".to_owned(), e.to_string(), "raise the limit or take fewer rows"))?;
+        self.writer
+            .apply(&rows)
+            .map_err(|e| refused("host".to_owned(), e.to_string(), "raise the limit or take fewer rows"))?;
         self.cloud = cloud;
         self.quiet();
         self.attach_ports();

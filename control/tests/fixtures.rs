@@ -158,7 +158,12 @@ fn compare(expected: &BTreeMap<String, Frames>, got: &BTreeMap<String, Frames>, 
         let (e, g) = (expected.get(name).unwrap_or(&empty), got.get(name).unwrap_or(&empty));
         for n in 0..e.len().max(g.len()) {
             if e.get(n) != g.get(n) {
-                *wrong += &format!("out.{name}.pcap frame {}\n  expected {}\n  got      {}\n", n + 1, show(e.get(n)), show(g.get(n)));
+                *wrong += &format!(
+                    "out.{name}.pcap frame {}\n  expected {}\n  got      {}\n",
+                    n + 1,
+                    show(e.get(n)),
+                    show(g.get(n))
+                );
                 break;
             }
         }

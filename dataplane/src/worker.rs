@@ -44,13 +44,24 @@ pub struct WorkerIo<'u> {
     tunnel: Option<Port<'u>>,
     phys: Vec<Option<Port<'u>>>,
     unknown: Option<Port<'u>>,
+    /// Frames of other workers' pools, on their way home.
+    foreign: Vec<Frame<'u>>,
 }
 
 impl<'u> WorkerIo<'u> {
     fn new(pool: FramePool<'u>, ports: usize, phys: usize) -> Self {
         let none = |n| (0..n).map(|_| None).collect();
         let copies = Some(Box::default());
-        WorkerIo { id: pool.id(), pool, copies, local: none(ports), tunnel: None, phys: none(phys), unknown: None }
+        WorkerIo {
+            id: pool.id(),
+            pool,
+            copies,
+            local: none(ports),
+            tunnel: None,
+            phys: none(phys),
+            unknown: None,
+            foreign: Vec::new(),
+        }
     }
 
     /// The port behind a door, if one is attached.
@@ -73,7 +84,7 @@ impl<'u> WorkerIo<'u> {
     pub(crate) fn recycle(&mut self, frame: Frame<'u>) {
         // With one worker every frame is our own; hand-off will send the others home by ring.
         if let Err(foreign) = self.pool.put(frame) {
-            drop(foreign);
+            self.foreign.push(foreign);
         }
     }
 }

@@ -11,7 +11,7 @@ mod placement;
 pub use placement::Placement;
 
 use dataplane::addr::MacAddr;
-use dataplane::tables::{AllowedPair, AllowedPair6, HostRow, SubnetRow, Subnet6Row, TunnelEnd, Wire};
+use dataplane::tables::{AllowedPair, AllowedPair6, HostRow, RouterAddress, Subnet6Row, SubnetRow, TunnelEnd, Wire};
 use std::collections::BTreeMap;
 
 /// Where something is, by name.
@@ -65,8 +65,8 @@ pub struct SegRows {
     pub vlan_transparent: bool,
     /// Distributed router interfaces: (MAC, port id), by port id.
     pub interfaces: Vec<(MacAddr, String)>,
-    /// Their IPv4 addresses with their MACs.
-    pub router_ips: Vec<(u32, MacAddr)>,
+    /// Their IPv4 addresses.
+    pub router_ips: Vec<RouterAddress>,
     /// Their IPv6 addresses.
     pub router_ips6: Vec<u128>,
     /// IPv4 subnets.

@@ -94,13 +94,15 @@ fn clear_gone(next: &mut Snapshot, ix: &Indexes) {
             next.ports.set(at, row);
         }
     }
-    let segments = gone(&next.segments, |at| ix.segment_name(at).and_then(|n| ix.segment(n)).is_some_and(|(i, _)| i == at));
+    let segments =
+        gone(&next.segments, |at| ix.segment_name(at).and_then(|n| ix.segment(n)).is_some_and(|(i, _)| i == at));
     segments.into_iter().for_each(|at| next.segments.set(at, None));
     let tunnels = gone(&next.tunnels, |at| ix.tunnel_name(at).and_then(|n| ix.tunnel(n)).is_some_and(|(i, _)| i == at));
     tunnels.into_iter().for_each(|at| next.tunnels.set(at, None));
     let routers = gone(&next.routers, |at| ix.router_name(at).and_then(|n| ix.router(n)).is_some_and(|(i, _)| i == at));
     routers.into_iter().for_each(|at| next.routers.set(at, None));
-    let ifaces = gone(&next.interfaces, |at| ix.interface_name(at).and_then(|n| ix.interface(n)).is_some_and(|(i, _)| i == at));
+    let ifaces =
+        gone(&next.interfaces, |at| ix.interface_name(at).and_then(|n| ix.interface(n)).is_some_and(|(i, _)| i == at));
     ifaces.into_iter().for_each(|at| next.interfaces.set(at, None));
 }
 
@@ -127,7 +129,7 @@ impl Compiler<'_> {
             strict: r.strict,
             vlan_transparent: r.vlan_transparent,
             interfaces: r.interfaces.iter().map(interface).collect(),
-            router_ips: r.router_ips.iter().map(|(ip, mac)| RouterAddress { ip: *ip, mac: *mac }).collect(),
+            router_ips: r.router_ips.as_slice().into(),
             router_ips6: r.router_ips6.as_slice().into(),
             subnets: r.subnets.as_slice().into(),
             subnets6: r.subnets6.as_slice().into(),
@@ -195,7 +197,8 @@ impl Compiler<'_> {
         let dvr_macs = tunnels.clone().filter(|(end, _)| !end.dvr_mac.is_zero());
         next.vnis = keep(U32Index::new(self.rows.segments.iter().filter_map(vni)), &current.vnis);
         next.vteps = keep(U32Index::new(tunnels.map(|(end, t)| (end.vtep, t))), &current.vteps);
-        next.dvr_macs = keep(U32Index::new(dvr_macs.map(|(end, t)| (end.dvr_mac.to_u64() as u32, t))), &current.dvr_macs);
+        next.dvr_macs =
+            keep(U32Index::new(dvr_macs.map(|(end, t)| (end.dvr_mac.to_u64() as u32, t))), &current.dvr_macs);
     }
 
     fn target(&self, place: &Place) -> Option<Target> {

@@ -39,11 +39,7 @@ fn request(b: &mut Burst<'_>, x: &Ctx<'_>, lane: Lane, seg: &SegRow) {
     }
     // (ii) whatever MAC it was sent to: ARP about a router never leaves the host
     if let Some(router) = seg.router_ips.iter().find(|r| r.ip == tpa) {
-        let iface = seg.interfaces.iter().find(|i| i.mac == router.mac).and_then(|i| x.router(i.iface));
-        if !iface.is_some_and(|(iface, router)| iface.up && router.active) {
-            return b.consume(lane, STAGE); // down: it neither answers nor lets the request out
-        }
-        return reply(b, x, lane, router.mac);
+        return if router.answers { reply(b, x, lane, router.mac) } else { b.consume(lane, STAGE) };
     }
     let word = x.tables.neigh.lookup(&ip4_key(b.seg[lane], tpa));
     x.note(b, lane, STAGE, Note::Neigh(b.seg[lane], tpa, word));
@@ -73,7 +69,8 @@ fn reply(b: &mut Burst<'_>, x: &Ctx<'_>, lane: Lane, mac: MacAddr) {
     to.copy_from_slice(&asker.octets());
     rest.iter_mut().zip(mac.octets()).for_each(|(f, o)| *f = o);
     const REPLY: [u8; 2] = [0, 2];
-    let body = REPLY.into_iter().chain(mac.octets()).chain(tpa.to_be_bytes()).chain(sha.octets()).chain(spa.to_be_bytes());
+    let body =
+        REPLY.into_iter().chain(mac.octets()).chain(tpa.to_be_bytes()).chain(sha.octets()).chain(spa.to_be_bytes());
     arp.iter_mut().skip(6).zip(body).for_each(|(f, o)| *f = o);
     x.note(b, lane, STAGE, Note::Set(Field::EthDst, b.dst[lane].to_u64(), asker.to_u64()));
     x.note(b, lane, STAGE, Note::Set(Field::EthSrc, asker.to_u64(), mac.to_u64()));

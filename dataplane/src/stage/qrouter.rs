@@ -122,11 +122,10 @@ fn route<'s>(
         not_ip4(b, lane);
         return None;
     }
-    if !visit.own.has(lane) {
-        if let Err(reason) = checked_header(b, lane).and_then(|()| martian(b, lane, router)) {
-            b.drop(lane, STAGE, reason);
-            return None;
-        }
+    let checked = || checked_header(b, lane).and_then(|()| martian(b, lane, router));
+    if let (false, Err(reason)) = (visit.own.has(lane), checked()) {
+        b.drop(lane, STAGE, reason);
+        return None;
     }
     let hop = match router.routes.lookup(b.ip_dst[lane], || flow_hash(b, lane)) {
         Some(hop) => hop,

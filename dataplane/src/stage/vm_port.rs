@@ -108,19 +108,16 @@ fn reserved(b: &Burst<'_>, x: &Ctx<'_>, lane: Lane, seg: &SegRow) -> Result<(), 
 fn secured(b: &mut Burst<'_>, lane: Lane, port: &PortRow) -> Result<(), DropReason> {
     let src = b.src[lane];
     let find = |mac: MacAddr, ip: u32| port.allowed.iter().find(|p| p.mac == mac && ip & p.mask == p.net);
-    if b.l3[lane] == L3::Ipv4 {
-        if let Some(pair) = find(src, b.ip_src[lane]) {
-            if pair.vouched {
-                b.vouched.insert(lane);
-            }
-            return dhcp_server(b, lane, 67, 68);
+    if let (L3::Ipv4, Some(pair)) = (b.l3[lane], find(src, b.ip_src[lane])) {
+        if pair.vouched {
+            b.vouched.insert(lane);
         }
+        return dhcp_server(b, lane, 67, 68);
     }
     let pair = |mac: MacAddr, ip: u32| find(mac, ip).is_some();
     let pair6 = |mac: MacAddr, ip: u128| port.allowed6.iter().any(|p| p.mac == mac && ip & p.mask == p.net);
-    let known = src == port.mac
-        || port.allowed.iter().any(|p| p.mac == src)
-        || port.allowed6.iter().any(|p| p.mac == src);
+    let known =
+        src == port.mac || port.allowed.iter().any(|p| p.mac == src) || port.allowed6.iter().any(|p| p.mac == src);
     if !known {
         return Err(DropReason::MacSpoof);
     }
@@ -134,7 +131,11 @@ fn secured(b: &mut Burst<'_>, lane: Lane, port: &PortRow) -> Result<(), DropReas
             if sha == src && (spa == 0 || pair(sha, spa)) { Ok(()) } else { Err(DropReason::ArpSpoof) }
         }
         L3::Rarp => {
-            if src == port.mac && b.inner_mac[lane] == port.mac { Ok(()) } else { Err(DropReason::MacSpoof) }
+            if src == port.mac && b.inner_mac[lane] == port.mac {
+                Ok(())
+            } else {
+                Err(DropReason::MacSpoof)
+            }
         }
         L3::Ipv6 => {
             let from = b.ip6_src[lane];

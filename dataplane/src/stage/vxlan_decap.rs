@@ -131,7 +131,11 @@ pub(super) fn restore_ecn(b: &mut Burst<'_>, x: &Ctx<'_>, lane: Lane) -> Result<
             *second = *second & 0x0f | new << 4; // the ECN bits are in the second octet
         }
     } else if let Some(h) = b.at_mut::<20>(lane, at) {
-        let check = wire::update(u16::from_be_bytes([h[10], h[11]]), u16::from_be_bytes([h[0], tos]), u16::from_be_bytes([h[0], new]));
+        let check = wire::update(
+            u16::from_be_bytes([h[10], h[11]]),
+            u16::from_be_bytes([h[0], tos]),
+            u16::from_be_bytes([h[0], new]),
+        );
         h[1] = new;
         [h[10], h[11]] = check.to_be_bytes();
     }

@@ -337,7 +337,7 @@ fn segment(seg: SegIx, wire: Wire, net: u32, me: Host) -> SegRow {
         strict: true,
         vlan_transparent: false,
         interfaces: interfaces.iter().map(|i| SegInterface { mac: i.mac, iface: i.ix }).collect(),
-        router_ips: interfaces.iter().map(|i| RouterAddress { ip: i.ip, mac: i.mac }).collect(),
+        router_ips: interfaces.iter().map(|i| RouterAddress { ip: i.ip, mac: i.mac, answers: true }).collect(),
         router_ips6: if a { Arc::new([RA_V6]) } else { Arc::new([]) },
         subnets: Arc::new([SubnetRow { net, mask: MASK24, gateway_mac }]),
         subnets6: if a { Arc::new([Subnet6Row { net: A_PREFIX, mask: MASK64, gateway_mac }]) } else { Arc::new([]) },
