@@ -83,3 +83,6 @@ fn reply(b: &mut Burst<'_>, x: &Ctx<'_>, lane: Lane, mac: MacAddr) {
     b.l3[lane] = L3::Arp;
     b.send(lane, Out::Port(port));
 }
+
+#[cfg(test)]
+mod tests;

@@ -133,7 +133,8 @@ fn route<'s>(
     };
     x.note(b, lane, STAGE, Note::Route(hop.iface(), hop.via()));
     match x.snap.interfaces.get(hop.iface()) {
-        Some(out) if out.scope == iface.scope => Some((out, hop.via())),
+        // R2 asks no scope: every address of the router answers.
+        Some(out) if out.scope == iface.scope || router.owns(b.ip_dst[lane]) => Some((out, hop.via())),
         _ => {
             b.drop(lane, STAGE, DropReason::NotBuilt); // R6
             None
@@ -308,6 +309,9 @@ fn to_router_interface(
     let own = visit.own.has(lane);
     visit.own.remove(lane);
     if x.snap.interfaces.get(next).is_some_and(|i| i.router == out.router) {
+        if !x.snap.routers.get(out.router).is_some_and(|r| r.owns(b.ip_dst[lane])) {
+            return Err(DropReason::NoNeigh); // a route by way of itself leads nowhere
+        }
         // Its own answer, sent to itself, ends here too.
         return if own { Err(DropReason::Martian) } else { answer::to_router(b, x, lane, visit) };
     }
@@ -339,3 +343,6 @@ fn note_rewrite(b: &Burst<'_>, x: &Ctx<'_>, lane: Lane, out: &InterfaceRow, neig
     set(Field::EthDst, b.dst[lane].to_u64(), neighbour.mac().to_u64());
     set(Field::EthSrc, b.src[lane].to_u64(), out.mac.to_u64());
 }
+
+#[cfg(test)]
+mod tests;

@@ -156,6 +156,22 @@ fn secured(b: &mut Burst<'_>, lane: Lane, port: &PortRow) -> Result<(), DropReas
 
 #[inline(always)]
 fn dhcp_server(b: &Burst<'_>, lane: Lane, server: u32, client: u32) -> Result<(), DropReason> {
-    let answers = b.ports[lane] == server << 16 | client && b.ip[lane].proto == proto::UDP;
+    let ports = if b.ip[lane].fragment { first_fragment_ports(b, lane) } else { b.ports[lane] };
+    let answers = ports == server << 16 | client && b.ip[lane].proto == proto::UDP;
     if answers { Err(DropReason::DhcpServer) } else { Ok(()) }
 }
+
+/// A datagram's ports are in its first fragment; whoever puts the fragments together sees them. 0: a later one.
+#[cold]
+fn first_fragment_ports(b: &Burst<'_>, lane: Lane) -> u32 {
+    let payload = b.l3_off[lane] + b.ip[lane].header_len;
+    // The offset: in the IPv4 header, or in the IPv6 fragment header right before the payload.
+    let (at, offset) = if b.l3[lane] == L3::Ipv4 { (b.l3_off[lane] + 6, 0x1fff) } else { (payload - 6, 0xfff8) };
+    match (b.at(lane, at), b.at(lane, payload)) {
+        (Some(word), Some(ports)) if u16::from_be_bytes(*word) & offset == 0 => u32::from_be_bytes(*ports),
+        _ => 0,
+    }
+}
+
+#[cfg(test)]
+mod tests;
