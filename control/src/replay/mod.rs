@@ -70,6 +70,8 @@ pub struct Outcome {
     pub start: u64,
     /// Time at which nothing was pending any more.
     pub end: u64,
+    /// Packet buffers free at the end, and in all: the same, or some were lost.
+    pub frames: (usize, usize),
     /// Frames sent, by port; empty if they went to a sink of the caller.
     pub sent: BTreeMap<String, Capture>,
 }
@@ -122,7 +124,15 @@ pub fn run_into(
     let end = replay.all(start, events);
     let mut refused = replay.refused;
     refused.sort_by_key(|r| r.line);
-    Ok(Outcome { totals: host.totals(), refused, tables: host.tables(), start, end, sent: BTreeMap::new() })
+    Ok(Outcome {
+        totals: host.totals(),
+        refused,
+        tables: host.tables(),
+        start,
+        end,
+        frames: host.frames(),
+        sent: BTreeMap::new(),
+    })
 }
 
 /// The name a port has in files and reports, whether it is there now or comes with an event.

@@ -122,7 +122,8 @@ fn route<'s>(
         not_ip4(b, lane);
         return None;
     }
-    let checked = || checked_header(b, lane).and_then(|()| martian(b, lane, router));
+    let vouched = b.vouched.has(lane) && visit.trav[lane] == 0; // for this router, not for the next
+    let checked = || checked_header(b, lane).and_then(|()| martian(b, lane, router, vouched));
     if let (false, Err(reason)) = (visit.own.has(lane), checked()) {
         b.drop(lane, STAGE, reason);
         return None;
@@ -172,10 +173,10 @@ fn checked_header(b: &Burst<'_>, lane: Lane) -> Result<(), DropReason> {
 /// R1. Addresses that are never routed begin with 0, 127, 169 (169.254) or 224 and above; only
 /// those are looked at closely, and a source that port security vouched for not at all.
 #[inline(always)]
-fn martian(b: &Burst<'_>, lane: Lane, router: &RouterRow) -> Result<(), DropReason> {
+fn martian(b: &Burst<'_>, lane: Lane, router: &RouterRow, vouched: bool) -> Result<(), DropReason> {
     const SUSPECT: [u64; 4] = [1, 1 << 63, 1 << (169 - 128), u64::MAX << (224 - 192)];
     let suspect = |ip: u32| SUSPECT.get((ip >> 30) as usize).is_none_or(|word| word >> (ip >> 24 & 63) & 1 != 0);
-    if !b.vouched.has(lane) {
+    if !vouched {
         if router.owns(b.ip_src[lane]) {
             return Err(DropReason::Martian);
         }

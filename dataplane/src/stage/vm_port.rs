@@ -140,7 +140,7 @@ fn secured(b: &mut Burst<'_>, lane: Lane, port: &PortRow) -> Result<(), DropReas
         L3::Ipv6 => {
             let from = b.ip6_src[lane];
             // `::` while an address is being chosen: duplicate address detection and the MLD reports around it.
-            let choosing = from == 0 && matches!(b.ip[lane].icmp6_type, 131 | 132 | 135 | 143);
+            let choosing = from == 0 && matches!(b.ip[lane].icmp6_type, 131 | 135 | 143);
             if !choosing && !pair6(src, from) {
                 return Err(DropReason::IpSpoof);
             }
