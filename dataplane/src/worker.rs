@@ -16,6 +16,9 @@ use crate::umem::{Frame, FramePool};
 use crossbeam::queue::ArrayQueue;
 use std::sync::Arc;
 
+/// Trace records of one worker until somebody reads them: one frame flooded to 1,000 receivers fits.
+const TRACE_RECORDS: usize = 16384;
+
 /// Number of a worker, from 0.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct WorkerId(pub u8);
@@ -111,7 +114,7 @@ impl<'u> Worker<'u> {
             view,
             count: Arc::new(WorkerCounters::new(ports, phys)),
             learn: Arc::new(ArrayQueue::new(LEARN_QUEUE)),
-            tracer: Arc::new(Tracer::new(4096)),
+            tracer: Arc::new(Tracer::new(TRACE_RECORDS)),
             burst: Box::default(),
             io: WorkerIo::new(pool, ports, phys),
             trace: false,

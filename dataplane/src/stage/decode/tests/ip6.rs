@@ -67,6 +67,16 @@ fn hop_by_hop_options_come_first_or_not_at_all() {
     assert_bad(frame(packet().ext(0, &options(1)).ext(0, &options(1)).udp(1, 2, b"")), "parse_l3");
 }
 
+/// RFC 7112: a first fragment carries the whole chain, so there is nowhere to hide.
+#[test]
+fn a_first_fragment_cannot_hide_a_routing_header_type_0() {
+    let first = |kind: u8| {
+        frame(packet().ext(44, &[0, 0, 0, 1, 0, 0, 0, 9]).ext(43, &[0, 0, kind, 0, 0, 0, 0, 0]).udp(1, 2, b""))
+    };
+    assert_bad(first(0), "parse_l3");
+    assert_passes(first(2));
+}
+
 #[test]
 fn routing_header_type_0_is_parse_l3_and_others_pass() {
     let routing = |kind: u8| frame(packet().ext(43, &[0, 0, kind, 0, 0, 0, 0, 0]).udp(1, 2, b""));
