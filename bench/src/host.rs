@@ -68,8 +68,7 @@ impl Writers {
         }
         for n in 0..NETS {
             s.segments.set(seg_ix(n), Some(segment(n)));
-            let interface =
-                InterfaceRow { seg: seg_ix(n), router: 1, mac: gw_mac(n), mtu: 1450, up: true, scope: 0 };
+            let interface = InterfaceRow { seg: seg_ix(n), router: 1, mac: gw_mac(n), mtu: 1450, up: true, scope: 0 };
             s.interfaces.set(n, Some(interface));
             let stored = self.neigh.put(&ip4_key(seg_ix(n), gw_ip(n)), NeighValue::router(n).to_word());
             assert_eq!(stored, Ok(()), "the tables are sized for the topology");
@@ -131,7 +130,7 @@ fn segment(n: u16) -> SegRow {
         strict: true,
         vlan_transparent: false,
         interfaces: [SegInterface { mac: gw_mac(n), iface: n }].into(),
-        router_ips: [RouterAddress { ip: gw_ip(n), mac: gw_mac(n) }].into(),
+        router_ips: [RouterAddress { ip: gw_ip(n), mac: gw_mac(n), answers: true }].into(),
         router_ips6: [].into(),
         subnets: [SubnetRow { net: gw_ip(n) & !0xffff, mask: !0xffff, gateway_mac: gw_mac(n) }].into(),
         subnets6: [].into(),

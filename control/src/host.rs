@@ -15,14 +15,15 @@ use dataplane::counters::Event;
 use dataplane::drop_reason::DropReason;
 use dataplane::io::{InjectError, MemoryPort, Port};
 use dataplane::stage::Stage;
+use dataplane::tables::SegRow;
 use dataplane::trace::TraceRecord;
 use dataplane::umem::Umem;
 use dataplane::worker::Worker;
 use std::collections::BTreeMap;
 
-/// Frames a memory port holds; a burst's floods fit.
-const PORT_QUEUE: usize = 1024;
-/// Frames for [`Umem::new`]: enough for a full burst of floods.
+/// Frames a local port holds: of each frame of a burst it gets at most one copy.
+const PORT_QUEUE: usize = 2 * BURST;
+/// Frames for [`Umem::new`]. A burst whose copies would not fit is cut into smaller ones.
 pub const FRAMES: usize = 4096;
 /// Physical networks a host can have.
 const MAX_PHYS: usize = 16;
@@ -107,6 +108,8 @@ pub struct Host<'u> {
     ports: BTreeMap<String, PortTotals>,
     /// Frames waiting in a port's receive queue: the door and how many.
     waiting: Option<(Door, usize)>,
+    /// Frames that may go through at once, so that every copy of a flood finds a buffer.
+    at_once: usize,
     sent: Vec<Sent>,
 }
 
@@ -126,21 +129,35 @@ impl<'u> Host<'u> {
         let pool = umem.pools(1).pop().ok_or(HostError::NoFrames)?;
         let view = writer.view(0).ok_or(HostError::NoFrames)?;
         let mut worker = Worker::new(view, pool, limits.ports, phys.len());
+        let frames = worker.frames().1;
         let fixed = (0..phys.len()).map(|n| Door::Phys(n as u8)).chain([Door::Tunnel, Door::Unknown]);
         for door in fixed {
-            worker.attach(door, Port::Memory(MemoryPort::new(PORT_QUEUE)));
+            worker.attach(door, Port::Memory(MemoryPort::new(frames)));
         }
         worker.idle();
         let names = Names::new(&cloud, &writer);
         let ports = BTreeMap::new();
-        let mut host =
-            Host { name: name.to_owned(), cloud, writer, worker, names, phys, ports, waiting: None, sent: Vec::new() };
+        let mut host = Host {
+            name: name.to_owned(),
+            cloud,
+            writer,
+            worker,
+            names,
+            phys,
+            ports,
+            waiting: None,
+            at_once: 1,
+            sent: Vec::new(),
+        };
         host.attach_ports();
         Ok(host)
     }
 
     /// Memory ports for new local ports; those of ports that are gone are taken away.
     fn attach_ports(&mut self) {
+        let copies = |s: &SegRow| s.flood_ports.len() + s.flood_tunnels.len() + 2;
+        let most = self.writer.current().segments.iter().map(|(_, s)| copies(s)).max().unwrap_or(2);
+        self.at_once = (self.worker.frames().1 / most).clamp(1, BURST);
         let live: Vec<u16> = self.writer.indexes().ports().map(|(_, ix)| ix).collect();
         for ix in 0..self.worker.port_limit() {
             let attached = self.worker.port_and_pool(Door::Port(ix)).is_some();
@@ -184,7 +201,7 @@ impl<'u> Host<'u> {
     /// through the pipeline in the order given, up to `burst` of one port at once.
     pub fn receive(&mut self, port: &str, frame: &[u8], now: u64, burst: usize) {
         let door = self.door(port);
-        let limit = burst.clamp(1, BURST);
+        let limit = burst.clamp(1, self.at_once);
         self.ports.entry(port.to_owned()).or_default().rx += 1;
         let waiting = match self.waiting {
             Some((same, n)) if same == door => n,
@@ -264,7 +281,9 @@ impl<'u> Host<'u> {
             let reason = "is the host these tables are for and cannot be deleted".to_owned();
             refused(format!("host {}", self.name), reason, "stop dvrd on that host first")
         })?;
-        self.writer.apply(&rows).map_err(|e| refused("host".to_owned(), e.to_string(), "raise the limit or take fewer rows"))?;
+        self.writer
+            .apply(&rows)
+            .map_err(|e| refused("host".to_owned(), e.to_string(), "raise the limit or take fewer rows"))?;
         self.cloud = cloud;
         self.quiet();
         self.attach_ports();

@@ -3,8 +3,17 @@
 //! [`model`] is the cloud in Neutron's words; [`rows`] derives what one host needs of it;
 //! [`writer`] stores the difference in the tables the workers read; [`host`] puts it all together
 //! without a NIC.
+//!
+//! On top of that, [`replay`] runs captures ([`capture`]) through a host, [`explain`] puts a traced
+//! frame's way into words, and [`cli`] is `dvrctl`.
 
+pub mod capture;
+pub mod cli;
+pub mod explain;
+pub mod frame_text;
 pub mod host;
 pub mod model;
+pub mod replay;
+pub mod report;
 pub mod rows;
 pub mod writer;

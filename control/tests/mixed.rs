@@ -11,8 +11,11 @@ use dataplane::umem::Umem;
 use std::collections::BTreeMap;
 use support::{Seeded, cases};
 
+/// Ports and frames.
+type Frames = Vec<(String, Vec<u8>)>;
+
 /// Counters by name, and the frames sent, sorted.
-type Result = (BTreeMap<String, u64>, Vec<(String, Vec<u8>)>);
+type Result = (BTreeMap<String, u64>, Frames);
 
 fn counters(t: &Totals) -> BTreeMap<String, u64> {
     let mut all = BTreeMap::new();
@@ -56,7 +59,7 @@ fn add(sum: &mut Result, one: Result) {
 }
 
 /// The reference cloud with nothing to learn, and the frames of each case that starts from it at H1.
-fn independent() -> (Cloud, Vec<(String, Vec<(String, Vec<u8>)>)>) {
+fn independent() -> (Cloud, Vec<(String, Frames)>) {
     let cases: Vec<_> = cases().into_iter().filter(|c| c.plain && c.host == "H1").collect();
     assert!(cases.len() > 50, "{}", cases.len());
     let mut cloud = cases[0].cloud.clone();
@@ -86,7 +89,7 @@ fn shuffled_together_at_any_burst_frames_fare_as_they_do_alone() {
         add(&mut expected, run(&cloud, frames, 1));
     }
     expected.1.sort();
-    let mut all: Vec<(String, Vec<u8>)> = cases.into_iter().flat_map(|(_, frames)| frames).collect();
+    let mut all: Frames = cases.into_iter().flat_map(|(_, frames)| frames).collect();
     for seed in 0..4 {
         let mut random = Seeded(seed);
         shuffle(&mut all, &mut random);

@@ -96,7 +96,9 @@ mod tests {
         let m: MacAddr = "fa:16:3F:00:00:01".parse().unwrap();
         assert_eq!(m, MacAddr::new([0xfa, 0x16, 0x3f, 0, 0, 1]));
         assert_eq!(m.to_string(), "fa:16:3f:00:00:01");
-        for bad in ["", "fa:16:3f:00:00", "fa:16:3f:00:00:01:02", "fa:16:3f:00:00:1", "fa:16:3f:00:00:+1", "fa-16-3f-00-00-01"] {
+        for bad in
+            ["", "fa:16:3f:00:00", "fa:16:3f:00:00:01:02", "fa:16:3f:00:00:1", "fa:16:3f:00:00:+1", "fa-16-3f-00-00-01"]
+        {
             assert!(bad.parse::<MacAddr>().is_err(), "{bad}");
         }
     }

@@ -38,7 +38,11 @@ pub struct PortCounters {
 
 impl Default for PortCounters {
     fn default() -> Self {
-        PortCounters { rx: Counter::default(), tx: Counter::default(), drops: std::array::from_fn(|_| Counter::default()) }
+        PortCounters {
+            rx: Counter::default(),
+            tx: Counter::default(),
+            drops: std::array::from_fn(|_| Counter::default()),
+        }
     }
 }
 

@@ -124,7 +124,11 @@ mod tests {
     fn is_the_list_of_docs_behaviour() {
         let text = include_str!("../../docs/behaviour.md");
         for reason in DropReason::ALL {
-            assert!(text.contains(&format!("`{}`", reason.name())), "docs/behaviour.md does not explain {}", reason.name());
+            assert!(
+                text.contains(&format!("`{}`", reason.name())),
+                "docs/behaviour.md does not explain {}",
+                reason.name()
+            );
             assert_eq!(DropReason::from_name(reason.name()), Some(*reason));
             assert_eq!(DropReason::ALL[reason.index()], *reason);
         }

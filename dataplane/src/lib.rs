@@ -26,6 +26,8 @@ pub mod pipeline;
 mod prefetch;
 pub mod stage;
 pub mod tables;
+#[cfg(test)]
+mod testkit;
 pub mod trace;
 pub mod umem;
 pub mod wire;

@@ -16,6 +16,9 @@ use crate::umem::{Frame, FramePool};
 use crossbeam::queue::ArrayQueue;
 use std::sync::Arc;
 
+/// Trace records of one worker until somebody reads them: one frame flooded to 1,000 receivers fits.
+const TRACE_RECORDS: usize = 16384;
+
 /// Number of a worker, from 0.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct WorkerId(pub u8);
@@ -44,13 +47,24 @@ pub struct WorkerIo<'u> {
     tunnel: Option<Port<'u>>,
     phys: Vec<Option<Port<'u>>>,
     unknown: Option<Port<'u>>,
+    /// Frames of other workers' pools, on their way home.
+    foreign: Vec<Frame<'u>>,
 }
 
 impl<'u> WorkerIo<'u> {
     fn new(pool: FramePool<'u>, ports: usize, phys: usize) -> Self {
         let none = |n| (0..n).map(|_| None).collect();
         let copies = Some(Box::default());
-        WorkerIo { id: pool.id(), pool, copies, local: none(ports), tunnel: None, phys: none(phys), unknown: None }
+        WorkerIo {
+            id: pool.id(),
+            pool,
+            copies,
+            local: none(ports),
+            tunnel: None,
+            phys: none(phys),
+            unknown: None,
+            foreign: Vec::new(),
+        }
     }
 
     /// The port behind a door, if one is attached.
@@ -73,7 +87,7 @@ impl<'u> WorkerIo<'u> {
     pub(crate) fn recycle(&mut self, frame: Frame<'u>) {
         // With one worker every frame is our own; hand-off will send the others home by ring.
         if let Err(foreign) = self.pool.put(frame) {
-            drop(foreign);
+            self.foreign.push(foreign);
         }
     }
 }
@@ -100,7 +114,7 @@ impl<'u> Worker<'u> {
             view,
             count: Arc::new(WorkerCounters::new(ports, phys)),
             learn: Arc::new(ArrayQueue::new(LEARN_QUEUE)),
-            tracer: Arc::new(Tracer::new(4096)),
+            tracer: Arc::new(Tracer::new(TRACE_RECORDS)),
             burst: Box::default(),
             io: WorkerIo::new(pool, ports, phys),
             trace: false,

@@ -36,7 +36,10 @@ fn main() -> Result<(), Box<dyn Error>> {
         (route - floor) * 2.6
     );
     let ring = hand_off(seconds, core);
-    println!("{{\"bench\":\"handoff\",\"ns_per_frame_producer\":{:.1},\"ns_per_frame_consumer\":{:.1}}}", ring.0, ring.1);
+    println!(
+        "{{\"bench\":\"handoff\",\"ns_per_frame_producer\":{:.1},\"ns_per_frame_consumer\":{:.1}}}",
+        ring.0, ring.1
+    );
     Ok(())
 }
 
@@ -45,7 +48,8 @@ fn sources(dir: &Path) -> Result<Vec<Source>, Box<dyn Error>> {
     let mut of_port: Vec<Vec<Vec<u8>>> = vec![Vec::new(); usize::from(NETS * LOCAL)];
     for n in 0..NETS {
         for frame in read_pcap(&dir.join(format!("route.p{n}.pcap")))? {
-            let j = (0..LOCAL).find(|j| frame.get(6..12) == Some(&lvm_mac(n, *j).octets()[..])).ok_or("unknown source")?;
+            let j =
+                (0..LOCAL).find(|j| frame.get(6..12) == Some(&lvm_mac(n, *j).octets()[..])).ok_or("unknown source")?;
             of_port[usize::from(port_ix(n, j))].push(frame);
         }
     }

@@ -1,2 +1,5 @@
-//! Not built yet.
-fn main() {}
+//! The command line of dvrd; see `control::cli`.
+
+fn main() -> std::process::ExitCode {
+    control::cli::main()
+}

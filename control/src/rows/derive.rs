@@ -78,6 +78,10 @@ impl View<'_> {
         self.placement.routers.get(router).is_some_and(|hosts| hosts.contains(self.me.name.as_str()))
     }
 
+    fn router_is_up(&self, router: &str) -> bool {
+        self.has_router(router) && self.cloud.routers.get(router).is_some_and(|r| r.admin_state_up)
+    }
+
     /// A port with queues of its own here: not a router's, which exist as rows only.
     pub(super) fn is_local(&self, port: &Port) -> bool {
         port.is_bound_to(&self.me.name) && has_queues(port)
@@ -86,8 +90,13 @@ impl View<'_> {
     fn segment(&self, network: &Network) -> SegRows {
         let cloud = self.cloud;
         let interfaces: Vec<&Port> = self.interfaces_on(network).collect();
-        let addresses =
-            || interfaces.iter().flat_map(|p| p.fixed_ips.iter().map(move |f| (f.ip_address, p.mac_address)));
+        let up = |p: &Port| p.admin_state_up && self.router_is_up(&p.device_id);
+        let addresses = |p: &&Port| {
+            let (mac, answers) = (p.mac_address, up(p));
+            let ips: Vec<u32> = p.fixed_ips.iter().filter_map(|f| v4(f.ip_address)).collect();
+            ips.into_iter().map(move |ip| RouterAddress { ip, mac, answers })
+        };
+        let addresses6 = |p: &&Port| p.fixed_ips.iter().filter_map(|f| v6(f.ip_address)).collect::<Vec<_>>();
         let mut ports: Vec<&Port> = cloud.ports.values().filter(|p| p.network_id == network.id).collect();
         ports.retain(|p| self.is_local(p) && p.is_active());
         let id = |p: &&Port| p.id.clone();
@@ -104,8 +113,8 @@ impl View<'_> {
             strict: cloud.strict_vtep(network),
             vlan_transparent: network.vlan_transparent,
             interfaces: interfaces.iter().map(|p| (p.mac_address, p.id.clone())).collect(),
-            router_ips: addresses().filter_map(|(ip, mac)| Some((v4(ip)?, mac))).collect(),
-            router_ips6: addresses().filter_map(|(ip, _)| v6(ip)).collect(),
+            router_ips: interfaces.iter().flat_map(addresses).collect(),
+            router_ips6: interfaces.iter().flat_map(addresses6).collect(),
             subnets: subnets.clone().filter_map(|s| self.subnet(&s.id, s.cidr, s.gateway_ip)).collect(),
             subnets6: subnets.filter_map(|s| self.subnet6(&s.id, s.cidr, s.gateway_ip)).collect(),
             flood_ports: ports.iter().map(id).collect(),

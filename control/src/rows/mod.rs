@@ -13,7 +13,7 @@ pub(crate) mod tests;
 pub use placement::Placement;
 
 use dataplane::addr::MacAddr;
-use dataplane::tables::{AllowedPair, AllowedPair6, HostRow, Subnet6Row, SubnetRow, TunnelEnd, Wire};
+use dataplane::tables::{AllowedPair, AllowedPair6, HostRow, RouterAddress, Subnet6Row, SubnetRow, TunnelEnd, Wire};
 use std::collections::BTreeMap;
 
 /// Where something is, by name.
@@ -67,8 +67,8 @@ pub struct SegRows {
     pub vlan_transparent: bool,
     /// Distributed router interfaces: (MAC, port id), by port id.
     pub interfaces: Vec<(MacAddr, String)>,
-    /// Their IPv4 addresses with their MACs.
-    pub router_ips: Vec<(u32, MacAddr)>,
+    /// Their IPv4 addresses.
+    pub router_ips: Vec<RouterAddress>,
     /// Their IPv6 addresses.
     pub router_ips6: Vec<u128>,
     /// IPv4 subnets.

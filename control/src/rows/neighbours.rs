@@ -10,7 +10,11 @@ impl View<'_> {
     /// a distributed router is everywhere) or whose host is unreachable.
     fn place(&self, port: &Port) -> Option<Place> {
         if port.is_bound_to(&self.me.name) {
-            return if port.is_router_snat() { Some(Place::Snat) } else { has_queues(port).then(|| Place::Port(port.id.clone())) };
+            return if port.is_router_snat() {
+                Some(Place::Snat)
+            } else {
+                has_queues(port).then(|| Place::Port(port.id.clone()))
+            };
         }
         let reachable = port.is_active() && (has_queues(port) || port.is_router_snat());
         let host = port.binding_host_id.as_ref().filter(|h| reachable && self.cloud.hosts.contains_key(*h))?;

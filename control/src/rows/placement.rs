@@ -33,7 +33,9 @@ impl<'c> Placement<'c> {
                 self.interfaces.entry(&router.id).or_default().push(port);
             }
             // The gateway port sits where address translation is done; csnat ports go with it.
-            if let Some(host) = port.binding_host_id.as_deref().filter(|_| port.is_router_gateway() || port.is_router_snat()) {
+            if let Some(host) =
+                port.binding_host_id.as_deref().filter(|_| port.is_router_gateway() || port.is_router_snat())
+            {
                 self.snat.insert(&router.id, host);
             }
         }
@@ -73,7 +75,8 @@ impl<'c> Placement<'c> {
     }
 
     fn place_networks(&mut self, cloud: &'c Cloud) {
-        for port in cloud.ports.values().filter(|p| p.is_bound() && !p.is_router_gateway() && !p.is_fip_agent_gateway()) {
+        for port in cloud.ports.values().filter(|p| p.is_bound() && !p.is_router_gateway() && !p.is_fip_agent_gateway())
+        {
             if let Some(host) = port.binding_host_id.as_deref() {
                 self.networks.entry(&port.network_id).or_default().insert(host);
             }

@@ -99,7 +99,8 @@ fn clear_gone(next: &mut Snapshot, ix: &Indexes) -> bool {
             changed = true;
         }
     }
-    let segments = gone(&next.segments, |at| ix.segment_name(at).and_then(|n| ix.segment(n)).is_some_and(|(i, _)| i == at));
+    let segments =
+        gone(&next.segments, |at| ix.segment_name(at).and_then(|n| ix.segment(n)).is_some_and(|(i, _)| i == at));
     changed |= !segments.is_empty();
     segments.into_iter().for_each(|at| next.segments.set(at, None));
     let tunnels = gone(&next.tunnels, |at| ix.tunnel_name(at).and_then(|n| ix.tunnel(n)).is_some_and(|(i, _)| i == at));
@@ -108,7 +109,8 @@ fn clear_gone(next: &mut Snapshot, ix: &Indexes) -> bool {
     let routers = gone(&next.routers, |at| ix.router_name(at).and_then(|n| ix.router(n)).is_some_and(|(i, _)| i == at));
     changed |= !routers.is_empty();
     routers.into_iter().for_each(|at| next.routers.set(at, None));
-    let ifaces = gone(&next.interfaces, |at| ix.interface_name(at).and_then(|n| ix.interface(n)).is_some_and(|(i, _)| i == at));
+    let ifaces =
+        gone(&next.interfaces, |at| ix.interface_name(at).and_then(|n| ix.interface(n)).is_some_and(|(i, _)| i == at));
     changed |= !ifaces.is_empty();
     ifaces.into_iter().for_each(|at| next.interfaces.set(at, None));
     changed
@@ -137,7 +139,7 @@ impl Compiler<'_> {
             strict: r.strict,
             vlan_transparent: r.vlan_transparent,
             interfaces: r.interfaces.iter().map(interface).collect(),
-            router_ips: r.router_ips.iter().map(|(ip, mac)| RouterAddress { ip: *ip, mac: *mac }).collect(),
+            router_ips: r.router_ips.as_slice().into(),
             router_ips6: r.router_ips6.as_slice().into(),
             subnets: r.subnets.as_slice().into(),
             subnets6: r.subnets6.as_slice().into(),
@@ -205,7 +207,8 @@ impl Compiler<'_> {
         let dvr_macs = tunnels.clone().filter(|(end, _)| !end.dvr_mac.is_zero());
         next.vnis = keep(U32Index::new(self.rows.segments.iter().filter_map(vni)), &current.vnis);
         next.vteps = keep(U32Index::new(tunnels.map(|(end, t)| (end.vtep, t))), &current.vteps);
-        next.dvr_macs = keep(U32Index::new(dvr_macs.map(|(end, t)| (end.dvr_mac.to_u64() as u32, t))), &current.dvr_macs);
+        next.dvr_macs =
+            keep(U32Index::new(dvr_macs.map(|(end, t)| (end.dvr_mac.to_u64() as u32, t))), &current.dvr_macs);
         let same = |new: &Arc<U32Index>, old: &Arc<U32Index>| Arc::ptr_eq(new, old);
         !(same(&next.vnis, &current.vnis)
             && same(&next.vteps, &current.vteps)

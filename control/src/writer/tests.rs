@@ -89,13 +89,13 @@ impl Bench {
     }
 
     /// What a worker reports of a frame from `host` at `seconds`.
-    fn from_host(&self, network: &str, tail: &str, host: &str, seconds: u64) -> LearnEvent {
+    fn by_host(&self, network: &str, tail: &str, host: &str, seconds: u64) -> LearnEvent {
         let (target, target_generation) = self.writer.indexes().tunnel(host).unwrap();
         self.event(network, tail, Target::Tunnel(target), target_generation, seconds)
     }
 
     /// The same of one from a port without port security.
-    fn from_port(&self, network: &str, tail: &str, id: &str, seconds: u64) -> LearnEvent {
+    fn by_port(&self, network: &str, tail: &str, id: &str, seconds: u64) -> LearnEvent {
         let (target, target_generation) = self.port(id);
         self.event(network, tail, Target::Port(target), target_generation, seconds)
     }
@@ -106,8 +106,8 @@ impl Bench {
     }
 
     /// Every row of the flat tables, for "nothing changed".
-    fn flat(&self) -> (BTreeMap<u64, u64>, BTreeMap<u64, u64>, BTreeMap<u64, u64>, usize) {
+    fn flat(&self) -> ([BTreeMap<u64, u64>; 3], usize) {
         let w = &self.writer;
-        (w.fdb.rows.clone(), w.neighbours.rows.clone(), w.fips.rows.clone(), w.learned())
+        ([&w.fdb, &w.neighbours, &w.fips].map(|f| f.rows.clone()), w.learned())
     }
 }

@@ -10,6 +10,7 @@ pub struct MemoryPort<'u> {
     rx: VecDeque<(Frame<'u>, FrameMeta)>,
     tx: VecDeque<(Frame<'u>, FrameMeta)>,
     done: Vec<Frame<'u>>,
+    foreign: Vec<Frame<'u>>,
     limit: usize,
 }
 
@@ -26,7 +27,7 @@ impl<'u> MemoryPort<'u> {
     /// With queues of `limit` frames each.
     pub fn new(limit: usize) -> Self {
         let queue = || VecDeque::with_capacity(limit);
-        MemoryPort { rx: queue(), tx: queue(), done: Vec::with_capacity(limit), limit }
+        MemoryPort { rx: queue(), tx: queue(), done: Vec::with_capacity(limit), foreign: Vec::new(), limit }
     }
 
     /// Puts a frame on the wire towards the host, received at `time` ns.
@@ -100,9 +101,9 @@ impl<'u> MemoryPort<'u> {
     }
 
     fn give_back(&mut self, frame: Frame<'u>, pool: &mut FramePool<'u>) {
-        // With one worker every frame is the pool's own; another's would wait here for the ring home.
+        // With one worker every frame is the pool's own; another's waits here for the ring home.
         if let Err(foreign) = pool.put(frame) {
-            drop(foreign);
+            self.foreign.push(foreign);
         }
     }
 }

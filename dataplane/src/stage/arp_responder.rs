@@ -23,6 +23,10 @@ pub fn arp_responder(b: &mut Burst<'_>, x: &Ctx<'_>, m: Mask) {
         match b.talk[lane] {
             Talk::ArpRequest => request(b, x, lane, seg),
             Talk::RouterSolicit => b.consume(lane, STAGE),
+            // D10: told to one machine, it would leave the host; nobody but the router need hear it.
+            Talk::ArpReply if !b.dst[lane].is_multicast() && seg.router_ips.iter().any(|r| r.ip == b.ip_dst[lane]) => {
+                b.consume(lane, STAGE);
+            }
             Talk::NeighSolicit | Talk::NeighAdvert if seg.router_ips6.contains(&b.nd_target[lane]) => {
                 b.consume(lane, STAGE);
             }
@@ -39,7 +43,7 @@ fn request(b: &mut Burst<'_>, x: &Ctx<'_>, lane: Lane, seg: &SegRow) {
     }
     // (ii) whatever MAC it was sent to: ARP about a router never leaves the host
     if let Some(router) = seg.router_ips.iter().find(|r| r.ip == tpa) {
-        return reply(b, x, lane, router.mac);
+        return if router.answers { reply(b, x, lane, router.mac) } else { b.consume(lane, STAGE) };
     }
     let word = x.tables.neigh.lookup(&ip4_key(b.seg[lane], tpa));
     x.note(b, lane, STAGE, Note::Neigh(b.seg[lane], tpa, word));
@@ -69,7 +73,8 @@ fn reply(b: &mut Burst<'_>, x: &Ctx<'_>, lane: Lane, mac: MacAddr) {
     to.copy_from_slice(&asker.octets());
     rest.iter_mut().zip(mac.octets()).for_each(|(f, o)| *f = o);
     const REPLY: [u8; 2] = [0, 2];
-    let body = REPLY.into_iter().chain(mac.octets()).chain(tpa.to_be_bytes()).chain(sha.octets()).chain(spa.to_be_bytes());
+    let body =
+        REPLY.into_iter().chain(mac.octets()).chain(tpa.to_be_bytes()).chain(sha.octets()).chain(spa.to_be_bytes());
     arp.iter_mut().skip(6).zip(body).for_each(|(f, o)| *f = o);
     x.note(b, lane, STAGE, Note::Set(Field::EthDst, b.dst[lane].to_u64(), asker.to_u64()));
     x.note(b, lane, STAGE, Note::Set(Field::EthSrc, asker.to_u64(), mac.to_u64()));
@@ -82,3 +87,6 @@ fn reply(b: &mut Burst<'_>, x: &Ctx<'_>, lane: Lane, mac: MacAddr) {
     b.l3[lane] = L3::Arp;
     b.send(lane, Out::Port(port));
 }
+
+#[cfg(test)]
+mod tests;

@@ -187,3 +187,6 @@ fn mac(h: &[u8; 28], at: usize) -> MacAddr {
 fn be32(h: &[u8; 28], at: usize) -> u32 {
     h.get(at..).and_then(|r| r.first_chunk::<4>()).map_or(0, |o| u32::from_be_bytes(*o))
 }
+
+#[cfg(test)]
+mod tests;

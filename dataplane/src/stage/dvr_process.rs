@@ -6,7 +6,7 @@
 
 use super::{Ctx, Stage};
 use crate::addr::MacAddr;
-use crate::burst::{Burst, Lane, Mask, Out, write_macs};
+use crate::burst::{Burst, FloodSet, Lane, Mask, Out, write_macs};
 use crate::drop_reason::DropReason;
 use crate::trace::{Field, Note};
 use crate::wire;
@@ -20,7 +20,7 @@ pub fn dvr_process(b: &mut Burst<'_>, x: &Ctx<'_>, routed: Mask) {
     let own = x.snap.host.dvr_mac;
     for lane in routed {
         let mut src = b.src[lane];
-        if !matches!(b.out[lane], Out::Port(_)) {
+        if !matches!(b.out[lane], Out::Port(_) | Out::Flood(FloodSet { fabric: false, .. })) {
             if own.is_zero() {
                 b.drop(lane, STAGE, DropReason::RouterDown); // never with the router's MAC in its place
                 continue;
@@ -46,3 +46,6 @@ fn write(b: &mut Burst<'_>, lane: Lane, src: MacAddr) {
     head[22] = ttl;
     head[24..26].copy_from_slice(&check.to_be_bytes());
 }
+
+#[cfg(test)]
+mod tests;

@@ -82,3 +82,6 @@ fn gateway(b: &Burst<'_>, x: &Ctx<'_>, lane: Lane, port: PortIx) -> MacAddr {
     };
     of_subnet.or_else(|| x.with_port(port, |row| row.gateway_mac)).unwrap_or(MacAddr::ZERO)
 }
+
+#[cfg(test)]
+mod tests;

@@ -76,3 +76,6 @@ pub fn account<'u>(b: &mut Burst<'u>, x: &Ctx<'_>, io: &mut WorkerIo<'u>) {
     }
     b.clear();
 }
+
+#[cfg(test)]
+mod tests;

@@ -77,3 +77,6 @@ fn output<'u>(copies: &mut Burst<'u>, x: &Ctx<'_>, io: &mut WorkerIo<'u>) {
     }
     account(copies, x, io);
 }
+
+#[cfg(test)]
+mod tests;

@@ -46,3 +46,6 @@ pub fn ingress(b: &mut Burst<'_>, x: &Ctx<'_>) -> Doors {
     }
     doors
 }
+
+#[cfg(test)]
+mod tests;

@@ -70,3 +70,6 @@ fn learn(b: &Burst<'_>, x: &Ctx<'_>, lane: Lane, seg: &SegRow, word: u64, (targe
         x.count.event(Event::LearnQueueFull).add(1);
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -90,3 +90,6 @@ fn about_router(b: &Burst<'_>, x: &Ctx<'_>, lane: Lane, seg: &SegRow) -> bool {
         Talk::RouterSolicit | Talk::None => false,
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -49,8 +49,8 @@ fn decide(b: &mut Burst<'_>, x: &Ctx<'_>, lane: Lane, home: Home, routed: bool) 
         Some(Target::Port(port)) if b.door[lane] == Door::Port(port) && !routed => return Err(DropReason::NoReceiver),
         Some(Target::Port(port)) => b.send(lane, Out::Port(port)),
         Some(Target::Snat) => return Err(DropReason::SnatNoState),
-        // split horizon: what came through a tunnel never leaves through one
-        Some(Target::Tunnel(_) | Target::Phys) if from_fabric => return Err(DropReason::UnknownUnicast),
+        // split horizon: what came through a tunnel never leaves through one; nobody is left
+        Some(Target::Tunnel(_) | Target::Phys) if from_fabric => return Err(DropReason::NoReceiver),
         Some(Target::Tunnel(tunnel)) => b.send(lane, Out::Tunnel(tunnel)),
         Some(Target::Phys) => b.send(lane, Out::Phys),
         None | Some(Target::Fdb) => {
@@ -78,3 +78,6 @@ fn to_dvr_mac(b: &mut Burst<'_>, x: &Ctx<'_>, lane: Lane) -> Result<(), DropReas
 fn in_vxlan(seg: Option<&SegRow>) -> bool {
     matches!(seg, Some(SegRow { wire: crate::tables::Wire::Vxlan(_), .. }))
 }
+
+#[cfg(test)]
+mod tests;

@@ -4,7 +4,9 @@ use crate::burst::{Burst, Lane, Mask};
 use crate::counters::{Event, WorkerCounters};
 use crate::drop_reason::DropReason;
 use crate::learn::LearnQueue;
-use crate::tables::{InterfaceRow, PortIx, PortRow, RouterRow, SegRow, Snapshot, SnapshotSource, Tables, TunnelIx, TunnelRow};
+use crate::tables::{
+    InterfaceRow, PortIx, PortRow, RouterRow, SegRow, Snapshot, SnapshotSource, Tables, TunnelIx, TunnelRow,
+};
 use crate::trace::{Note, TraceRecord, Tracer};
 
 mod arp_responder;

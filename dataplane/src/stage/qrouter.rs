@@ -122,11 +122,11 @@ fn route<'s>(
         not_ip4(b, lane);
         return None;
     }
-    if !visit.own.has(lane) {
-        if let Err(reason) = checked_header(b, lane).and_then(|()| martian(b, lane, router)) {
-            b.drop(lane, STAGE, reason);
-            return None;
-        }
+    let vouched = b.vouched.has(lane) && visit.trav[lane] == 0; // for this router, not for the next
+    let checked = || checked_header(b, lane).and_then(|()| martian(b, lane, router, vouched));
+    if let (false, Err(reason)) = (visit.own.has(lane), checked()) {
+        b.drop(lane, STAGE, reason);
+        return None;
     }
     let hop = match router.routes.lookup(b.ip_dst[lane], || flow_hash(b, lane)) {
         Some(hop) => hop,
@@ -134,7 +134,8 @@ fn route<'s>(
     };
     x.note(b, lane, STAGE, Note::Route(hop.iface(), hop.via()));
     match x.snap.interfaces.get(hop.iface()) {
-        Some(out) if out.scope == iface.scope => Some((out, hop.via())),
+        // R2 asks no scope: every address of the router answers.
+        Some(out) if out.scope == iface.scope || router.owns(b.ip_dst[lane]) => Some((out, hop.via())),
         _ => {
             b.drop(lane, STAGE, DropReason::NotBuilt); // R6
             None
@@ -172,10 +173,10 @@ fn checked_header(b: &Burst<'_>, lane: Lane) -> Result<(), DropReason> {
 /// R1. Addresses that are never routed begin with 0, 127, 169 (169.254) or 224 and above; only
 /// those are looked at closely, and a source that port security vouched for not at all.
 #[inline(always)]
-fn martian(b: &Burst<'_>, lane: Lane, router: &RouterRow) -> Result<(), DropReason> {
+fn martian(b: &Burst<'_>, lane: Lane, router: &RouterRow, vouched: bool) -> Result<(), DropReason> {
     const SUSPECT: [u64; 4] = [1, 1 << 63, 1 << (169 - 128), u64::MAX << (224 - 192)];
     let suspect = |ip: u32| SUSPECT.get((ip >> 30) as usize).is_none_or(|word| word >> (ip >> 24 & 63) & 1 != 0);
-    if !b.vouched.has(lane) {
+    if !vouched {
         if router.owns(b.ip_src[lane]) {
             return Err(DropReason::Martian);
         }
@@ -309,6 +310,9 @@ fn to_router_interface(
     let own = visit.own.has(lane);
     visit.own.remove(lane);
     if x.snap.interfaces.get(next).is_some_and(|i| i.router == out.router) {
+        if !x.snap.routers.get(out.router).is_some_and(|r| r.owns(b.ip_dst[lane])) {
+            return Err(DropReason::NoNeigh); // a route by way of itself leads nowhere
+        }
         // Its own answer, sent to itself, ends here too.
         return if own { Err(DropReason::Martian) } else { answer::to_router(b, x, lane, visit) };
     }
@@ -340,3 +344,6 @@ fn note_rewrite(b: &Burst<'_>, x: &Ctx<'_>, lane: Lane, out: &InterfaceRow, neig
     set(Field::EthDst, b.dst[lane].to_u64(), neighbour.mac().to_u64());
     set(Field::EthSrc, b.src[lane].to_u64(), out.mac.to_u64());
 }
+
+#[cfg(test)]
+mod tests;

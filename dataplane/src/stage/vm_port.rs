@@ -108,19 +108,16 @@ fn reserved(b: &Burst<'_>, x: &Ctx<'_>, lane: Lane, seg: &SegRow) -> Result<(), 
 fn secured(b: &mut Burst<'_>, lane: Lane, port: &PortRow) -> Result<(), DropReason> {
     let src = b.src[lane];
     let find = |mac: MacAddr, ip: u32| port.allowed.iter().find(|p| p.mac == mac && ip & p.mask == p.net);
-    if b.l3[lane] == L3::Ipv4 {
-        if let Some(pair) = find(src, b.ip_src[lane]) {
-            if pair.vouched {
-                b.vouched.insert(lane);
-            }
-            return dhcp_server(b, lane, 67, 68);
+    if let (L3::Ipv4, Some(pair)) = (b.l3[lane], find(src, b.ip_src[lane])) {
+        if pair.vouched {
+            b.vouched.insert(lane);
         }
+        return dhcp_server(b, lane, 67, 68);
     }
     let pair = |mac: MacAddr, ip: u32| find(mac, ip).is_some();
     let pair6 = |mac: MacAddr, ip: u128| port.allowed6.iter().any(|p| p.mac == mac && ip & p.mask == p.net);
-    let known = src == port.mac
-        || port.allowed.iter().any(|p| p.mac == src)
-        || port.allowed6.iter().any(|p| p.mac == src);
+    let known =
+        src == port.mac || port.allowed.iter().any(|p| p.mac == src) || port.allowed6.iter().any(|p| p.mac == src);
     if !known {
         return Err(DropReason::MacSpoof);
     }
@@ -134,12 +131,16 @@ fn secured(b: &mut Burst<'_>, lane: Lane, port: &PortRow) -> Result<(), DropReas
             if sha == src && (spa == 0 || pair(sha, spa)) { Ok(()) } else { Err(DropReason::ArpSpoof) }
         }
         L3::Rarp => {
-            if src == port.mac && b.inner_mac[lane] == port.mac { Ok(()) } else { Err(DropReason::MacSpoof) }
+            if src == port.mac && b.inner_mac[lane] == port.mac {
+                Ok(())
+            } else {
+                Err(DropReason::MacSpoof)
+            }
         }
         L3::Ipv6 => {
             let from = b.ip6_src[lane];
             // `::` while an address is being chosen: duplicate address detection and the MLD reports around it.
-            let choosing = from == 0 && matches!(b.ip[lane].icmp6_type, 131 | 132 | 135 | 143);
+            let choosing = from == 0 && matches!(b.ip[lane].icmp6_type, 131 | 135 | 143);
             if !choosing && !pair6(src, from) {
                 return Err(DropReason::IpSpoof);
             }
@@ -155,6 +156,22 @@ fn secured(b: &mut Burst<'_>, lane: Lane, port: &PortRow) -> Result<(), DropReas
 
 #[inline(always)]
 fn dhcp_server(b: &Burst<'_>, lane: Lane, server: u32, client: u32) -> Result<(), DropReason> {
-    let answers = b.ports[lane] == server << 16 | client && b.ip[lane].proto == proto::UDP;
+    let ports = if b.ip[lane].fragment { first_fragment_ports(b, lane) } else { b.ports[lane] };
+    let answers = ports == server << 16 | client && b.ip[lane].proto == proto::UDP;
     if answers { Err(DropReason::DhcpServer) } else { Ok(()) }
 }
+
+/// A datagram's ports are in its first fragment; whoever puts the fragments together sees them. 0: a later one.
+#[cold]
+fn first_fragment_ports(b: &Burst<'_>, lane: Lane) -> u32 {
+    let payload = b.l3_off[lane] + b.ip[lane].header_len;
+    // The offset: in the IPv4 header, or in the IPv6 fragment header right before the payload.
+    let (at, offset) = if b.l3[lane] == L3::Ipv4 { (b.l3_off[lane] + 6, 0x1fff) } else { (payload - 6, 0xfff8) };
+    match (b.at(lane, at), b.at(lane, payload)) {
+        (Some(word), Some(ports)) if u16::from_be_bytes(*word) & offset == 0 => u32::from_be_bytes(*ports),
+        _ => 0,
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -29,15 +29,18 @@ fn decap(b: &mut Burst<'_>, x: &Ctx<'_>, lane: Lane) -> Result<(), DropReason> {
     let outer = for_us(frame, &x.snap.host)?;
     let (udp, rest) = outer.udp.split_first_chunk::<8>().ok_or(DropReason::VxBad)?;
     let udp_len = usize::from(u16::from_be_bytes([udp[4], udp[5]]));
-    let (vxlan, inner) = rest.split_first_chunk::<8>().ok_or(DropReason::VxBad)?;
+    let (vxlan, _) = rest.split_first_chunk::<8>().ok_or(DropReason::VxBad)?;
     if udp_len < 16 || udp_len > outer.udp.len() || vxlan[0] & 0x08 == 0 {
         return Err(DropReason::VxBad);
     }
     if [udp[6], udp[7]] != [0, 0] && !udp_checksum_good(&outer, udp_len) {
         return Err(DropReason::VxBad);
     }
+    if udp_len < 16 + usize::from(ETH_LEN) {
+        return Err(DropReason::ParseShort);
+    }
     let vni = u32::from_be_bytes([0, vxlan[4], vxlan[5], vxlan[6]]);
-    let start = frame.len() - inner.len();
+    let start = outer.udp_at + 16;
     let tunnel = x.snap.vteps.get(outer.src).ok_or(DropReason::UnknownVtep)?;
     b.outer_ecn[lane] = outer.tos & 3;
     b.vni[lane] = vni;
@@ -54,6 +57,8 @@ struct Outer<'a> {
     dst: u32,
     tos: u8,
     udp: &'a [u8],
+    /// Where `udp` begins in the frame.
+    udp_at: usize,
 }
 
 /// T0 up to the UDP port.
@@ -78,7 +83,7 @@ fn for_us<'a>(frame: &'a [u8], host: &HostRow) -> Result<Outer<'a>, DropReason> 
     }
     let sum = if header_len == 20 { wire::checksum(h) } else { packet.get(..header_len).map_or(1, wire::checksum) };
     if sum != 0 {
-        return Err(DropReason::ParseCsum);
+        return Err(DropReason::ParseL3);
     }
     // A later fragment has no port to tell by; to our VTEP it can only be VXLAN's or lost.
     if u16::from_be_bytes([h[6], h[7]]) & 0x3fff != 0 {
@@ -89,7 +94,7 @@ fn for_us<'a>(frame: &'a [u8], host: &HostRow) -> Result<Outer<'a>, DropReason> 
         [_, _, p0, p1, ..] if u16::from_be_bytes([*p0, *p1]) == host.vxlan_port => {}
         _ => return Err(DropReason::NotOurs),
     }
-    Ok(Outer { src, dst, tos: h[1], udp })
+    Ok(Outer { src, dst, tos: h[1], udp, udp_at: usize::from(ETH_LEN) + header_len })
 }
 
 #[cold]
@@ -126,9 +131,16 @@ pub(super) fn restore_ecn(b: &mut Burst<'_>, x: &Ctx<'_>, lane: Lane) -> Result<
             *second = *second & 0x0f | new << 4; // the ECN bits are in the second octet
         }
     } else if let Some(h) = b.at_mut::<20>(lane, at) {
-        let check = wire::update(u16::from_be_bytes([h[10], h[11]]), u16::from_be_bytes([h[0], tos]), u16::from_be_bytes([h[0], new]));
+        let check = wire::update(
+            u16::from_be_bytes([h[10], h[11]]),
+            u16::from_be_bytes([h[0], tos]),
+            u16::from_be_bytes([h[0], new]),
+        );
         h[1] = new;
         [h[10], h[11]] = check.to_be_bytes();
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;

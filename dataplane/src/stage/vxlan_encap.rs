@@ -90,3 +90,6 @@ pub fn source_port(b: &Burst<'_>, lane: Lane) -> u16 {
 fn half_xor(address: u128) -> u64 {
     (address >> 64) as u64 ^ address as u64
 }
+
+#[cfg(test)]
+mod tests;

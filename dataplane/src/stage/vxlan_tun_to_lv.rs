@@ -39,3 +39,6 @@ pub fn vxlan_inner(b: &mut Burst<'_>, x: &Ctx<'_>, m: Mask) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -18,7 +18,7 @@ impl U32Index {
             if index.get(key).is_none() {
                 let free = (Self::hash(key)..).map(|i| i & index.mask).find(|i| index.slots.get(*i) == Some(&0));
                 if let Some(slot) = free.and_then(|i| index.slots.get_mut(i)) {
-                    *slot = u64::from(key) << 32 | u64::from(ix) + 1;
+                    *slot = u64::from(key) << 32 | (u64::from(ix) + 1);
                 }
             }
         }
@@ -28,8 +28,8 @@ impl U32Index {
     /// The index of `key`.
     #[inline(always)]
     pub fn get(&self, key: u32) -> Option<u16> {
-        let mut at = Self::hash(key);
-        for _ in 0..self.slots.len() {
+        let home = Self::hash(key);
+        for at in home..home + self.slots.len() {
             let slot = *self.slots.get(at & self.mask)?;
             if slot == 0 {
                 return None;
@@ -37,7 +37,6 @@ impl U32Index {
             if (slot >> 32) as u32 == key {
                 return Some((slot as u32).wrapping_sub(1) as u16);
             }
-            at += 1;
         }
         None
     }

@@ -101,7 +101,8 @@ impl RouteSet {
     #[cold]
     fn pick(&self, group: u32, hash: u64) -> Option<Hop> {
         let hops = self.groups.get(group as usize)?;
-        hops.get(((hash >> 32) * hops.len() as u64 >> 32) as usize).copied()
+        let at = ((hash >> 32) * hops.len() as u64) >> 32;
+        hops.get(at as usize).copied()
     }
 
     /// Number of routes.
@@ -133,7 +134,12 @@ mod tests {
 
     #[test]
     fn longest_prefix_wins_whatever_the_order() {
-        let set = RouteSet::new([route([10, 0, 0, 0], 8, 1), route([0; 4], 0, 9), route([10, 1, 2, 0], 24, 3), route([10, 1, 2, 3], 32, 4)]);
+        let set = RouteSet::new([
+            route([10, 0, 0, 0], 8, 1),
+            route([0; 4], 0, 9),
+            route([10, 1, 2, 0], 24, 3),
+            route([10, 1, 2, 3], 32, 4),
+        ]);
         assert_eq!(find(&set, [10, 1, 2, 3]), Some(4));
         assert_eq!(find(&set, [10, 1, 2, 4]), Some(3));
         assert_eq!(find(&set, [10, 2, 0, 0]), Some(1));

@@ -175,6 +175,8 @@ pub struct RouterAddress {
     pub ip: u32,
     /// MAC of the interface that has it; ARP is answered with it.
     pub mac: MacAddr,
+    /// Interface and router are up and here; otherwise the address is reserved, but silent.
+    pub answers: bool,
 }
 
 /// T09: an IPv4 subnet of a network.

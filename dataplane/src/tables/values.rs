@@ -190,7 +190,14 @@ mod tests {
     fn every_target_survives_packing() {
         let mac = MacAddr::new([0xfa, 0x16, 0x3e, 1, 2, 0xff]);
         let last_tunnel = Target::TUNNELS as u16 - 1;
-        for t in [Target::Port(0), Target::Port(4095), Target::Tunnel(0), Target::Tunnel(last_tunnel), Target::Phys, Target::Snat] {
+        for t in [
+            Target::Port(0),
+            Target::Port(4095),
+            Target::Tunnel(0),
+            Target::Tunnel(last_tunnel),
+            Target::Phys,
+            Target::Snat,
+        ] {
             let v = NeighValue::host(mac, t, NeighValue::ROUTE | NeighValue::ANSWER);
             assert_eq!((v.mac(), v.target(), v.router_interface()), (mac, t, None));
             assert!(v.has(NeighValue::ROUTE) && v.has(NeighValue::ANSWER) && !v.has(NeighValue::CANDIDATE));

@@ -250,6 +250,8 @@ fn an_interface_of_a_router_that_is_not_here_is_no_next_hop() {
     assert_eq!(neighbour(&cloud, "H4", "A 10.19.0.1").unwrap(), "router xA");
     let h1 = rows(&cloud, "H1");
     assert_eq!((neighbour(&cloud, "H1", "A 10.19.0.1"), ids(h1.routers.keys())), (None, "R1 R2".to_owned()));
+    let address = h1.segments["A"].router_ips.iter().find(|r| r.mac == mac("0a:09:01")).unwrap();
+    assert!(!address.answers, "and its address is silent");
     assert!(
         h1.segments["A"].interfaces.contains(&(mac("0a:09:01"), "xA".to_owned())),
         "its MAC is reserved all the same"

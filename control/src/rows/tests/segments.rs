@@ -6,6 +6,10 @@ fn subnet_row(net: &str, gateway: MacAddr) -> SubnetRow {
     SubnetRow { net: ip(net), mask: ip("255.255.255.0"), gateway_mac: gateway }
 }
 
+fn router_address(address: &str, mac: MacAddr, answers: bool) -> RouterAddress {
+    RouterAddress { ip: ip(address), mac, answers }
+}
+
 #[test]
 fn the_flood_list_is_every_other_host_with_the_network() {
     let cloud = fixture();
@@ -98,12 +102,24 @@ fn router_addresses_of_a_network_are_those_of_its_distributed_interfaces() {
     let (c1, c2) = (mac("09:00:01"), mac("09:00:02"));
     let c = &h1.segments["C"];
     assert_eq!(c.interfaces, [(c1, "rC1".to_owned()), (c2, "rC2".to_owned())]);
-    assert_eq!(c.router_ips, [(ip("10.9.0.1"), c1), (ip("10.9.0.2"), c2)]);
+    assert_eq!(c.router_ips, [router_address("10.9.0.1", c1, true), router_address("10.9.0.2", c2, true)]);
     let a = &h1.segments["A"];
-    assert_eq!(a.router_ips, [(ip("10.1.0.1"), mac("0a:00:01"))], "sgA is no router interface");
+    assert_eq!(a.router_ips, [router_address("10.1.0.1", mac("0a:00:01"), true)], "sgA is no router interface");
     assert_eq!(a.router_ips6, [0xfd00_000a_u128 << 96 | 1]);
     let z = &h1.segments["Z"];
     assert!(z.interfaces.is_empty() && z.router_ips.is_empty());
+}
+
+#[test]
+fn the_address_of_a_router_or_interface_that_is_down_is_reserved_and_silent() {
+    let (c1, c2) = (mac("09:00:01"), mac("09:00:02"));
+    let mut cloud = fixture();
+    cloud.routers.get_mut("R2").unwrap().admin_state_up = false;
+    let silent = [router_address("10.9.0.1", c1, true), router_address("10.9.0.2", c2, false)];
+    assert_eq!(rows(&cloud, "H1").segments["C"].router_ips, silent);
+    let mut cloud = fixture();
+    port(&mut cloud, "rC2").admin_state_up = false;
+    assert_eq!(rows(&cloud, "H1").segments["C"].router_ips, silent);
 }
 
 #[test]

@@ -8,19 +8,19 @@ const SECOND: u64 = 1_000_000_000;
 #[test]
 fn a_learned_address_is_stored_with_its_place_and_second() {
     let mut b = Bench::new();
-    b.writer.learn(&b.from_host("A", "0a:00:55", "H2", 7));
+    b.writer.learn(&b.by_host("A", "0a:00:55", "H2", 7));
     assert_eq!(b.place("A", "0a:00:55"), "H2 learned");
     assert_eq!(b.fdb("A", mac("0a:00:55")).unwrap().stamp, 7);
     assert_eq!(b.place("B", "0a:00:55"), "nowhere", "in its own network only");
-    b.writer.learn(&b.from_port("A", "0a:00:56", "A1", 8));
+    b.writer.learn(&b.by_port("A", "0a:00:56", "A1", 8));
     assert_eq!((b.place("A", "0a:00:56"), b.writer.learned()), ("A1 learned".to_owned(), 2));
 }
 
 #[test]
 fn the_model_wins_over_what_is_seen() {
     let mut b = Bench::new();
-    b.writer.learn(&b.from_host("A", "0a:00:12", "H3", 1));
-    b.writer.learn(&b.from_host("A", "0a:00:13", "H3", 1));
+    b.writer.learn(&b.by_host("A", "0a:00:12", "H3", 1));
+    b.writer.learn(&b.by_host("A", "0a:00:13", "H3", 1));
     assert_eq!((b.place("A", "0a:00:12"), b.place("A", "0a:00:13")), ("H2 static".to_owned(), "A3 static".to_owned()));
     assert_eq!((b.writer.learned(), b.writer.next_timer()), (0, None));
 }
@@ -31,7 +31,7 @@ fn a_row_of_the_model_takes_a_learned_address_over_and_gives_it_up_when_it_goes(
     let a4 = b.cloud.ports.remove("A4").unwrap();
     b.cloud.floatingips.remove("fip-104");
     b.apply();
-    b.writer.learn(&b.from_host("A", "0a:00:14", "H3", 1));
+    b.writer.learn(&b.by_host("A", "0a:00:14", "H3", 1));
     assert_eq!(b.place("A", "0a:00:14"), "H3 learned");
     b.cloud.ports.insert("A4".to_owned(), a4);
     b.apply();
@@ -46,10 +46,10 @@ fn a_row_of_the_model_takes_a_learned_address_over_and_gives_it_up_when_it_goes(
 #[test]
 fn a_newer_frame_moves_a_learned_address() {
     let mut b = Bench::new();
-    b.writer.learn(&b.from_host("A", "0a:00:55", "H2", 10));
-    b.writer.learn(&b.from_host("A", "0a:00:55", "H3", 11));
+    b.writer.learn(&b.by_host("A", "0a:00:55", "H2", 10));
+    b.writer.learn(&b.by_host("A", "0a:00:55", "H3", 11));
     assert_eq!((b.place("A", "0a:00:55"), b.writer.learned()), ("H3 learned".to_owned(), 1));
-    b.writer.learn(&b.from_port("A", "0a:00:55", "A1", 12));
+    b.writer.learn(&b.by_port("A", "0a:00:55", "A1", 12));
     assert_eq!(b.place("A", "0a:00:55"), "A1 learned");
     assert_eq!(b.writer.next_timer(), Some(312 * SECOND));
 }
@@ -58,8 +58,8 @@ fn a_newer_frame_moves_a_learned_address() {
 #[test]
 fn an_older_frame_reported_late_does_not_move_a_learned_address_back() {
     let mut b = Bench::new();
-    b.writer.learn(&b.from_host("A", "0a:00:55", "H3", 10));
-    b.writer.learn(&b.from_host("A", "0a:00:55", "H2", 9));
+    b.writer.learn(&b.by_host("A", "0a:00:55", "H3", 10));
+    b.writer.learn(&b.by_host("A", "0a:00:55", "H2", 9));
     assert_eq!(b.place("A", "0a:00:55"), "H3 learned");
     assert_eq!(b.writer.next_timer(), Some(310 * SECOND), "nor does it shorten its life");
 }
@@ -67,9 +67,9 @@ fn an_older_frame_reported_late_does_not_move_a_learned_address_back() {
 #[test]
 fn an_address_is_forgotten_300_s_after_its_last_frame_and_not_before() {
     let mut b = Bench::new();
-    b.writer.learn(&b.from_host("A", "0a:00:55", "H2", 10));
-    b.writer.learn(&b.from_host("A", "0a:00:56", "H2", 20));
-    b.writer.learn(&b.from_host("A", "0a:00:55", "H2", 100));
+    b.writer.learn(&b.by_host("A", "0a:00:55", "H2", 10));
+    b.writer.learn(&b.by_host("A", "0a:00:56", "H2", 20));
+    b.writer.learn(&b.by_host("A", "0a:00:55", "H2", 100));
     assert_eq!(b.writer.next_timer(), Some(320 * SECOND), "the second address: the first was refreshed");
     b.writer.run_timers(320 * SECOND - 1);
     assert_eq!(b.place("A", "0a:00:56"), "H2 learned");
@@ -84,8 +84,8 @@ fn an_address_is_forgotten_300_s_after_its_last_frame_and_not_before() {
 #[test]
 fn learned_addresses_go_with_their_tunnel() {
     let mut b = Bench::new();
-    b.writer.learn(&b.from_host("A", "0a:00:55", "H4", 1));
-    b.writer.learn(&b.from_host("A", "0a:00:56", "H2", 1));
+    b.writer.learn(&b.by_host("A", "0a:00:55", "H4", 1));
+    b.writer.learn(&b.by_host("A", "0a:00:56", "H2", 1));
     b.cloud.ports.remove("A4");
     b.cloud.hosts.remove("H4");
     b.apply();
@@ -96,7 +96,7 @@ fn learned_addresses_go_with_their_tunnel() {
 #[test]
 fn learned_addresses_go_with_their_port() {
     let mut b = Bench::new();
-    b.writer.learn(&b.from_port("A", "0a:00:55", "A3", 1));
+    b.writer.learn(&b.by_port("A", "0a:00:55", "A3", 1));
     b.cloud.ports.remove("A3");
     b.apply();
     assert_eq!((b.place("A", "0a:00:55"), b.writer.learned()), ("nowhere".to_owned(), 0));
@@ -106,7 +106,7 @@ fn learned_addresses_go_with_their_port() {
 fn learned_addresses_go_with_their_network() {
     let mut b = Bench::new();
     let (seg, _) = b.seg("Z");
-    b.writer.learn(&b.from_host("Z", "0a:00:55", "H2", 1));
+    b.writer.learn(&b.by_host("Z", "0a:00:55", "H2", 1));
     let key = fdb_key(seg, mac("0a:00:55"));
     assert_ne!(b.view.tables.fdb.lookup(&key), 0);
     unbind(&mut b.cloud, "Z1");
@@ -117,10 +117,10 @@ fn learned_addresses_go_with_their_network() {
 #[test]
 fn an_event_of_an_index_that_changed_hands_is_void() {
     let mut b = Bench::new();
-    let tunnel = b.from_host("A", "0a:00:55", "H4", 1);
-    let segment = b.from_host("Z", "0a:00:55", "H2", 1);
+    let tunnel = b.by_host("A", "0a:00:55", "H4", 1);
+    let segment = b.by_host("Z", "0a:00:55", "H2", 1);
     let gone = b.port("A3").0;
-    let from_port = b.from_port("A", "0a:00:55", "A3", 1);
+    let from_port = b.by_port("A", "0a:00:55", "A3", 1);
     unbind(&mut b.cloud, "Z1");
     for id in ["A3", "A4"] {
         b.cloud.ports.remove(id);
@@ -154,7 +154,7 @@ fn an_event_of_a_removed_port_is_void_while_its_index_waits() {
     let mut b = Bench::new();
     port(&mut b.cloud, "A3").port_security_enabled = false;
     b.apply();
-    let late = b.from_port("A", "0a:00:55", "A3", 1);
+    let late = b.by_port("A", "0a:00:55", "A3", 1);
     b.cloud.ports.remove("A3");
     b.apply();
     b.writer.learn(&late);
@@ -164,8 +164,8 @@ fn an_event_of_a_removed_port_is_void_while_its_index_waits() {
 #[test]
 fn an_event_of_a_removed_network_is_void_while_its_index_waits() {
     let mut b = Bench::new();
-    let late = b.from_host("Z", "0a:00:55", "H2", 1);
-    let gone_host = b.from_host("A", "0a:00:55", "H4", 1);
+    let late = b.by_host("Z", "0a:00:55", "H2", 1);
+    let gone_host = b.by_host("A", "0a:00:55", "H4", 1);
     unbind(&mut b.cloud, "Z1");
     b.cloud.ports.remove("A4");
     b.cloud.hosts.remove("H4");

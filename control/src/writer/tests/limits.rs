@@ -95,18 +95,18 @@ fn a_batch_that_replaces_rows_of_a_full_table_loses_none() {
 fn learned_rows_take_no_room_of_the_model() {
     let mut b = Bench::with(Limits { fdb: 16, ..Limits::default() });
     for n in 0..5 {
-        b.writer.learn(&b.from_host("A", &format!("77:00:0{n}"), "H2", 10 + n));
+        b.writer.learn(&b.by_host("A", &format!("77:00:0{n}"), "H2", 10 + n));
     }
     assert_eq!(b.writer.learned(), 2, "14 rows of the model, limit 16");
-    b.writer.learn(&b.from_host("A", "77:00:01", "H3", 20));
+    b.writer.learn(&b.by_host("A", "77:00:01", "H3", 20));
     assert_eq!(b.place("A", "77:00:01"), "H3 learned", "one that is there may still move");
 }
 
 #[test]
 fn rows_of_the_model_push_the_oldest_learned_ones_out() {
     let mut b = Bench::with(Limits { fdb: 16, ..Limits::default() });
-    b.writer.learn(&b.from_host("A", "77:00:00", "H2", 11));
-    b.writer.learn(&b.from_host("A", "77:00:01", "H2", 10));
+    b.writer.learn(&b.by_host("A", "77:00:00", "H2", 11));
+    b.writer.learn(&b.by_host("A", "77:00:01", "H2", 10));
     twin(&mut b.cloud, "A2", "A9", "0a:00:19", fixed("A-v4", "10.1.0.19"));
     b.apply();
     assert_eq!(b.place("A", "0a:00:19"), "H2 static");

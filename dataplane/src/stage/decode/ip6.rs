@@ -57,7 +57,7 @@ pub(super) fn ip6(b: &mut Burst<'_>, lane: Lane, l3: u16) -> Result<L3, DropReas
 /// Walks the extension headers; returns the upper-layer protocol, where it starts, and whether
 /// the packet is a fragment (an atomic fragment is none, RFC 6946).
 fn chain(packet: &[u8], first: u8) -> Result<(u8, usize, bool), DropReason> {
-    let (mut next, mut at, mut fragment) = (first, 40, false);
+    let (mut next, mut at, mut fragment, mut later) = (first, 40, false, false);
     for n in 0..=MAX_HEADERS {
         let len = match next {
             0 if n == 0 => ext_len(packet, at)?,
@@ -67,7 +67,9 @@ fn chain(packet: &[u8], first: u8) -> Result<(u8, usize, bool), DropReason> {
             51 => (usize::from(*packet.get(at + 1).ok_or(BAD)?) + 2) * 4,
             44 => {
                 let h: &[u8; 8] = packet.get(at..).and_then(|p| p.first_chunk()).ok_or(BAD)?;
-                fragment |= u16::from_be_bytes([h[2], h[3]]) & 0xfff9 != 0;
+                let place = u16::from_be_bytes([h[2], h[3]]);
+                fragment |= place & 0xfff9 != 0;
+                later |= place & 0xfff8 != 0;
                 8
             }
             upper => return Ok((upper, at, fragment)),
@@ -77,8 +79,9 @@ fn chain(packet: &[u8], first: u8) -> Result<(u8, usize, bool), DropReason> {
         }
         next = *packet.get(at).ok_or(BAD)?;
         at += len;
-        // Behind a fragment header with an offset there is payload, not a header.
-        if fragment {
+        // Behind a fragment header with an offset there is payload, not a header; a first fragment
+        // has the whole chain (RFC 7112).
+        if later {
             return Ok((next, at, true));
         }
     }

@@ -75,11 +75,21 @@ fn reply(b: &mut Burst<'_>, lane: Lane) {
         [h[16], h[17], h[18], h[19]] = dst.to_be_bytes();
         [h[10], h[11]] = wire::checksum(h).to_be_bytes();
     }
-    if let Some([kind, _, c0, c1]) = b.at_mut::<4>(lane, l3 + 20) {
-        *kind = 0;
-        [*c0, *c1] = wire::update(u16::from_be_bytes([*c0, *c1]), 0x0800, 0x0000).to_be_bytes();
+    // Summed anew: of an all-zero message an update of the old sum gives 0, which no receiver takes for right.
+    let message = usize::from(l3) + 20..usize::from(l3 + total_len);
+    if let Some(icmp) = b.bytes_mut(lane).get_mut(message) {
+        set_kind_and_sum(icmp, [0, 0]);
+        set_kind_and_sum(icmp, wire::checksum(icmp).to_be_bytes());
     }
     b.ip_src[lane] = src;
     b.ip_dst[lane] = dst;
     b.ip[lane].ttl = 64;
+}
+
+/// Makes the message an echo reply with this checksum.
+fn set_kind_and_sum(icmp: &mut [u8], sum: [u8; 2]) {
+    if let [kind, _, c0, c1, ..] = icmp {
+        *kind = 0;
+        [*c0, *c1] = sum;
+    }
 }

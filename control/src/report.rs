@@ -1,0 +1,141 @@
+//! What a replay did, in JSON and in words.
+
+use std::collections::BTreeMap;
+use std::fmt::Write;
+
+use dataplane::drop_reason::DropReason;
+use serde::Serialize;
+
+use crate::host::Totals;
+use crate::replay::{Outcome, Refused};
+
+/// The object `dvrctl replay --json` prints, with its keys in this order.
+#[derive(Serialize)]
+struct Json<'o> {
+    received: u64,
+    generated: u64,
+    copied: u64,
+    sent: u64,
+    dropped: u64,
+    consumed: u64,
+    held: u64,
+    drops: &'o BTreeMap<String, u64>,
+    counters: &'o BTreeMap<String, u64>,
+    ports: BTreeMap<&'o str, Port>,
+    refused: &'o [Refused],
+}
+
+#[derive(Serialize)]
+struct Port {
+    rx: u64,
+    tx: u64,
+}
+
+/// The outcome as one JSON object, in several lines.
+pub fn json(outcome: &Outcome) -> String {
+    let t = &outcome.totals;
+    let object = Json {
+        received: t.received,
+        generated: t.generated,
+        copied: t.copied,
+        sent: t.sent,
+        dropped: t.dropped,
+        consumed: t.consumed,
+        held: t.held,
+        drops: &t.drops,
+        counters: &t.counters,
+        ports: t.ports.iter().map(|(name, p)| (name.as_str(), Port { rx: p.rx, tx: p.tx })).collect(),
+        refused: &outcome.refused,
+    };
+    // Maps with text keys and numbers: nothing in it can fail.
+    serde_json::to_string_pretty(&object).unwrap_or_default() + "\n"
+}
+
+/// The outcome for people.
+pub fn text(host: &str, outcome: &Outcome) -> String {
+    let t = &outcome.totals;
+    let mut s = String::new();
+    let seconds = outcome.end.saturating_sub(outcome.start) as f64 / 1e9;
+    let _ = writeln!(s, "Host {host}: {} received in {seconds:.6} s of capture\n", count(t.received, "frame"));
+    let _ = writeln!(s, "  received {} + generated {} + copied {}", t.received, t.generated, t.copied);
+    let held = if t.held == 0 { String::new() } else { format!(" + held {}", t.held) };
+    let _ = writeln!(s, "  = sent {} + dropped {} + consumed {}{held}", t.sent, t.dropped, t.consumed);
+    if !balanced(t) {
+        let _ = writeln!(s, "  These do not balance: a defect of dvrd, please report it.");
+    }
+    drops(&mut s, t);
+    counters(&mut s, t);
+    ports(&mut s, t);
+    stages(&mut s, t);
+    s
+}
+
+/// `received + generated + copied = sent + dropped + consumed + held`.
+pub fn balanced(t: &Totals) -> bool {
+    t.received + t.generated + t.copied == t.sent + t.dropped + t.consumed + t.held
+}
+
+/// `1 frame`, `2 frames`.
+pub fn count(n: u64, what: &str) -> String {
+    if n == 1 { format!("1 {what}") } else { format!("{n} {what}s") }
+}
+
+fn drops(s: &mut String, t: &Totals) {
+    if t.drops.is_empty() {
+        return;
+    }
+    let _ = writeln!(s, "\nDrops");
+    let mut all: Vec<_> = t.drops.iter().collect();
+    all.sort_by_key(|(name, n)| (std::cmp::Reverse(**n), name.as_str()));
+    for (name, n) in all {
+        let meaning = DropReason::from_name(name).map(meaning).unwrap_or_default();
+        let _ = writeln!(s, "  {n:>8}  {name:<22} {meaning}");
+    }
+}
+
+/// What a reason means, and its rules.
+pub fn meaning(reason: DropReason) -> String {
+    format!("{}{}", reason.meaning(), rules(reason.rule()))
+}
+
+/// Rule ids as a remark: ` (rule R4)`, ` (rules R3, D3)`, nothing for none.
+pub fn rules(ids: &str) -> String {
+    match ids.split_whitespace().count() {
+        0 => String::new(),
+        1 => format!(" (rule {})", ids.trim()),
+        _ => format!(" (rules {})", ids.split_whitespace().collect::<Vec<_>>().join(", ")),
+    }
+}
+
+fn counters(s: &mut String, t: &Totals) {
+    if !t.counters.is_empty() {
+        let _ = writeln!(s, "\nCounters");
+        for (name, n) in &t.counters {
+            let _ = writeln!(s, "  {n:>8}  {name}");
+        }
+    }
+}
+
+fn ports(s: &mut String, t: &Totals) {
+    if !t.ports.is_empty() {
+        let width = t.ports.keys().map(String::len).max().unwrap_or(0).max(5);
+        let _ = writeln!(s, "\nPorts  {:width$}{:>9}{:>9}", "", "received", "sent", width = width - 5 + 3);
+        for (name, p) in &t.ports {
+            let _ = writeln!(s, "  {name:width$}  {:>9}{:>9}", p.rx, p.tx);
+        }
+    }
+}
+
+fn stages(s: &mut String, t: &Totals) {
+    if !t.stages.is_empty() {
+        let _ = writeln!(s, "\nStages              packets  dropped consumed  in Neutron");
+        for (name, neutron, packets, dropped, consumed) in &t.stages {
+            let _ = writeln!(s, "  {name:<16}{packets:>9}{:>9}{:>9}  {neutron}", blank(*dropped), blank(*consumed));
+        }
+    }
+}
+
+/// Nothing for zero, which is the usual count.
+fn blank(n: u64) -> String {
+    if n == 0 { "-".to_owned() } else { n.to_string() }
+}

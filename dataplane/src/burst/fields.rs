@@ -1,0 +1,161 @@
+//! What the pipeline knows of a frame, lane by lane.
+
+use crate::drop_reason::DropReason;
+use crate::stage::Stage;
+use crate::tables::{PortIx, TunnelIx};
+
+/// What is known of a frame's transport checksum.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Checksum {
+    /// Nothing: it is in the frame, right or wrong.
+    #[default]
+    None,
+    /// The NIC found it right.
+    Verified,
+    /// Not filled in yet: sum from `start`, store at `start + offset` (virtio `csum_start`, `csum_offset`).
+    Partial {
+        /// First byte summed, from the start of the frame.
+        start: u16,
+        /// Where the sum goes, from `start`.
+        offset: u16,
+    },
+}
+
+/// Segmentation a frame still needs.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Gso {
+    /// None: it is one packet.
+    #[default]
+    None,
+    /// TCP over IPv4, `size` payload bytes a segment.
+    TcpV4(u16),
+    /// TCP over IPv6.
+    TcpV6(u16),
+    /// UDP, `size` payload bytes a datagram.
+    Udp(u16),
+}
+
+/// What goes with a frame beside its bytes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct FrameMeta {
+    /// First byte of the frame in its chunk.
+    pub off: u16,
+    /// Length of the frame, bytes, without FCS.
+    pub len: u16,
+    /// Chunks the packet is made of; 1 until multi-buffer ports exist.
+    pub segments: u8,
+    /// Transport checksum.
+    pub csum: Checksum,
+    /// Segmentation.
+    pub gso: Gso,
+    /// The NIC's flow hash, 0 = none.
+    pub rx_hash: u32,
+    /// When it was received, ns of the dataplane's clock.
+    pub rx_time: u64,
+}
+
+/// Layer 3 of a frame.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(u8)]
+pub enum L3 {
+    /// Anything the pipeline does not look into.
+    #[default]
+    Other,
+    /// IPv4, header checked (I0).
+    Ipv4,
+    /// IPv6, header and extension chain checked.
+    Ipv6,
+    /// ARP for IPv4 over Ethernet, checked.
+    Arp,
+    /// Reverse ARP (RFC 903): a hypervisor announces a migrated guest.
+    Rarp,
+}
+
+/// Fields of an IP header later stages need.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct IpFields {
+    /// Whole packet, bytes: IPv4 total length, IPv6 payload length + 40.
+    pub total_len: u16,
+    /// TTL or hop limit.
+    pub ttl: u8,
+    /// Upper-layer protocol, behind IPv6 extension headers.
+    pub proto: u8,
+    /// Type of service or traffic class: DSCP and ECN.
+    pub tos: u8,
+    /// Bytes before the upper-layer header.
+    pub header_len: u16,
+    /// More fragments, or offset above 0.
+    pub fragment: bool,
+    /// IPv4 options hold LSRR or SSRR.
+    pub src_route: bool,
+    /// ICMPv6 type, 0 if it is none.
+    pub icmp6_type: u8,
+}
+
+/// What an ARP or ND frame is about.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Talk {
+    /// Neither.
+    #[default]
+    None,
+    /// ARP request.
+    ArpRequest,
+    /// ARP reply.
+    ArpReply,
+    /// ICMPv6 router solicitation.
+    RouterSolicit,
+    /// ICMPv6 router advertisement.
+    RouterAdvert,
+    /// ICMPv6 neighbour solicitation.
+    NeighSolicit,
+    /// ICMPv6 neighbour advertisement.
+    NeighAdvert,
+}
+
+/// Where a frame came in.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Door {
+    /// A VM or service port.
+    Port(PortIx),
+    /// The underlay NIC.
+    Tunnel,
+    /// A physical network's NIC, by its number.
+    Phys(u8),
+    /// A port that has no row on this host.
+    #[default]
+    Unknown,
+}
+
+/// Where a frame goes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Out {
+    /// Not decided.
+    #[default]
+    Undecided,
+    /// To a port of this host.
+    Port(PortIx),
+    /// To another host.
+    Tunnel(TunnelIx),
+    /// To the network's physical network.
+    Phys,
+    /// To each receiver of a set.
+    Flood(FloodSet),
+}
+
+/// Whom a flooded frame is for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct FloodSet {
+    /// All ACTIVE local ports (L6); otherwise only those with port security off (L3).
+    pub all_ports: bool,
+    /// The flood VTEPs and the physical network too.
+    pub fabric: bool,
+}
+
+/// How a frame ended inside the pipeline.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fate {
+    /// Dropped, here and why.
+    Dropped(Stage, DropReason),
+    /// Its purpose is served (answered, swallowed).
+    Consumed(Stage),
+}

@@ -1,0 +1,46 @@
+//! Which door a frame came in by.
+
+use crate::burst::Door;
+use crate::testkit::*;
+
+fn udp() -> Vec<u8> {
+    eth(A1.mac, A3.mac, ip4(A1.ip, A3.ip).udp(1, 2, b""))
+}
+
+#[test]
+fn each_frame_counts_as_received_once_and_at_its_door() {
+    let frames = vec![udp(); 65];
+    Rig::h1().step(A1.door, &frames).assert_moved(
+        "ingress*65 decode*65 vm_port*65 local_switching*65 egress*65",
+        "received 65, port.0.rx 65, sent 65, port.1.tx 65",
+    );
+}
+
+#[test]
+fn frames_leave_in_the_order_they_came() {
+    let frames: Vec<_> = (0..64u16).map(|n| eth(A1.mac, A3.mac, ip4(A1.ip, A3.ip).udp(n, 2, b""))).collect();
+    let sent = Rig::h1().step(A1.door, &frames).sent;
+    assert_eq!(sent, frames.into_iter().map(|f| (A3.door, f)).collect::<Vec<_>>());
+}
+
+#[test]
+fn physical_networks_are_not_built() {
+    Rig::h1().one(Door::Phys(0), udp()).assert_dropped_by(Door::Phys(0), "ingress decode", "ingress", "not_built");
+}
+
+#[test]
+fn a_frame_a_port_could_not_take_in_is_received_and_dropped() {
+    let mut rig = Rig::h1();
+    rig.worker.refuse(A1.door, crate::drop_reason::DropReason::Mtu);
+    rig.step(A1.door, &[]).assert_moved("", "");
+    let c = rig.worker.counters();
+    assert_eq!((c.received.get(), c.dropped.get(), c.port(A1.door).rx.get()), (1, 1, 1));
+    assert_eq!(c.reason(crate::drop_reason::DropReason::Mtu).get(), 1);
+}
+
+#[test]
+fn a_door_nobody_attached_gives_no_frames() {
+    let mut rig = Rig::h1();
+    rig.worker.detach(A1.door);
+    assert_eq!(rig.worker.poll(A1.door, 64), 0);
+}

@@ -1,0 +1,219 @@
+//! R5 and R7 across routers: several next hops, several routers in a row, circles.
+
+use super::{HERE, LOCAL, free, to};
+use crate::addr::MacAddr;
+use crate::burst::Door::Tunnel;
+use crate::tables::*;
+use crate::testkit::*;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Four hosts on B beside each other, and 192.168.50.0/24 behind all of them.
+const HOPS: [u8; 4] = [31, 32, 33, 34];
+
+fn hop_mac(n: u8) -> MacAddr {
+    MacAddr::new([0xfa, 0x16, 0x3e, 0x0b, 1, n])
+}
+
+fn ecmp() -> Rig {
+    Rig::h1_with(|r| {
+        r.unsecure(A1);
+        let hops = HOPS.map(|n| Hop::new(RB.ix, ip("10.2.0.0") + u32::from(n))).to_vec();
+        let many = Route { net: ip("192.168.50.0"), len: 24, hops };
+        r.router(R1, |r1| r1.routes = routes(R1, &[many]));
+        for n in HOPS {
+            r.neighbour(B, ip("10.2.0.0") + u32::from(n), hop_mac(n), Target::Port(2), NeighValue::ROUTE);
+        }
+    })
+}
+
+/// The MAC the router sends `packet` to.
+fn next_hop(rig: &mut Rig, packet: Payload) -> MacAddr {
+    let sent = rig.one(A1.door, eth(A1.mac, RA.mac, packet)).sent;
+    assert_eq!(sent.len(), 1);
+    MacAddr::new(sent[0].1[..6].try_into().unwrap())
+}
+
+#[test]
+fn every_packet_of_a_flow_takes_the_same_hop() {
+    let mut rig = ecmp();
+    for flow in 0..20 {
+        let packet = |data: &[u8]| ip4(A1.ip, ip("192.168.50.9")).udp(1000 + flow, 80, data);
+        let first = next_hop(&mut rig, packet(b"first"));
+        assert!((0..5).all(|n| next_hop(&mut rig, packet(&[n; 20])) == first));
+    }
+}
+
+#[test]
+fn flows_spread_over_all_hops() {
+    let mut rig = ecmp();
+    let mut seen = BTreeMap::new();
+    for flow in 0..2000u16 {
+        let hop = next_hop(&mut rig, ip4(A1.ip, ip("192.168.50.9")).udp(1024 + flow, 443, b""));
+        *seen.entry(hop).or_insert(0) += 1;
+    }
+    assert_eq!(seen.keys().copied().collect::<Vec<_>>(), HOPS.map(hop_mac));
+    assert!(seen.values().all(|n| (350..650).contains(n)), "a quarter of 2000 each: {seen:?}");
+}
+
+#[test]
+fn each_field_of_the_five_tuple_counts() {
+    let mut rig = ecmp();
+    let spread = |rig: &mut Rig, packet: &dyn Fn(u16) -> Payload| {
+        let hops: BTreeSet<_> = (0..200).map(|n| next_hop(rig, packet(n))).collect();
+        hops.len()
+    };
+    let dst = ip("192.168.50.9");
+    assert_eq!(spread(&mut rig, &|n| ip4(A1.ip, dst).udp(1000 + n, 80, b"")), 4, "source port");
+    assert_eq!(spread(&mut rig, &|n| ip4(A1.ip, dst).udp(1000, 1 + n, b"")), 4, "destination port");
+    assert_eq!(spread(&mut rig, &|n| ip4(ip("10.1.1.0") + u32::from(n), dst).udp(1, 2, b"")), 4, "source");
+    assert_eq!(spread(&mut rig, &|n| ip4(A1.ip, ip("192.168.50.0") + u32::from(n)).udp(1, 2, b"")), 4, "destination");
+    assert_eq!(spread(&mut rig, &|n| ip4(A1.ip, dst).carry(20 + n as u8 % 80, b"")), 4, "protocol");
+}
+
+#[test]
+fn every_fragment_of_a_datagram_takes_the_same_hop() {
+    let mut rig = ecmp();
+    let mut seen = BTreeSet::new();
+    for n in 0..50 {
+        let dst = ip("192.168.50.0") + n;
+        let fragment = |offset, more, data: &[u8]| ip4(A1.ip, dst).fragment(offset, more).carry(17, data);
+        let first = next_hop(&mut rig, fragment(0, true, &[n as u8, 2, 3, 4, 0, 24, 0, 0]));
+        assert_eq!(next_hop(&mut rig, fragment(1, true, &[9; 8])), first);
+        assert_eq!(next_hop(&mut rig, fragment(2, false, &[n as u8; 8])), first);
+        seen.insert(first);
+    }
+    assert_eq!(seen.len(), 4);
+}
+
+/// A1 to K1 by way of R1 and R2.
+fn through_both(src: MacAddr, dst: MacAddr, ttl: u8) -> Vec<u8> {
+    eth(src, dst, ip4(A1.ip, K1.ip).ttl(ttl).echo(1, 1, b"x"))
+}
+
+#[test]
+fn two_routers_in_a_row_take_one_ttl_each_and_no_wire() {
+    let out = Rig::h1().one(A1.door, through_both(A1.mac, RA.mac, 64)); // EW-08
+    out.assert_sent(A1.door, LOCAL, &[(K1.door, through_both(RK.mac, K1.mac, 62))]);
+}
+
+#[test]
+fn ttl_2_ends_at_the_second_router() {
+    Rig::h1().one(A1.door, through_both(A1.mac, RA.mac, 2)).assert_dropped(A1.door, HERE, "ttl");
+    let out = Rig::h1().one(A1.door, through_both(A1.mac, RA.mac, 3));
+    out.assert_sent(A1.door, LOCAL, &[(K1.door, through_both(RK.mac, K1.mac, 1))]);
+}
+
+#[test]
+fn the_second_router_has_its_own_rules() {
+    let mut rig = Rig::h1_with(|r| r.router(R2, |r2| r2.active = false));
+    rig.one(A1.door, through_both(A1.mac, RA.mac, 64)).assert_dropped(A1.door, HERE, "router_down");
+    let mut rig = Rig::h1_with(|r| r.iface(RC2, |i| i.up = false));
+    rig.one(A1.door, through_both(A1.mac, RA.mac, 64)).assert_dropped(A1.door, HERE, "router_down");
+}
+
+#[test]
+fn the_network_between_two_routers_has_an_mtu_too() {
+    let mut rig = Rig::h1_with(|r| r.iface(RC1, |i| i.mtu = 28));
+    rig.one(A1.door, through_both(A1.mac, RA.mac, 64)).assert_dropped(A1.door, HERE, "mtu");
+}
+
+#[test]
+fn the_first_routers_snat_port_is_not_asked_by_the_second() {
+    // R2 has a default route to R1 and R1's sg port of A is the way out: from K, no subnet of R1's.
+    let mut rig = Rig::h1_with(|r| {
+        let default = Route { net: 0, len: 0, hops: vec![Hop::new(RC2.ix, RC1.ip)] };
+        r.router(R2, |r2| r2.routes = routes(R2, &[default]));
+    });
+    let frame = eth(K1.mac, RK.mac, ip4(K1.ip, E).udp(1, 2, b""));
+    rig.one(K1.door, frame).assert_dropped(K1.door, HERE, "no_route");
+}
+
+/// `n` routers in a row after R1, each on network C with an address of its own; the last has the
+/// route to B2. Every packet to `via` crosses R1 and all of them.
+fn row_of(n: u16) -> Rig {
+    Rig::h1_with(|r| {
+        let address = |k: u16| ip("10.9.0.100") + u32::from(k);
+        let dst = ip("192.168.60.0");
+        let to = |hop| RouteSet::new([Route { net: dst, len: 24, hops: vec![hop] }]);
+        r.router(R1, |r1| r1.routes = to(Hop::new(RC1.ix, address(1))));
+        for k in 1..=n {
+            let (iface, router) = (100 + k, 100 + k);
+            let mac = MacAddr::new([0xfa, 0x16, 0x3e, 9, 1, k as u8]);
+            let row = InterfaceRow { seg: C, router, mac, mtu: 1450, up: true, scope: 0 };
+            r.snap.interfaces.set(iface, Some(row));
+            let hop = if k == n { Hop::new(iface, ip("10.9.0.50")) } else { Hop::new(iface, address(k + 1)) };
+            let row = RouterRow {
+                active: true,
+                routes: to(hop),
+                own: Box::new([address(k)]),
+                snat: Box::default(),
+                gateway_here: false,
+                fip_here: false,
+            };
+            r.snap.routers.set(router, Some(row));
+            r.neigh.insert((C, address(k)), NeighValue::router(iface));
+        }
+        r.neighbour(C, ip("10.9.0.50"), B2.mac, Target::Tunnel(1), NeighValue::ROUTE);
+    })
+}
+
+#[test]
+fn eight_traversals_pass_and_the_ninth_is_loop_limit() {
+    let dst = ip("192.168.60.9");
+    let out = row_of(7).one(A1.door, to(dst)); // R1 and 7 more
+    let inner = eth(H1.dvr, B2.mac, ip4(A1.ip, dst).ttl(64 - 8).udp(1000, 2000, b"routed"));
+    assert_eq!(out.sent, [(Tunnel, vx(H1, H2, 1003, &inner))]);
+    row_of(8).one(A1.door, to(dst)).assert_dropped(A1.door, HERE, "loop_limit");
+}
+
+#[test]
+fn routers_in_a_circle_end_in_loop_limit() {
+    let dst = ip("192.168.70.9");
+    let mut rig = Rig::h1_with(|r| {
+        r.router(R1, |r1| r1.routes = routes(R1, &[extra([192, 168, 70, 0], RC1.ix, RC2.ip)]));
+        r.router(R2, |r2| r2.routes = routes(R2, &[extra([192, 168, 70, 0], RC2.ix, RC1.ip)]));
+    });
+    rig.one(A1.door, to(dst)).assert_dropped(A1.door, HERE, "loop_limit");
+    // Unless the TTL runs out first.
+    let short = eth(A1.mac, RA.mac, ip4(A1.ip, dst).ttl(5).udp(1, 2, b""));
+    rig.one(A1.door, short).assert_dropped(A1.door, HERE, "ttl");
+}
+
+#[test]
+fn a_reply_that_comes_back_to_its_router_is_martian() {
+    // Asked through R1 in the name of an address both routers send to each other: R1 sends R2's reply
+    // back to R2, whose own address is its source.
+    let mut rig = Rig::h1_with(|r| {
+        r.unsecure(A1);
+        let k = extra([10, 4, 0, 0], RC1.ix, RC2.ip);
+        r.router(R1, |r1| r1.routes = routes(R1, &[k, extra([192, 168, 70, 0], RC1.ix, RC2.ip)]));
+        r.router(R2, |r2| r2.routes = routes(R2, &[extra([192, 168, 70, 0], RC2.ix, RC1.ip)]));
+    });
+    let request = eth(A1.mac, RA.mac, ip4(ip("192.168.70.9"), RK.ip).echo(1, 1, b""));
+    rig.one(A1.door, request).assert_moved(
+        HERE,
+        "received 1, port.0.rx 1, generated 1, consumed 1, stage.qrouter.consumed 1, \
+         dropped 1, drop.martian 1, port.0.drop.martian 1, stage.qrouter.dropped 1",
+    );
+}
+
+#[test]
+fn frames_of_one_burst_at_different_routers_keep_apart() {
+    let local = eth(A1.mac, RA.mac, ip4(A1.ip, B1.ip).udp(1, 2, b""));
+    let ping = eth(A1.mac, RA.mac, ip4(A1.ip, RK.ip).echo(1, 1, b"x"));
+    let lost = eth(A1.mac, RA.mac, ip4(A1.ip, ip("10.2.0.99")).udp(1, 2, b""));
+    let frames = [through_both(A1.mac, RA.mac, 64), local, ping, lost, through_both(A1.mac, RA.mac, 2)];
+    let out = free().step(A1.door, &frames);
+    let expect = [
+        (A1.door, eth(RA.mac, A1.mac, ip4(RK.ip, A1.ip).ttl(63).echo_reply(1, 1, b"x"))),
+        (B1.door, eth(RB.mac, B1.mac, ip4(A1.ip, B1.ip).ttl(63).udp(1, 2, b""))),
+        (K1.door, through_both(RK.mac, K1.mac, 62)),
+    ];
+    assert_eq!(out.sent, expect);
+    out.assert_moved(
+        "ingress*5 decode*5 vm_port*5 qrouter*5 dvr_process*3 egress*3",
+        "received 5, port.0.rx 5, sent 3, port.0.tx 1, port.2.tx 1, port.3.tx 1, generated 1, consumed 1, \
+         stage.qrouter.consumed 1, dropped 2, stage.qrouter.dropped 2, drop.no_neigh 1, port.0.drop.no_neigh 1, \
+         drop.ttl 1, port.0.drop.ttl 1",
+    );
+}

@@ -1,0 +1,13 @@
+//! What tests of the pipeline need: fixture T of the specification as rows ([`fixture`]), frames
+//! ([`frames`]), and a worker on memory ports whose every counter is watched ([`rig`]).
+//!
+//! Everything here uses the crate's public interface only, so that tests inside the crate and the
+//! integration tests share it.
+
+pub mod fixture;
+pub mod frames;
+pub mod rig;
+
+pub use fixture::*;
+pub use frames::*;
+pub use rig::{Rig, Room};
