@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::rows::tests::{fixed, port, set_down, twin, unbind};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 
 #[test]
 fn a_worker_that_has_not_started_sees_the_first_batch_whole() {
@@ -182,7 +182,8 @@ fn between_the_steps_a_reader_meets_the_old_world_or_the_new_one() {
         cloud.ports.remove("A3");
         rows(&cloud, "H1")
     }];
-    let (done, mut seen) = (AtomicBool::new(false), [0u32; 4]);
+    // One bit for each thing seen: A3 there and not, A2 at H2 and at H3.
+    let (done, seen) = (AtomicBool::new(false), AtomicU8::new(0));
     std::thread::scope(|scope| {
         let reader = scope.spawn(|| {
             while !done.load(Ordering::Relaxed) {
@@ -201,15 +202,18 @@ fn between_the_steps_a_reader_meets_the_old_world_or_the_new_one() {
                 match FdbValue::unpack(view.tables.fdb.lookup(&a3)).map(|r| r.target) {
                     Some(Target::Port(p)) => {
                         assert!(view.newest.load().ports.get(p).is_some(), "a row names a port nobody has");
-                        seen[0] += 1;
+                        seen.fetch_or(1, Ordering::Relaxed);
                     }
-                    None => seen[1] += 1,
+                    None => {
+                        seen.fetch_or(2, Ordering::Relaxed);
+                    }
                     other => panic!("{other:?}"),
                 }
-                seen[if moved.target == h2 { 2 } else { 3 }] += 1;
+                seen.fetch_or(if moved.target == h2 { 4 } else { 8 }, Ordering::Relaxed);
             }
         });
-        for n in 0..600 {
+        let all_seen = || seen.load(Ordering::Relaxed) == 15;
+        for n in (0..60_000).take_while(|n| *n < 600 || !all_seen()) {
             if reader.is_finished() {
                 break;
             }
@@ -218,5 +222,5 @@ fn between_the_steps_a_reader_meets_the_old_world_or_the_new_one() {
         }
         done.store(true, Ordering::Relaxed);
     });
-    assert!(seen.iter().all(|n| *n > 0), "both worlds were seen: {seen:?}");
+    assert_eq!(seen.into_inner(), 15, "both worlds were seen");
 }
