@@ -19,7 +19,7 @@ use dataplane::tables::SegRow;
 use dataplane::trace::TraceRecord;
 use dataplane::umem::Umem;
 use dataplane::worker::Worker;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Frames a local port holds: of each frame of a burst it gets at most one copy.
 const PORT_QUEUE: usize = 2 * BURST;
@@ -158,7 +158,7 @@ impl<'u> Host<'u> {
         let copies = |s: &SegRow| s.flood_ports.len() + s.flood_tunnels.len() + 2;
         let most = self.writer.current().segments.iter().map(|(_, s)| copies(s)).max().unwrap_or(2);
         self.at_once = (self.worker.frames().1 / most).clamp(1, BURST);
-        let live: Vec<u16> = self.writer.indexes().ports().map(|(_, ix)| ix).collect();
+        let live: BTreeSet<u16> = self.writer.indexes().ports().map(|(_, ix)| ix).collect();
         for ix in 0..self.worker.port_limit() {
             let attached = self.worker.port_and_pool(Door::Port(ix)).is_some();
             match (attached, live.contains(&ix)) {

@@ -12,16 +12,49 @@ pub(super) struct View<'c> {
     pub placement: Placement<'c>,
     /// IPv4 addresses of the routers on this host.
     router_ips: BTreeSet<u32>,
+    /// ACTIVE ports of this host by network, in the order of their ids.
+    active: BTreeMap<&'c str, Vec<&'c Port>>,
+    /// Distributed router interfaces by network and by subnet, in the order of their ids.
+    on_network: BTreeMap<&'c str, Vec<&'c Port>>,
+    on_subnet: BTreeMap<&'c str, Vec<&'c Port>>,
+    /// Csnat ports by router.
+    csnat: BTreeMap<&'c str, Vec<&'c Port>>,
+}
+
+impl<'c> View<'c> {
+    fn new(cloud: &'c Cloud, me: &'c Host) -> Self {
+        let placement = Placement::of(cloud);
+        let (active, on_network, on_subnet, csnat) = Default::default();
+        let router_ips = BTreeSet::new();
+        let mut view = View { cloud, me, placement, router_ips, active, on_network, on_subnet, csnat };
+        for port in cloud.ports.values() {
+            if view.is_local(port) && port.is_active() {
+                view.active.entry(&port.network_id).or_default().push(port);
+            }
+            if port.is_router_snat() {
+                view.csnat.entry(&port.device_id).or_default().push(port);
+            }
+        }
+        let mut interfaces: Vec<&Port> = view.placement.interfaces.values().flatten().copied().collect();
+        interfaces.sort_by(|a, b| a.id.cmp(&b.id));
+        for port in interfaces {
+            view.on_network.entry(&port.network_id).or_default().push(port);
+            for subnet in port.fixed_ips.iter().map(|f| f.subnet_id.as_str()).collect::<BTreeSet<_>>() {
+                view.on_subnet.entry(subnet).or_default().push(port);
+            }
+            if view.has_router(&port.device_id) {
+                view.router_ips.extend(port.fixed_ips.iter().filter_map(|f| v4(f.ip_address)));
+            }
+        }
+        view
+    }
 }
 
 impl Rows {
     /// The rows of host `name`; `None` if the cloud has no such host.
     pub fn derive(cloud: &Cloud, name: &str) -> Option<Rows> {
         let me = cloud.hosts.get(name)?;
-        let mut view = View { cloud, me, placement: Placement::of(cloud), router_ips: BTreeSet::new() };
-        let here = view.placement.interfaces.iter().filter(|(router, _)| view.has_router(router));
-        view.router_ips =
-            here.flat_map(|(_, ports)| ports).flat_map(|p| &p.fixed_ips).filter_map(|f| v4(f.ip_address)).collect();
+        let view = View::new(cloud, me);
         let mut rows = Rows { host: view.host(), tunnels: view.tunnels(), ..Rows::default() };
         for network in cloud.networks.values().filter(|n| view.is_here(&n.id)) {
             rows.segments.insert(network.id.clone(), view.segment(network));
@@ -89,7 +122,7 @@ impl View<'_> {
 
     fn segment(&self, network: &Network) -> SegRows {
         let cloud = self.cloud;
-        let interfaces: Vec<&Port> = self.interfaces_on(network).collect();
+        let interfaces = self.on_network.get(network.id.as_str()).map_or(&[][..], Vec::as_slice);
         let up = |p: &Port| p.admin_state_up && self.router_is_up(&p.device_id);
         let addresses = |p: &&Port| {
             let (mac, answers) = (p.mac_address, up(p));
@@ -97,8 +130,7 @@ impl View<'_> {
             ips.into_iter().map(move |ip| RouterAddress { ip, mac, answers })
         };
         let addresses6 = |p: &&Port| p.fixed_ips.iter().filter_map(|f| v6(f.ip_address)).collect::<Vec<_>>();
-        let mut ports: Vec<&Port> = cloud.ports.values().filter(|p| p.network_id == network.id).collect();
-        ports.retain(|p| self.is_local(p) && p.is_active());
+        let ports = self.active.get(network.id.as_str()).map_or(&[][..], Vec::as_slice);
         let id = |p: &&Port| p.id.clone();
         let subnets = cloud.subnets.values().filter(|s| s.network_id == network.id);
         let wire = match (network.provider_network_type, network.provider_segmentation_id) {
@@ -132,13 +164,6 @@ impl View<'_> {
         hosts.iter().map(|h| h.name.clone()).collect()
     }
 
-    fn interfaces_on<'a>(&'a self, network: &'a Network) -> impl Iterator<Item = &'a Port> {
-        let mut ports: Vec<&Port> = self.placement.interfaces.values().flatten().copied().collect();
-        ports.retain(|p| p.network_id == network.id);
-        ports.sort_by(|a, b| a.id.cmp(&b.id));
-        ports.into_iter()
-    }
-
     fn subnet(&self, id: &str, cidr: IpNet, gateway: Option<IpAddr>) -> Option<SubnetRow> {
         let (net, mask) = v4_net(cidr)?;
         Some(SubnetRow { net, mask, gateway_mac: self.gateway_mac(id, gateway) })
@@ -152,10 +177,8 @@ impl View<'_> {
     /// T4: the distributed interface that holds the subnet's `gateway_ip`, otherwise the one with
     /// the lowest id on it; zero if there is none.
     fn gateway_mac(&self, subnet: &str, gateway: Option<IpAddr>) -> MacAddr {
-        let on = |p: &&Port| p.fixed_ips.iter().any(|f| f.subnet_id == subnet);
         let holds = |p: &&&Port| p.fixed_ips.iter().any(|f| Some(f.ip_address) == gateway);
-        let mut ports: Vec<&Port> = self.placement.interfaces.values().flatten().copied().filter(on).collect();
-        ports.sort_by(|a, b| a.id.cmp(&b.id));
+        let ports = self.on_subnet.get(subnet).map_or(&[][..], Vec::as_slice);
         ports.iter().find(holds).or(ports.first()).map_or(MacAddr::ZERO, |p| p.mac_address)
     }
 
@@ -206,7 +229,7 @@ impl View<'_> {
     fn router(&self, router: &Router, ports: &[&Port]) -> RouterRows {
         let on_subnets: Vec<(&Port, u32, u32, u32)> = ports.iter().flat_map(|p| self.v4_subnets(p)).collect();
         let own: Vec<u32> = on_subnets.iter().map(|(_, _, _, ip)| *ip).collect();
-        let snat = self.cloud.ports.values().filter(|p| p.is_router_snat() && p.device_id == router.id);
+        let snat = self.csnat.get(router.id.as_str()).into_iter().flatten();
         let snat = snat.flat_map(|sg| self.v4_subnets(sg)).filter_map(|(_, net, mask, ip)| {
             let (port, ..) = on_subnets.iter().find(|(_, n, m, _)| (*n, *m) == (net, mask))?;
             Some((net, mask, ip, port.id.clone()))

@@ -4,7 +4,7 @@ use super::index::Indexes;
 use crate::rows::{NeighbourRows, Place, PortRows, RouterRows, Rows, SegRows};
 use dataplane::tables::*;
 use dataplane::worker::WorkerId;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 /// What a batch stores.
@@ -24,7 +24,8 @@ pub(super) struct Compiled {
 impl Compiled {
     /// `ix`: indexes of the batch; `old_ix`: of what the workers have, `current`.
     pub fn new(rows: &Rows, current: &Snapshot, ix: &Indexes, old_ix: &Indexes) -> Self {
-        let c = Compiler { rows, ix };
+        let scopes: BTreeSet<&str> = rows.interfaces.values().filter_map(|i| i.scope.as_deref()).collect();
+        let c = Compiler { rows, ix, scopes: scopes.into_iter().collect() };
         let mut next = Snapshot { host: rows.host.clone(), ..current.clone() };
         let mut changed = rows.host != current.host;
         let mut fresh = None;
@@ -119,6 +120,8 @@ fn clear_gone(next: &mut Snapshot, ix: &Indexes) -> bool {
 struct Compiler<'a> {
     rows: &'a Rows,
     ix: &'a Indexes,
+    /// Address scopes, sorted.
+    scopes: Vec<&'a str>,
 }
 
 impl Compiler<'_> {
@@ -190,10 +193,7 @@ impl Compiler<'_> {
 
     /// Address scopes get numbers in the order of their ids; only equality matters.
     fn scope(&self, scope: Option<&str>) -> u16 {
-        let mut all: Vec<&str> = self.rows.interfaces.values().filter_map(|i| i.scope.as_deref()).collect();
-        all.sort_unstable();
-        all.dedup();
-        scope.and_then(|s| all.binary_search(&s).ok()).map_or(0, |n| n as u16 + 1)
+        scope.and_then(|s| self.scopes.binary_search(&s).ok()).map_or(0, |n| n as u16 + 1)
     }
 
     /// The hashes of a snapshot; kept as they are where nothing changed. Did something?
