@@ -237,11 +237,12 @@ fn dvrd_says_that_it_is_not_there() {
     assert!(String::from_utf8_lossy(&output.stderr).contains("dvrctl demo"));
 }
 
-/// What docs/tour.md shows is what the commands in it print.
+/// What docs/tour.md and README.md show is what the commands in them print.
 #[test]
 fn the_tour_is_real() {
     let root = fixture("..");
-    let text = std::fs::read_to_string(root.join("docs/tour.md")).unwrap();
+    let read = |file| std::fs::read_to_string(root.join(file)).unwrap();
+    let text = read("docs/tour.md") + &read("README.md");
     let dir = Dir::new("tour");
     let mut shown = 0;
     for block in text.split("```").skip(1).step_by(2) {
@@ -261,5 +262,5 @@ fn the_tour_is_real() {
         assert_eq!(until_folder(&expected), until_folder(&printed), "dvrctl {command}");
         shown += 1;
     }
-    assert!(shown >= 4, "{shown}");
+    assert!(shown >= 5, "{shown}");
 }
