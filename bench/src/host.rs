@@ -85,6 +85,7 @@ impl Writers {
             active: true,
             routes: RouteSet::new((0..NETS).map(connected)),
             own: (0..NETS).map(gw_ip).collect(),
+            scoped: Box::default(),
             snat: Box::default(),
             gateway_here: false,
             fip_here: false,

@@ -181,7 +181,12 @@ impl<'u> Host<'u> {
     /// The name a port has in files and reports: the Neutron id for an id or unique name, `tunnel`,
     /// or a physical network's name. `None`: nothing of that name in the model as it is now.
     pub fn port_name(&self, word: &str) -> Option<String> {
-        if word == TUNNEL || self.phys.iter().any(|p| p == word) {
+        let mapped = |name: &str| self.cloud.hosts.values().any(|h| h.bridge_mappings.contains_key(name));
+        let physical = |name: &str| {
+            let mut networks = self.cloud.networks.values();
+            networks.any(|n| n.provider_physical_network.as_deref() == Some(name))
+        };
+        if word == TUNNEL || mapped(word) || physical(word) {
             return Some(word.to_owned());
         }
         self.cloud.port_by_name(word).ok().map(|p| p.id.clone())

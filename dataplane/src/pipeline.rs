@@ -1,8 +1,10 @@
 //! One packet, one straight line.
 //!
-//! Read [`process_burst`] from top to bottom: each line is a stage, each stage a file of that name
-//! under `stage/`, and each works on the lanes of its mask. A lane leaves the line when it is
-//! dropped, consumed, or its way out is decided.
+//! Read [`process_burst`] from top to bottom: each line is a stage or a part of one, in the file of
+//! its name under `stage/` (`vxlan_inner` is in `vxlan_tun_to_lv`, `learn_from_port` in
+//! `learn_from_tun`, `account` in `egress`; `egress` calls `flood_to_tun` for copies), and each works
+//! on the lanes of its mask. A lane leaves the line when it is dropped, consumed, or its way out is
+//! decided.
 
 use crate::burst::Burst;
 use crate::stage::*;

@@ -110,6 +110,7 @@ impl<'u> Worker<'u> {
     /// ever need is allocated here.
     pub fn new(view: WorkerView, pool: FramePool<'u>, ports: usize, phys: usize) -> Self {
         let ports = ports.min(Target::PORTS);
+        view.token.online();
         Worker {
             view,
             count: Arc::new(WorkerCounters::new(ports, phys)),

@@ -64,7 +64,14 @@ fn notes(s: &mut String, cloud: &Cloud) {
     }
     let fips = cloud.floatingips.len();
     if fips > 0 {
-        notes.push(format!("floating IPs are not built: traffic of these {fips} is dropped as not_built"));
+        notes.push(format!(
+            "floating IPs are not built: of these {fips}, traffic of distributed ones is dropped as not_built, of central \
+             ones on the SNAT host as snat_no_state"
+        ));
+    }
+    if cloud.networks.values().any(|n| n.ipv4_address_scope.is_some()) {
+        notes
+            .push("address scopes are not built: packets between scopes, and out within one, are not_built".to_owned());
     }
     if !cloud.routers.is_empty() {
         let plain =

@@ -235,10 +235,18 @@ impl View<'_> {
             Some((net, mask, ip, port.id.clone()))
         });
         let gateway = router.external_gateway_info.is_some();
+        let scope = |network: &str| self.cloud.networks.get(network).and_then(|n| n.ipv4_address_scope.as_ref());
+        let outside = router.external_gateway_info.as_ref().and_then(|g| scope(&g.network_id));
+        let inside = |p: &Port| outside.is_some() && scope(&p.network_id) == outside;
         let external = matches!(self.me.agent_mode, AgentMode::Dvr | AgentMode::DvrSnat);
         RouterRows {
             active: router.admin_state_up,
             routes: routes(router, &on_subnets),
+            scoped: on_subnets
+                .iter()
+                .filter(|(p, ..)| external && inside(p))
+                .map(|(_, net, mask, _)| (*net, *mask))
+                .collect(),
             snat: snat.collect(),
             gateway_here: gateway && self.placement.snat.get(router.id.as_str()) == Some(&self.me.name.as_str()),
             fip_here: gateway && external,

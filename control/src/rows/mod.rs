@@ -14,7 +14,7 @@ pub use placement::Placement;
 
 use dataplane::addr::MacAddr;
 use dataplane::tables::{AllowedPair, AllowedPair6, HostRow, RouterAddress, Subnet6Row, SubnetRow, TunnelEnd, Wire};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Where something is, by name.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -103,6 +103,8 @@ pub struct RouterRows {
     pub routes: Vec<RouteRows>,
     /// Own IPv4 addresses.
     pub own: Vec<u32>,
+    /// R4 step 3: source subnets in the scope of the external network.
+    pub scoped: Vec<(u32, u32)>,
     /// Csnat rows: (net, mask, sg address, interface port id).
     pub snat: Vec<(u32, u32, u32, String)>,
     /// R4 step 5 applies here.
@@ -161,6 +163,8 @@ pub struct Rows {
     pub interfaces: BTreeMap<String, InterfaceRows>,
     /// T06: (network, MAC).
     pub fdb: BTreeMap<(String, MacAddr), Place>,
+    /// Keys of `fdb` that are MACs of allowed address pairs: who has one now is learned from traffic.
+    pub virtual_macs: BTreeSet<(String, MacAddr)>,
     /// T07, T13: (network, IPv4 address).
     pub neighbours: BTreeMap<(String, u32), NeighbourRows>,
     /// T14's inverse: (router, fixed address) to floating address.

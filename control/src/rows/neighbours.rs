@@ -31,8 +31,8 @@ impl View<'_> {
         here.filter_map(|p| Some((p, self.place(p)?)))
     }
 
-    /// T06: every port's own MAC; of address pairs with a MAC of their own only those of local
-    /// ports (the others are learned), lowest ACTIVE port id first.
+    /// T06: every port's own MAC; of address pairs with a MAC of their own those of local ports,
+    /// lowest ACTIVE port id first, until traffic shows who has it (VRRP).
     pub(super) fn fdb(&self, rows: &mut Rows) {
         for (port, place) in self.placed() {
             rows.fdb.insert((port.network_id.clone(), port.mac_address), place);
@@ -42,7 +42,10 @@ impl View<'_> {
         for port in local {
             for pair in &port.allowed_address_pairs {
                 let key = (port.network_id.clone(), pair.mac_address);
-                rows.fdb.entry(key).or_insert_with(|| Place::Port(port.id.clone()));
+                if !rows.fdb.contains_key(&key) {
+                    rows.fdb.insert(key.clone(), Place::Port(port.id.clone()));
+                    rows.virtual_macs.insert(key);
+                }
             }
         }
     }

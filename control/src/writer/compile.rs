@@ -185,6 +185,7 @@ impl Compiler<'_> {
             active: r.active,
             routes: RouteSet::new(r.routes.iter().map(route)),
             own: r.own.as_slice().into(),
+            scoped: r.scoped.as_slice().into(),
             snat: r.snat.iter().filter_map(snat).collect(),
             gateway_here: r.gateway_here,
             fip_here: r.fip_here,
@@ -228,7 +229,8 @@ impl Compiler<'_> {
     fn fdb(&self) -> BTreeMap<u64, u64> {
         let row = |((network, mac), place): (&(String, _), &Place)| {
             let [key] = fdb_key(self.ix.segment(network)?.0, *mac);
-            Some((key, FdbValue::pack(FdbTarget { target: self.target(place)?, learned: false, stamp: 0 })))
+            let learned = self.rows.virtual_macs.contains(&(network.clone(), *mac));
+            Some((key, FdbValue::pack(FdbTarget { target: self.target(place)?, learned, stamp: 0 })))
         };
         self.rows.fdb.iter().filter_map(row).collect()
     }

@@ -1,11 +1,11 @@
 //! What was learned from traffic, and when it ages out (L4).
 
-use super::index::Freed;
 use dataplane::learn::{LearnEvent, stamp};
 use dataplane::tables::{FdbTarget, FdbValue, Target, fdb_key};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// How long an address is remembered after its last frame, ns (`hard_timeout=300`).
+/// How long an address is remembered after its last report, ns (`hard_timeout=300`). Workers report
+/// an address at most once in each second of the clock, so the last frame may be up to 1 s younger.
 pub const AGE_NS: u64 = 300_000_000_000;
 
 #[derive(Debug)]
@@ -67,21 +67,8 @@ impl Learned {
         Some(key)
     }
 
-    /// Takes out the entries of segments, ports and tunnels that are gone.
-    pub fn gone(&mut self, freed: &Freed) -> Vec<u64> {
-        if freed.is_empty() {
-            return Vec::new();
-        }
-        let gone = |key: u64, e: &Entry| {
-            let target = match e.target {
-                Target::Tunnel(t) => freed.tunnels.contains(&t),
-                Target::Port(p) => freed.ports.contains(&p),
-                _ => false,
-            };
-            target || freed.segments.contains(&((key >> 48) as u16))
-        };
-        let keys: Vec<u64> = self.entries.iter().filter(|(k, e)| gone(**k, e)).map(|(k, _)| *k).collect();
-        keys.iter().for_each(|k| self.forget(*k));
-        keys
+    /// Addresses whose key and target satisfy `test`.
+    pub fn keys(&self, test: impl Fn(u64, Target) -> bool) -> Vec<u64> {
+        self.entries.iter().filter(|(k, e)| test(**k, e.target)).map(|(k, _)| *k).collect()
     }
 }

@@ -12,8 +12,11 @@ pub use learned::AGE_NS;
 
 use crate::rows::Rows;
 use compile::Compiled;
+use dataplane::addr::MacAddr;
 use dataplane::learn::LearnEvent;
-use dataplane::tables::{Epoch, FlatWriter, InsertError, Qsbr, Snapshot, SnapshotWriter, Tables, Target};
+use dataplane::tables::{
+    Epoch, FdbValue, FlatWriter, InsertError, Qsbr, Snapshot, SnapshotWriter, Tables, Target, Wire,
+};
 use dataplane::worker::WorkerView;
 use index::Freed;
 use learned::Learned;
@@ -129,6 +132,11 @@ impl Flat {
     }
 }
 
+/// A row of the model for a MAC that several ports may have: traffic may move it.
+fn is_virtual(value: u64) -> bool {
+    FdbValue::unpack(value).is_some_and(|row| row.learned)
+}
+
 fn store(writer: &mut FlatWriter<1>, key: u64, value: u64) -> bool {
     match writer.put(&[key], value) {
         Ok(()) => true,
@@ -219,10 +227,10 @@ impl Writer {
         self.fips.delete(fips);
         self.fdb.delete(fdb);
         self.neighbours.delete(neighbours);
-        let learned = &mut self.learned;
-        let (gone, writer) = (learned.gone(&freed), &mut self.fdb.writer);
-        for key in gone {
-            writer.remove(&[key]);
+        let stale = self.learned.keys(|key, target| !self.fits_in(key, target));
+        for key in stale {
+            self.learned.forget(key);
+            self.unlearn(key);
         }
         // 5 and 6: the indexes come back when the grace period is over, see `poll`
         self.indexes = indexes;
@@ -267,19 +275,51 @@ impl Writer {
             return;
         }
         let (key, value) = Learned::row(event);
-        if self.learned.is_newer(key, event) {
+        if self.learned.is_newer(key, event) || !self.fits_in(key, event.target) {
             return;
         }
-        // The model always wins; learned rows never take the room of static ones.
+        // The model always wins, but for virtual MACs, of which it knows only who may have them;
+        // learned rows never take the room of static ones.
+        let of_model = self.fdb.rows.get(&key).copied();
         let room = self.learned.knows(key) || self.learned.len() + self.fdb.rows.len() < self.limits.fdb;
-        if !self.fdb.rows.contains_key(&key) && room && store(&mut self.fdb.writer, key, value) {
+        if of_model.is_none_or(is_virtual) && room && store(&mut self.fdb.writer, key, value) {
             self.learned.seen(key, event);
         }
     }
 
-    /// Static rows replace learned ones of the same address.
+    /// Can what was learned still be true? Ports move, get secured or go down, hosts leave networks.
+    fn fits_in(&self, key: u64, target: Target) -> bool {
+        let (seg, mac) = ((key >> 48) as u16, MacAddr::from_u64(key));
+        let Some(row) = self.current.segments.get(seg).filter(|s| s.learning) else { return false };
+        match target {
+            Target::Port(p) => self.current.ports.get(p).is_some_and(|port| {
+                let may = port.unknown
+                    || port.allowed.iter().any(|a| a.mac == mac)
+                    || port.allowed6.iter().any(|a| a.mac == mac);
+                port.active && port.seg == seg && may
+            }),
+            Target::Tunnel(t) => {
+                let member = if row.strict { row.members.contains(t) } else { self.current.tunnels.get(t).is_some() };
+                matches!(row.wire, Wire::Vxlan(_)) && member
+            }
+            Target::Phys | Target::Snat | Target::Fdb => false,
+        }
+    }
+
+    /// Static rows replace learned ones of the same address; so does a virtual MAC's row that is new.
     fn forget_learned(&mut self, fdb: &BTreeMap<u64, u64>) {
-        fdb.keys().for_each(|key| self.learned.forget(*key));
+        let kept = |key: &u64, value: &u64| is_virtual(*value) && self.fdb.rows.get(key) == Some(value);
+        for (key, _) in fdb.iter().filter(|(k, v)| !kept(k, v)) {
+            self.learned.forget(*key);
+        }
+    }
+
+    /// Takes a learned row out of the table; a virtual MAC goes back to where the model has it.
+    fn unlearn(&mut self, key: u64) {
+        match self.fdb.rows.get(&key) {
+            Some(value) => store(&mut self.fdb.writer, key, *value),
+            None => self.fdb.writer.remove(&[key]),
+        };
     }
 
     /// Learned rows make way for those of the model, the longest unseen first.
@@ -287,7 +327,7 @@ impl Writer {
         while self.learned.len() + fdb_rows > self.limits.fdb
             && let Some(key) = self.learned.expire(u64::MAX)
         {
-            self.fdb.writer.remove(&[key]);
+            self.unlearn(key);
         }
     }
 
@@ -299,7 +339,7 @@ impl Writer {
     /// Ages out what was not seen for [`AGE_NS`] at `now`.
     pub fn run_timers(&mut self, now: u64) {
         while let Some(key) = self.learned.expire(now) {
-            self.fdb.writer.remove(&[key]);
+            self.unlearn(key);
         }
         self.poll();
     }

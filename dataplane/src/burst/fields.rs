@@ -110,6 +110,8 @@ pub enum Talk {
     NeighSolicit,
     /// ICMPv6 neighbour advertisement.
     NeighAdvert,
+    /// ICMPv6 redirect.
+    Redirect,
 }
 
 /// Where a frame came in.

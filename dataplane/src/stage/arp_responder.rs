@@ -23,10 +23,6 @@ pub fn arp_responder(b: &mut Burst<'_>, x: &Ctx<'_>, m: Mask) {
         match b.talk[lane] {
             Talk::ArpRequest => request(b, x, lane, seg),
             Talk::RouterSolicit => b.consume(lane, STAGE),
-            // D10: told to one machine, it would leave the host; nobody but the router need hear it.
-            Talk::ArpReply if !b.dst[lane].is_multicast() && seg.router_ips.iter().any(|r| r.ip == b.ip_dst[lane]) => {
-                b.consume(lane, STAGE);
-            }
             Talk::NeighSolicit | Talk::NeighAdvert if seg.router_ips6.contains(&b.nd_target[lane]) => {
                 b.consume(lane, STAGE);
             }

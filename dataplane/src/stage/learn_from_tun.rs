@@ -35,7 +35,8 @@ pub fn learn_from_tun(b: &mut Burst<'_>, x: &Ctx<'_>, m: Mask) {
     }
 }
 
-/// Ports with port security off may hold machines the model does not know. Rules: L4.
+/// Sources other than the port's own MAC: machines behind a port with port security off, and
+/// virtual MACs (an allowed address pair's) that moved to this port. Rules: L4.
 pub fn learn_from_port(b: &mut Burst<'_>, x: &Ctx<'_>, m: Mask) {
     for lane in m {
         let Door::Port(port) = b.door[lane] else { continue };
@@ -51,7 +52,8 @@ pub fn learn_from_port(b: &mut Burst<'_>, x: &Ctx<'_>, m: Mask) {
 fn learn(b: &Burst<'_>, x: &Ctx<'_>, lane: Lane, seg: &SegRow, word: u64, (target, target_generation): (Target, u32)) {
     let seen = b.meta[lane].rx_time;
     let known = match FdbValue::unpack(word) {
-        Some(row) => !row.learned || row.target == target && row.stamp == stamp(seen),
+        // What is on its way to the writer may say otherwise: the newest frame has the last word.
+        Some(row) => !row.learned || row.target == target && row.stamp == stamp(seen) && x.learn.is_empty(),
         None => false,
     };
     if known || !seg.learning {

@@ -87,7 +87,7 @@ fn about_router(b: &Burst<'_>, x: &Ctx<'_>, lane: Lane, seg: &SegRow) -> bool {
         Talk::ArpRequest | Talk::ArpReply => router4(b.ip_src[lane]) || router4(b.ip_dst[lane]),
         Talk::RouterAdvert => true,
         Talk::NeighSolicit | Talk::NeighAdvert => seg.router_ips6.contains(&b.nd_target[lane]),
-        Talk::RouterSolicit | Talk::None => false,
+        Talk::RouterSolicit | Talk::Redirect | Talk::None => false,
     }
 }
 

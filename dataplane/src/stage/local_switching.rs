@@ -34,10 +34,8 @@ fn decide(b: &mut Burst<'_>, x: &Ctx<'_>, lane: Lane, home: Home, routed: bool) 
     let seg = x.seg(b, lane).ok_or(DropReason::Internal)?;
     let from_fabric = b.door[lane] == Door::Tunnel;
     if dst.is_multicast() {
-        // D10: what is said about a router stays here
-        let about_router = matches!(b.talk[lane], Talk::ArpRequest | Talk::ArpReply)
-            && seg.router_ips.iter().any(|r| r.ip == b.ip_dst[lane]);
-        b.send(lane, Out::Flood(FloodSet { all_ports: true, fabric: !from_fabric && !about_router }));
+        let fabric = !from_fabric && !about_router(b, lane, seg);
+        b.send(lane, Out::Flood(FloodSet { all_ports: true, fabric }));
         return Ok(());
     }
     if x.snap.host.is_dvr_mac(dst) {
@@ -51,14 +49,22 @@ fn decide(b: &mut Burst<'_>, x: &Ctx<'_>, lane: Lane, home: Home, routed: bool) 
         Some(Target::Snat) => return Err(DropReason::SnatNoState),
         // split horizon: what came through a tunnel never leaves through one; nobody is left
         Some(Target::Tunnel(_) | Target::Phys) if from_fabric => return Err(DropReason::NoReceiver),
+        Some(Target::Tunnel(_) | Target::Phys) if about_router(b, lane, seg) => b.consume(lane, STAGE),
         Some(Target::Tunnel(tunnel)) => b.send(lane, Out::Tunnel(tunnel)),
         Some(Target::Phys) => b.send(lane, Out::Phys),
         None | Some(Target::Fdb) => {
-            let fabric = !from_fabric && !routed && seg.flood_unknown; // a router never floods the fabric
+            // a router never floods the fabric
+            let fabric = !from_fabric && !routed && seg.flood_unknown && !about_router(b, lane, seg);
             b.send(lane, Out::Flood(FloodSet { all_ports: false, fabric }));
         }
     }
     Ok(())
+}
+
+/// D10: ARP about a router address stays on the host.
+#[inline(always)]
+fn about_router(b: &Burst<'_>, lane: Lane, seg: &SegRow) -> bool {
+    matches!(b.talk[lane], Talk::ArpRequest | Talk::ArpReply) && seg.router_ips.iter().any(|r| r.ip == b.ip_dst[lane])
 }
 
 /// L2: only the answer to a remote router's probe may go to a DVR MAC.

@@ -135,9 +135,15 @@ fn route<'s>(
     x.note(b, lane, STAGE, Note::Route(hop.iface(), hop.via()));
     match x.snap.interfaces.get(hop.iface()) {
         // R2 asks no scope: every address of the router answers.
-        Some(out) if out.scope == iface.scope || router.owns(b.ip_dst[lane]) => Some((out, hop.via())),
-        _ => {
-            b.drop(lane, STAGE, DropReason::NotBuilt); // R6
+        Some(out) if out.up && out.scope == iface.scope || router.owns(b.ip_dst[lane]) => Some((out, hop.via())),
+        other => {
+            let reason = match other {
+                _ if b.ip[lane].ttl <= 1 && !visit.own.has(lane) => DropReason::Ttl, // R3 comes first
+                Some(out) if !out.up => DropReason::RouterDown,
+                Some(_) => DropReason::NotBuilt, // R6
+                None => DropReason::NoNeigh,     // a route of a batch this burst does not see yet
+            };
+            b.drop(lane, STAGE, reason);
             None
         }
     }
@@ -218,6 +224,8 @@ fn off_subnet(b: &mut Burst<'_>, x: &Ctx<'_>, lane: Lane, router_ix: u16, router
         DropReason::Ttl // R3 comes before R4
     } else if router.fip_here && x.tables.fip.lookup(&fip_key(router_ix, src)) != 0 {
         DropReason::NotBuilt // step 2
+    } else if router.scoped.iter().any(|(net, mask)| src & mask == *net) {
+        DropReason::NotBuilt // step 3
     } else if let Some(snat) = router.snat.iter().find(|s| src & s.mask == s.net) {
         x.note(b, lane, STAGE, Note::SnatNextHop(snat.iface, snat.next_hop));
         return Some(Hop::new(snat.iface, snat.next_hop));
@@ -309,7 +317,9 @@ fn to_router_interface(
 ) -> Result<(), DropReason> {
     let own = visit.own.has(lane);
     visit.own.remove(lane);
-    if x.snap.interfaces.get(next).is_some_and(|i| i.router == out.router) {
+    // A row of a batch this burst does not see yet, or no longer: as if there were none.
+    let target = x.snap.interfaces.get(next);
+    if target.is_some_and(|i| i.router == out.router) {
         if !x.snap.routers.get(out.router).is_some_and(|r| r.owns(b.ip_dst[lane])) {
             return Err(DropReason::NoNeigh); // a route by way of itself leads nowhere
         }
@@ -319,6 +329,9 @@ fn to_router_interface(
     let ttl = b.ip[lane].ttl;
     if ttl <= 1 && !own {
         return Err(DropReason::Ttl);
+    }
+    if target.is_none() {
+        return Err(DropReason::NoNeigh);
     }
     if b.ip[lane].total_len > out.mtu {
         return Err(DropReason::Mtu);

@@ -14,8 +14,8 @@ use crate::wire::{ETH_LEN, proto};
 
 const STAGE: Stage = Stage::VmPort;
 
-/// Drops what the port may not send; returns the frames of ports that may hold machines the model
-/// does not know. Rules: I1, I2, I2-ps, D7.
+/// Drops what the port may not send; returns the frames whose source is not the port's own MAC: a
+/// machine behind an unsecured port, or a virtual MAC that moved here. Rules: I1, I2, I2-ps, D7.
 pub fn vm_port(b: &mut Burst<'_>, x: &Ctx<'_>, m: Mask) -> Mask {
     x.enter(STAGE, b, m);
     let mut strangers = Mask::NONE;
@@ -57,7 +57,7 @@ fn check(
         tagged(b, lane, seg)?;
     }
     reserved(b, x, lane, seg)?;
-    if port.unknown && b.src[lane] != port.mac {
+    if b.src[lane] != port.mac {
         strangers.insert(lane);
     }
     if port.secured { secured(b, lane, port) } else { Ok(()) }

@@ -28,7 +28,8 @@ pub fn vxlan_encap(b: &mut Burst<'_>, x: &Ctx<'_>, m: Mask) {
 
 #[inline(always)]
 fn encap(b: &mut Burst<'_>, x: &Ctx<'_>, lane: Lane, tunnel: TunnelIx) -> Result<(), DropReason> {
-    let Some(SegRow { wire: Wire::Vxlan(vni), .. }) = x.seg(b, lane) else { return Err(DropReason::Internal) };
+    // A T06 row of a batch that makes this network VXLAN, which this burst does not see yet, or no longer.
+    let Some(SegRow { wire: Wire::Vxlan(vni), .. }) = x.seg(b, lane) else { return Err(DropReason::PortGone) };
     let host = &x.snap.host;
     let len = b.meta[lane].len;
     if u32::from(len) + OUTER as u32 - 14 > u32::from(host.underlay_mtu) {

@@ -5,7 +5,7 @@
 
 use super::vxlan_decap::restore_ecn;
 use super::{Ctx, Stage};
-use crate::burst::{Burst, Mask};
+use crate::burst::{Burst, L3, Mask, Talk};
 use crate::drop_reason::DropReason;
 use crate::tables::SegRow;
 use crate::trace::Note;
@@ -33,6 +33,11 @@ pub fn vxlan_tun_to_lv(b: &mut Burst<'_>, x: &Ctx<'_>, m: Mask) {
 pub fn vxlan_inner(b: &mut Burst<'_>, x: &Ctx<'_>, m: Mask) {
     for lane in m {
         let tagged = b.tags[lane] != 0 && x.seg(b, lane).is_none_or(|seg| !seg.vlan_transparent);
+        if b.tags[lane] != 0 {
+            // On a VLAN-transparent network what is behind a tag is payload.
+            b.l3[lane] = L3::Other;
+            b.talk[lane] = Talk::None;
+        }
         let result = if tagged { Err(DropReason::VlanUnexpected) } else { restore_ecn(b, x, lane) };
         if let Err(reason) = result {
             b.drop(lane, STAGE, reason);

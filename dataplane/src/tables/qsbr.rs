@@ -26,7 +26,7 @@ pub struct Qsbr {
 pub struct Epoch(u64);
 
 impl Qsbr {
-    /// For `workers` workers, all offline until their [`QsbrWorker::quiesce`].
+    /// For `workers` workers, all offline until their [`QsbrWorker::online`].
     pub fn new(workers: usize) -> Arc<Self> {
         let seen = (0..workers).map(|_| CachePadded::new(AtomicU64::new(OFFLINE))).collect();
         Arc::new(Qsbr { token: CachePadded::new(AtomicU64::new(1)), seen })

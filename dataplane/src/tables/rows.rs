@@ -245,6 +245,9 @@ pub struct RouterRow {
     pub routes: RouteSet,
     /// Every IPv4 address of its interfaces, for R1; R2 finds them as neighbour rows.
     pub own: Box<[u32]>,
+    /// Source subnets (net, mask) in the address scope of the external network, on a host with a way
+    /// out (R4 step 3).
+    pub scoped: Box<[(u32, u32)]>,
     /// T16: source subnets with a csnat port (R4 step 4).
     pub snat: Box<[SnatRow]>,
     /// It has a gateway and its SNAT role is here (R4 step 5).

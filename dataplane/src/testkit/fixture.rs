@@ -217,6 +217,7 @@ impl Rows {
         let sg = [(RA, SGA), (RB, SGB), (RV, SGV)];
         let snat = sg.map(|(i, sg)| SnatRow { net: i.ip & MASK24, mask: MASK24, next_hop: sg.ip, iface: i.ix });
         let r1 = RouterRow {
+            scoped: Box::default(),
             active: true,
             routes: routes(R1, &[extra([10, 4, 0, 0], RC1.ix, RC2.ip)]),
             own: own(R1),
@@ -225,6 +226,7 @@ impl Rows {
             fip_here: true,
         };
         let r2 = RouterRow {
+            scoped: Box::default(),
             active: true,
             routes: routes(R2, &[extra([10, 1, 0, 0], RC2.ix, RC1.ip), extra([10, 2, 0, 0], RC2.ix, RC1.ip)]),
             own: own(R2),

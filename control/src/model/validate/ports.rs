@@ -7,6 +7,9 @@ use crate::model::types::*;
 pub(super) fn check(c: &mut Checker<'_, '_, '_>) {
     let cloud = c.cloud;
     let (mut macs, mut addresses) = (Owners::new(), Owners::new());
+    let mapped = cloud.hosts.values().flat_map(|h| h.bridge_mappings.keys());
+    let named = cloud.networks.values().filter_map(|n| n.provider_physical_network.as_ref());
+    let physical: std::collections::BTreeSet<&str> = mapped.chain(named).map(String::as_str).collect();
     for p in cloud.ports.values() {
         let s = port_subject(p);
         let network = c.exists(&s, "network_id", Kind::Network, &p.network_id);
@@ -17,6 +20,14 @@ pub(super) fn check(c: &mut Checker<'_, '_, '_>) {
             c.exists(&s, &format!("security_groups/{i}"), Kind::SecurityGroup, g);
         }
         owner(c, p, &s);
+        if p.id == "tunnel" || physical.contains(p.id.as_str()) {
+            let reason = format!(
+                "{} is the name of {} in captures and reports",
+                quote(&p.id),
+                if p.id == "tunnel" { "the underlay NIC" } else { "a physical network" }
+            );
+            c.report(&s, "id", reason, "give the port another id");
+        }
         dvr_prefix(c, p, &s);
         if network
             && !c.sink.is_bad(Kind::Port, &p.id, "mac_address")

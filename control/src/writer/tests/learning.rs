@@ -5,6 +5,12 @@ use crate::rows::tests::{port, unbind};
 
 const SECOND: u64 = 1_000_000_000;
 
+/// Machines the model does not know may be behind this port.
+fn unsecured(b: &mut Bench, id: &str) {
+    port(&mut b.cloud, id).port_security_enabled = false;
+    b.apply();
+}
+
 #[test]
 fn a_learned_address_is_stored_with_its_place_and_second() {
     let mut b = Bench::new();
@@ -12,6 +18,9 @@ fn a_learned_address_is_stored_with_its_place_and_second() {
     assert_eq!(b.place("A", "0a:00:55"), "H2 learned");
     assert_eq!(b.fdb("A", mac("0a:00:55")).unwrap().stamp, 7);
     assert_eq!(b.place("B", "0a:00:55"), "nowhere", "in its own network only");
+    b.writer.learn(&b.by_port("A", "0a:00:56", "A1", 8));
+    assert_eq!(b.place("A", "0a:00:56"), "nowhere", "a secured port has only its own");
+    unsecured(&mut b, "A1");
     b.writer.learn(&b.by_port("A", "0a:00:56", "A1", 8));
     assert_eq!((b.place("A", "0a:00:56"), b.writer.learned()), ("A1 learned".to_owned(), 2));
 }
@@ -49,6 +58,7 @@ fn a_newer_frame_moves_a_learned_address() {
     b.writer.learn(&b.by_host("A", "0a:00:55", "H2", 10));
     b.writer.learn(&b.by_host("A", "0a:00:55", "H3", 11));
     assert_eq!((b.place("A", "0a:00:55"), b.writer.learned()), ("H3 learned".to_owned(), 1));
+    unsecured(&mut b, "A1");
     b.writer.learn(&b.by_port("A", "0a:00:55", "A1", 12));
     assert_eq!(b.place("A", "0a:00:55"), "A1 learned");
     assert_eq!(b.writer.next_timer(), Some(312 * SECOND));
@@ -96,6 +106,7 @@ fn learned_addresses_go_with_their_tunnel() {
 #[test]
 fn learned_addresses_go_with_their_port() {
     let mut b = Bench::new();
+    unsecured(&mut b, "A3");
     b.writer.learn(&b.by_port("A", "0a:00:55", "A3", 1));
     b.cloud.ports.remove("A3");
     b.apply();
@@ -105,6 +116,8 @@ fn learned_addresses_go_with_their_port() {
 #[test]
 fn learned_addresses_go_with_their_network() {
     let mut b = Bench::new();
+    b.cloud.networks.get_mut("Z").unwrap().dvrd.strict_vtep = Some(false);
+    b.apply();
     let (seg, _) = b.seg("Z");
     b.writer.learn(&b.by_host("Z", "0a:00:55", "H2", 1));
     let key = fdb_key(seg, mac("0a:00:55"));
@@ -112,6 +125,69 @@ fn learned_addresses_go_with_their_network() {
     unbind(&mut b.cloud, "Z1");
     b.apply();
     assert_eq!((b.view.tables.fdb.lookup(&key), b.writer.learned()), (0, 0));
+}
+
+/// What was learned must still be possible after every batch.
+#[test]
+fn learned_addresses_go_when_their_port_moves_is_secured_or_goes_down() {
+    type Change = fn(&mut crate::model::Port);
+    let changes: [(&str, Change); 3] = [
+        ("secured", |p| p.port_security_enabled = true),
+        ("down", |p| p.status = crate::model::PortStatus::Down),
+        ("moved", |p| {
+            p.network_id = "B".to_owned();
+            p.fixed_ips.clear();
+        }),
+    ];
+    for (what, change) in changes {
+        let mut b = Bench::new();
+        unsecured(&mut b, "A3");
+        let event = b.by_port("A", "0a:00:55", "A3", 1);
+        b.writer.learn(&event);
+        assert_eq!(b.place("A", "0a:00:55"), "A3 learned");
+        change(port(&mut b.cloud, "A3"));
+        b.apply();
+        assert_eq!((b.place("A", "0a:00:55"), b.writer.learned()), ("nowhere".to_owned(), 0), "{what}");
+        b.writer.learn(&event);
+        assert_eq!(b.place("A", "0a:00:55"), "nowhere", "{what}: a late report");
+    }
+}
+
+#[test]
+fn learned_addresses_go_when_their_host_leaves_the_network_or_learning_ends() {
+    let mut b = Bench::new();
+    b.writer.learn(&b.by_host("A", "0a:00:55", "H4", 1));
+    b.cloud.networks.get_mut("A").unwrap().dvrd.learning = Some(false);
+    b.apply();
+    assert_eq!((b.place("A", "0a:00:55"), b.writer.learned()), ("nowhere".to_owned(), 0));
+    let mut b = Bench::new();
+    b.writer.learn(&b.by_host("A", "0a:00:55", "H4", 1));
+    unbind(&mut b.cloud, "A4");
+    b.apply();
+    assert_eq!((b.place("A", "0a:00:55"), b.writer.learned()), ("nowhere".to_owned(), 0));
+}
+
+/// VRRP: the model says who may have a virtual MAC, traffic who has it.
+#[test]
+fn a_virtual_mac_follows_traffic_and_returns_when_it_is_silent() {
+    let mut b = Bench::new();
+    let pair = crate::model::AddressPair {
+        ip_address: crate::model::IpNet::host("10.1.0.70".parse().unwrap()),
+        mac_address: mac("0a:00:70"),
+    };
+    port(&mut b.cloud, "A1").allowed_address_pairs.push(pair);
+    port(&mut b.cloud, "A2").allowed_address_pairs.push(pair);
+    b.apply();
+    assert_eq!(b.place("A", "0a:00:70"), "A1 learned", "before any traffic: a local owner");
+    b.writer.learn(&b.by_host("A", "0a:00:70", "H2", 10));
+    assert_eq!(b.place("A", "0a:00:70"), "H2 learned");
+    b.apply();
+    assert_eq!(b.place("A", "0a:00:70"), "H2 learned", "a batch about something else changes nothing");
+    b.writer.learn(&b.by_port("A", "0a:00:70", "A1", 20));
+    assert_eq!(b.place("A", "0a:00:70"), "A1 learned");
+    b.writer.learn(&b.by_host("A", "0a:00:70", "H2", 30));
+    b.writer.run_timers(330 * SECOND);
+    assert_eq!((b.place("A", "0a:00:70"), b.writer.learned()), ("A1 learned".to_owned(), 0));
 }
 
 #[test]

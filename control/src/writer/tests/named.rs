@@ -128,9 +128,9 @@ impl Names<'_> {
         };
         for key in self.w.fdb.rows.keys() {
             let row = FdbValue::unpack(word(&self.w.fdb, *key)).unwrap();
-            assert!(!row.learned);
             let mac = MacAddr::from_u64(key & 0xffff_ffff_ffff);
-            all.insert(format!("T06 {} {mac} {}", self.seg((key >> 48) as u16), self.target(row.target)));
+            let kind = if row.learned { "virtual" } else { "static" };
+            all.insert(format!("T06 {} {mac} {} {kind}", self.seg((key >> 48) as u16), self.target(row.target)));
         }
         for key in self.w.neighbours.rows.keys() {
             let row = NeighValue::from_word(word(&self.w.neighbours, *key)).unwrap();

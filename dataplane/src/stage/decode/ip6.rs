@@ -25,6 +25,10 @@ pub(super) fn ip6(b: &mut Burst<'_>, lane: Lane, l3: u16) -> Result<L3, DropReas
     let payload = packet.get(header_len..).ok_or(BAD)?;
     let mut nd = Nd::default();
     let mut icmp6_type = 0;
+    if upper == proto::ICMPV6 && fragment == Part::First && matches!(payload, [133..=137, ..]) {
+        return Err(BAD); // neighbour discovery is never fragmented (RFC 6980)
+    }
+    let fragment = fragment != Part::Whole;
     if upper == proto::ICMPV6 && !fragment {
         icmp6_type = *payload.first().ok_or(BAD)?;
         if (133..=137).contains(&icmp6_type) {
@@ -54,10 +58,18 @@ pub(super) fn ip6(b: &mut Burst<'_>, lane: Lane, l3: u16) -> Result<L3, DropReas
     Ok(L3::Ipv6)
 }
 
+/// Which part of a packet a frame carries.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Part {
+    Whole,
+    First,
+    Later,
+}
+
 /// Walks the extension headers; returns the upper-layer protocol, where it starts, and whether
 /// the packet is a fragment (an atomic fragment is none, RFC 6946).
-fn chain(packet: &[u8], first: u8) -> Result<(u8, usize, bool), DropReason> {
-    let (mut next, mut at, mut fragment, mut later) = (first, 40, false, false);
+fn chain(packet: &[u8], first: u8) -> Result<(u8, usize, Part), DropReason> {
+    let (mut next, mut at, mut part) = (first, 40, Part::Whole);
     for n in 0..=MAX_HEADERS {
         let len = match next {
             0 if n == 0 => ext_len(packet, at)?,
@@ -68,11 +80,14 @@ fn chain(packet: &[u8], first: u8) -> Result<(u8, usize, bool), DropReason> {
             44 => {
                 let h: &[u8; 8] = packet.get(at..).and_then(|p| p.first_chunk()).ok_or(BAD)?;
                 let place = u16::from_be_bytes([h[2], h[3]]);
-                fragment |= place & 0xfff9 != 0;
-                later |= place & 0xfff8 != 0;
+                part = match (place & 0xfff8, place & 1) {
+                    (0, 0) => part,
+                    (0, _) => Part::First,
+                    _ => Part::Later,
+                };
                 8
             }
-            upper => return Ok((upper, at, fragment)),
+            upper => return Ok((upper, at, part)),
         };
         if n == MAX_HEADERS || at + len - 40 > MAX_BYTES || at + len > packet.len() {
             return Err(BAD);
@@ -81,8 +96,8 @@ fn chain(packet: &[u8], first: u8) -> Result<(u8, usize, bool), DropReason> {
         at += len;
         // Behind a fragment header with an offset there is payload, not a header; a first fragment
         // has the whole chain (RFC 7112).
-        if later {
-            return Ok((next, at, true));
+        if part == Part::Later {
+            return Ok((next, at, part));
         }
     }
     Err(BAD)
@@ -111,7 +126,7 @@ fn neighbour_discovery(icmp: &[u8], hop_limit: u8, src: u128, dst: u128) -> Resu
         134 => (Talk::RouterAdvert, 16, false),
         135 => (Talk::NeighSolicit, 24, true),
         136 => (Talk::NeighAdvert, 24, true),
-        _ => (Talk::None, 40, false), // redirect: checked, not acted on
+        _ => (Talk::Redirect, 40, false),
     };
     let mut nd = Nd { talk, ..Nd::default() };
     if has_target {
@@ -122,6 +137,10 @@ fn neighbour_discovery(icmp: &[u8], hop_limit: u8, src: u128, dst: u128) -> Resu
         let len = usize::from(units) * 8;
         let whole = rest.get(..len).filter(|o| !o.is_empty()).ok_or(BAD)?;
         if let (1 | 2, [_, _, o0, o1, o2, o3, o4, o5]) = (option, whole) {
+            // A second link-layer address could hide the first from I2.
+            if !nd.mac.is_zero() {
+                return Err(BAD);
+            }
             nd.mac = MacAddr::new([*o0, *o1, *o2, *o3, *o4, *o5]);
         }
         rest = rest.get(len..).ok_or(BAD)?;

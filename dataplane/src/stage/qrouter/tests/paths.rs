@@ -143,6 +143,7 @@ fn row_of(n: u16) -> Rig {
             r.snap.interfaces.set(iface, Some(row));
             let hop = if k == n { Hop::new(iface, ip("10.9.0.50")) } else { Hop::new(iface, address(k + 1)) };
             let row = RouterRow {
+                scoped: Box::default(),
                 active: true,
                 routes: to(hop),
                 own: Box::new([address(k)]),
