@@ -60,6 +60,8 @@ pub enum Note {
     SnatNextHop(u16, u32),
     /// T09: the gateway MAC of the destination's subnet was chosen for it.
     GatewayOf(u32),
+    /// This rule, which is not built, would decide.
+    NotBuilt(&'static str),
     /// The router itself answers.
     RouterAnswers(u32),
     /// A field was rewritten: from, to.

@@ -16,27 +16,29 @@ pub(super) struct Why {
     pub(super) rule: &'static str,
 }
 
-/// Why this frame was dropped. `routed`: a route was found for it in this stage.
-pub(super) fn because(tale: &Tale<'_>, stage: Stage, reason: DropReason, routed: bool) -> Why {
+/// Why this frame was dropped. `waits`: the rule the stage named as not built.
+pub(super) fn because(tale: &Tale<'_>, stage: Stage, reason: DropReason, waits: Option<&'static str>) -> Why {
     if reason == DropReason::NotBuilt {
-        return not_built(tale, stage, routed);
+        return not_built(tale, stage, waits);
     }
     Why { text: sentence(tale, stage, reason), rule: reason.rule() }
 }
 
 /// The rule of a later build that would decide about the frame.
-fn not_built(tale: &Tale<'_>, stage: Stage, routed: bool) -> Why {
-    let (src, dst) = tale.addresses().unzip();
+fn not_built(tale: &Tale<'_>, stage: Stage, waits: Option<&'static str>) -> Why {
+    let dst = tale.addresses().map(|(_, dst)| dst);
     let metadata = dst == Some(IpAddr::V4(Ipv4Addr::new(169, 254, 169, 254)));
     let (rule, what) = match stage {
         Stage::Ingress => ("V E", "frames from a physical network's NIC"),
         Stage::Egress | Stage::FloodToTun => ("O4", "the way out by a physical network's NIC"),
         Stage::Qrouter if metadata => ("R2-m", "the metadata service at 169.254.169.254"),
-        Stage::Qrouter if routed => ("R6", "a route between networks of different address scopes"),
-        Stage::Qrouter if src.is_some_and(|ip| tale.words.has_floating_ip(ip)) => {
-            ("R4-2", "the way out for a source with a floating IP on this host")
-        }
-        Stage::Qrouter => ("R4-5", "source NAT on the router's gateway host"),
+        Stage::Qrouter => match waits {
+            Some("R6") => ("R6", "a route between networks of different address scopes"),
+            Some("R4-2") => ("R4-2", "the way out for a source with a floating IP on this host"),
+            Some("R4-3") => ("R4-3", "the way out, untranslated, for a source in the external network's address scope"),
+            Some("R4-5") => ("R4-5", "source NAT on the router's gateway host"),
+            other => (other.unwrap_or_default(), "the rule for this frame"),
+        },
         _ => ("", "the rule for this frame"),
     };
     Why { text: format!("not built yet: {what}{}", rules(rule)), rule }

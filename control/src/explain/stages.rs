@@ -61,7 +61,11 @@ impl<'t> Tale<'t> {
         let mut step =
             Step { stage: visit.stage.name(), neutron: visit.stage.neutron(), found: Vec::new(), changed: Vec::new() };
         let has = |f: fn(&Note) -> bool| visit.notes.iter().any(|r| f(&r.note));
-        let (dropped, routed) = (has(|n| matches!(n, Note::Dropped(_))), has(|n| matches!(n, Note::Route(..))));
+        let dropped = has(|n| matches!(n, Note::Dropped(_)));
+        let waits = visit.notes.iter().find_map(|r| match r.note {
+            Note::NotBuilt(rule) => Some(rule),
+            _ => None,
+        });
         self.preface(visit.stage, dropped, &visit.notes, &mut step);
         let (was_in, mut copies) = (self.seg, Vec::new());
         for (i, record) in visit.notes.iter().enumerate() {
@@ -75,7 +79,7 @@ impl<'t> Tale<'t> {
             };
             match record.note {
                 Note::Dropped(reason) => {
-                    let why = drops::because(self, visit.stage, reason, routed);
+                    let why = drops::because(self, visit.stage, reason, waits);
                     step.found.push(format!("dropped as {}: {}", reason.name(), why.text));
                     let (reason, meaning) = (reason.name(), reason.meaning());
                     ends.push(Ending::Dropped { stage: step.stage, reason, meaning, rule: why.rule });
@@ -198,6 +202,7 @@ impl<'t> Tale<'t> {
             | Note::Sent(_)
             | Note::Set(..)
             | Note::Copy(_)
+            | Note::NotBuilt(_)
             | Note::Encap(..) => {
                 return None;
             }

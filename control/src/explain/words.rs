@@ -148,11 +148,6 @@ impl<'h> Words<'h> {
         self.cloud.settings.is_dvr_mac(mac) || ports.any(|p| network.is_some_and(|n| n.id == p.network_id))
     }
 
-    /// A floating IP leads to this address.
-    pub(super) fn has_floating_ip(&self, fixed: IpAddr) -> bool {
-        self.cloud.floatingips.values().any(|f| f.fixed_ip_address == Some(fixed))
-    }
-
     /// Underlay MTU of this host.
     pub(super) fn underlay_mtu(&self) -> Option<u16> {
         self.cloud.hosts.get(self.host).map(|h| h.underlay_mtu)

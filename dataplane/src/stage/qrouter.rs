@@ -140,8 +140,8 @@ fn route<'s>(
             let reason = match other {
                 _ if b.ip[lane].ttl <= 1 && !visit.own.has(lane) => DropReason::Ttl, // R3 comes first
                 Some(out) if !out.up => DropReason::RouterDown,
-                Some(_) => DropReason::NotBuilt, // R6
-                None => DropReason::NoNeigh,     // a route of a batch this burst does not see yet
+                Some(_) => not_built(b, x, lane, "R6"),
+                None => DropReason::NoNeigh, // a route of a batch this burst does not see yet
             };
             b.drop(lane, STAGE, reason);
             None
@@ -223,19 +223,25 @@ fn off_subnet(b: &mut Burst<'_>, x: &Ctx<'_>, lane: Lane, router_ix: u16, router
     let reason = if b.ip[lane].ttl <= 1 {
         DropReason::Ttl // R3 comes before R4
     } else if router.fip_here && x.tables.fip.lookup(&fip_key(router_ix, src)) != 0 {
-        DropReason::NotBuilt // step 2
+        not_built(b, x, lane, "R4-2")
     } else if router.scoped.iter().any(|(net, mask)| src & mask == *net) {
-        DropReason::NotBuilt // step 3
+        not_built(b, x, lane, "R4-3")
     } else if let Some(snat) = router.snat.iter().find(|s| src & s.mask == s.net) {
         x.note(b, lane, STAGE, Note::SnatNextHop(snat.iface, snat.next_hop));
         return Some(Hop::new(snat.iface, snat.next_hop));
     } else if router.gateway_here {
-        DropReason::NotBuilt // step 5
+        not_built(b, x, lane, "R4-5")
     } else {
         DropReason::NoRoute
     };
     b.drop(lane, STAGE, reason);
     None
+}
+
+/// A later rule would decide; the trace says which.
+fn not_built(b: &Burst<'_>, x: &Ctx<'_>, lane: Lane, rule: &'static str) -> DropReason {
+    x.note(b, lane, STAGE, Note::NotBuilt(rule));
+    DropReason::NotBuilt
 }
 
 /// R5: the same hop for every packet of a flow; fragments have no ports and follow their addresses.
