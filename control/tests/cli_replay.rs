@@ -170,7 +170,7 @@ fn wrong_input_is_refused_before_anything_is_done() {
     refused(&[("A1", &cooked)], &[], &["--in A1", "any.pcap: link type 113 (LINUX_SLL); only Ethernet"]);
     refused(&[("A1", &cloud())], &[], &["not a capture: it looks like JSON"]);
     refused(&[("A1", "nowhere.pcap")], &[], &["nowhere.pcap: cannot be read"]);
-    refused(&[("A1", &same), ("A3", &same)], &[], &["already the input of A1"]);
+    refused(&[("A1", &same), ("A1", &same)], &[], &["already an input of that port"]);
     refused(&[("A11", &same)], &[], &["--in: there is no port \"A11\""]);
     refused(&[("A1", &same)], &["--workers", "2"], &["hand-off between workers is not built yet"]);
     refused(&[("A1", &same)], &["--burst", "65"], &["65 is not in 1..=64"]);

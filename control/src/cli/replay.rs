@@ -1,6 +1,6 @@
 //! `dvrctl replay`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io::BufWriter;
 use std::path::{Path, PathBuf};
@@ -97,16 +97,16 @@ fn events(path: Option<&Path>) -> Result<Events, Failure> {
     Ok(Events::parse(&text, &name))
 }
 
-/// Each file once: given twice it is a slip of the pen that doubles traffic.
+/// Each file once at a port: given twice it is a slip of the pen that doubles traffic.
 fn not_twice(inputs: &[(String, PathBuf)]) -> Result<(), Failure> {
-    let mut seen: BTreeMap<PathBuf, &str> = BTreeMap::new();
+    let mut seen: BTreeSet<(&str, PathBuf)> = BTreeSet::new();
     for (port, path) in inputs {
         // One that cannot be resolved fails when it is read.
         let Ok(real) = path.canonicalize() else { continue };
-        if let Some(first) = seen.insert(real, port) {
+        if !seen.insert((port, real)) {
             let file = path.display();
             return Err(Failure::new(format!(
-                "--in {port}={file}: this file is already the input of {first}; give it once"
+                "--in {port}={file}: this file is already an input of that port; give it once"
             )));
         }
     }
