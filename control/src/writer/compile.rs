@@ -88,33 +88,25 @@ fn store<T: Clone + PartialEq>(table: &mut Chunked<T>, at: u16, row: T) -> bool 
 /// Rows whose owner is gone. A port's row stays until its index is reused, inactive: frames that
 /// T06 still sends there are `port_down`. Was there any?
 fn clear_gone(next: &mut Snapshot, ix: &Indexes) -> bool {
-    let mut changed = false;
-    fn gone<T: Clone>(table: &Chunked<T>, live: impl Fn(u16) -> bool) -> Vec<u16> {
-        table.iter().map(|(at, _)| at).filter(|at| !live(*at)).collect()
+    let has = |owner: Option<(u16, u32)>, at: u16| owner.is_some_and(|(index, _)| index == at);
+    let port = |at| has(ix.port_name(at).and_then(|n| ix.port(n)), at);
+    let idle: Vec<u16> = next.ports.iter().filter(|(at, row)| row.active && !port(*at)).map(|(at, _)| at).collect();
+    for at in &idle {
+        let row = next.ports.get(*at).map(|r| PortRow { active: false, ..r.clone() });
+        next.ports.set(*at, row);
     }
-    let ports = gone(&next.ports, |at| ix.port_name(at).and_then(|n| ix.port(n)).is_some_and(|(i, _)| i == at));
-    for at in ports {
-        let row = next.ports.get(at).map(|r| PortRow { active: false, ..r.clone() });
-        if next.ports.get(at).is_some_and(|r| r.active) {
-            next.ports.set(at, row);
-            changed = true;
-        }
-    }
-    let segments =
-        gone(&next.segments, |at| ix.segment_name(at).and_then(|n| ix.segment(n)).is_some_and(|(i, _)| i == at));
-    changed |= !segments.is_empty();
-    segments.into_iter().for_each(|at| next.segments.set(at, None));
-    let tunnels = gone(&next.tunnels, |at| ix.tunnel_name(at).and_then(|n| ix.tunnel(n)).is_some_and(|(i, _)| i == at));
-    changed |= !tunnels.is_empty();
-    tunnels.into_iter().for_each(|at| next.tunnels.set(at, None));
-    let routers = gone(&next.routers, |at| ix.router_name(at).and_then(|n| ix.router(n)).is_some_and(|(i, _)| i == at));
-    changed |= !routers.is_empty();
-    routers.into_iter().for_each(|at| next.routers.set(at, None));
-    let ifaces =
-        gone(&next.interfaces, |at| ix.interface_name(at).and_then(|n| ix.interface(n)).is_some_and(|(i, _)| i == at));
-    changed |= !ifaces.is_empty();
-    ifaces.into_iter().for_each(|at| next.interfaces.set(at, None));
-    changed
+    let segments = clear(&mut next.segments, |at| has(ix.segment_name(at).and_then(|n| ix.segment(n)), at));
+    let tunnels = clear(&mut next.tunnels, |at| has(ix.tunnel_name(at).and_then(|n| ix.tunnel(n)), at));
+    let routers = clear(&mut next.routers, |at| has(ix.router_name(at).and_then(|n| ix.router(n)), at));
+    let interfaces = clear(&mut next.interfaces, |at| has(ix.interface_name(at).and_then(|n| ix.interface(n)), at));
+    !idle.is_empty() || segments || tunnels || routers || interfaces
+}
+
+/// Clears the rows that are not `live`; `true` if there were any.
+fn clear<T: Clone>(table: &mut Chunked<T>, live: impl Fn(u16) -> bool) -> bool {
+    let gone: Vec<u16> = table.iter().map(|(at, _)| at).filter(|at| !live(*at)).collect();
+    gone.iter().for_each(|at| table.set(*at, None));
+    !gone.is_empty()
 }
 
 struct Compiler<'a> {

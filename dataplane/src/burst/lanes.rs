@@ -92,6 +92,13 @@ impl Iterator for Mask {
     }
 }
 
+impl FromIterator<Lane> for Mask {
+    #[inline(always)]
+    fn from_iter<I: IntoIterator<Item = Lane>>(lanes: I) -> Mask {
+        lanes.into_iter().fold(Mask::NONE, |all, lane| all | Mask::of(lane))
+    }
+}
+
 impl BitAnd for Mask {
     type Output = Mask;
     #[inline(always)]

@@ -16,10 +16,7 @@ const ARP_FRAME: u16 = 42;
 /// Answers ARP requests for routers and remote ports; swallows router discovery, which is not
 /// built. Rules: I3-a, I3-b (consumed only), D4, D10.
 pub fn arp_responder(b: &mut Burst<'_>, x: &Ctx<'_>, m: Mask) {
-    let talking = Mask(
-        m.filter(|lane| !matches!(b.talk[*lane], Talk::None | Talk::Redirect))
-            .fold(0, |all, lane| all | Mask::of(lane).0),
-    );
+    let talking: Mask = m.filter(|lane| !matches!(b.talk[*lane], Talk::None | Talk::Redirect)).collect();
     x.enter(STAGE, b, talking);
     for lane in talking {
         let Some(seg) = x.seg(b, lane) else { continue };

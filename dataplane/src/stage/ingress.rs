@@ -26,8 +26,7 @@ pub fn ingress(b: &mut Burst<'_>, x: &Ctx<'_>) -> Doors {
     while let Some(first) = rest.next() {
         // All frames of one door at once: mostly the whole burst.
         let door = b.door[first];
-        let mut same = Mask::of(first);
-        rest.filter(|lane| b.door[*lane] == door).for_each(|lane| same.insert(lane));
+        let same = Mask::of(first) | rest.filter(|lane| b.door[*lane] == door).collect();
         rest = rest.without(same);
         x.count.port(door).rx.add(same.count());
         match door {
