@@ -1,17 +1,19 @@
-//! One host, whole, without a NIC: model, writer, and a worker on memory ports. What `dvrctl
+//! One host, whole, without a NIC: model, writer, and workers on memory ports. What `dvrctl
 //! replay`, `trace`, `demo` and the fixtures run.
 
 mod names;
 #[cfg(test)]
 mod tests;
+mod workers;
 
 pub use names::Names;
+pub use workers::{Queues, Workers};
 
 use crate::model::{Change, Cloud, Problem, Problems};
 use crate::rows::Rows;
 use crate::writer::{Limits, TableFull, TableUse, Writer};
 use dataplane::burst::{BURST, Door};
-use dataplane::counters::Event;
+use dataplane::counters::{Event, WorkerCounters};
 use dataplane::drop_reason::DropReason;
 use dataplane::io::{InjectError, MemoryPort, Port};
 use dataplane::stage::Stage;
@@ -47,9 +49,9 @@ pub enum HostError {
         /// How many.
         count: usize,
     },
-    /// The region has no frames for a worker.
-    #[error("no packet memory: the region given to the host has no frames")]
-    NoFrames,
+    /// The region has no frames for a worker, or the process no file descriptors.
+    #[error("{0} workers cannot be started: each needs packet memory and two file descriptors")]
+    NoWorker(usize),
 }
 
 /// Packets of one port.
@@ -78,6 +80,9 @@ pub struct Totals {
     pub consumed: u64,
     /// Frames parked (none in this build).
     pub held: u64,
+    /// Frames one worker gave to another, which owns their egress port: a measure of the set-up, not of
+    /// the traffic; 0 with one worker.
+    pub handed_over: u64,
     /// Drops by reason, those that happened.
     pub drops: BTreeMap<String, u64>,
     /// Other events, those that happened.
@@ -102,12 +107,13 @@ pub struct Host<'u> {
     name: String,
     cloud: Cloud,
     writer: Writer,
-    worker: Worker<'u>,
+    workers: Vec<Worker<'u>>,
+    setup: Workers,
     names: Names,
     phys: Vec<String>,
     ports: BTreeMap<String, PortTotals>,
-    /// Frames waiting in a port's receive queue: the door and how many.
-    waiting: Option<(Door, usize)>,
+    /// Frames waiting in a port's receive queue: whose, the door and how many.
+    waiting: Option<(usize, Door, usize)>,
     /// Frames that may go through at once, so that every copy of a flood finds a buffer.
     at_once: usize,
     sent: Vec<Sent>,
@@ -117,6 +123,16 @@ impl<'u> Host<'u> {
     /// Loads the rows of `cloud` for host `name`; one worker, a memory port for every local port,
     /// the underlay and each physical network.
     pub fn new(cloud: Cloud, name: &str, umem: &'u mut Umem) -> Result<Host<'u>, HostError> {
+        Host::with_workers(cloud, name, umem, Workers::ONE)
+    }
+
+    /// As [`Host::new`], with several workers, which share the packet memory equally.
+    pub fn with_workers(
+        cloud: Cloud,
+        name: &str,
+        umem: &'u mut Umem,
+        setup: Workers,
+    ) -> Result<Host<'u>, HostError> {
         let me = cloud.host_by_name(name).map_err(|e| HostError::Unknown(e.to_string()))?;
         let phys: Vec<String> = me.bridge_mappings.keys().cloned().collect();
         if phys.len() > MAX_PHYS {
@@ -124,24 +140,18 @@ impl<'u> Host<'u> {
         }
         let rows = Rows::derive(&cloud, name).unwrap_or_default();
         let limits = Limits::for_rows(&rows);
-        let mut writer = Writer::new(1, limits);
+        let mut writer = Writer::new(setup.count, limits);
         writer.apply(&rows)?;
-        let pool = umem.pools(1).pop().ok_or(HostError::NoFrames)?;
-        let view = writer.view(0).ok_or(HostError::NoFrames)?;
-        let mut worker = Worker::new(view, pool, limits.ports, phys.len());
-        let frames = worker.frames().1;
-        let fixed = (0..phys.len()).map(|n| Door::Phys(n as u8)).chain([Door::Tunnel, Door::Unknown]);
-        for door in fixed {
-            worker.attach(door, Port::Memory(MemoryPort::new(frames)));
-        }
-        worker.idle();
+        let workers = workers::start(&writer, umem, setup.count, (limits.ports, phys.len()));
+        let workers = workers.ok_or(HostError::NoWorker(setup.count))?;
         let names = Names::new(&cloud, &writer);
         let ports = BTreeMap::new();
         let mut host = Host {
             name: name.to_owned(),
             cloud,
             writer,
-            worker,
+            workers,
+            setup,
             names,
             phys,
             ports,
@@ -153,29 +163,25 @@ impl<'u> Host<'u> {
         Ok(host)
     }
 
-    /// Memory ports for new local ports; those of ports that are gone are taken away.
+    /// Memory ports for new local ports, each at its owner; those of ports that are gone are taken away.
     fn attach_ports(&mut self) {
         let copies = |s: &SegRow| s.flood_ports.len() + s.flood_tunnels.len() + 2;
         let most = self.writer.current().segments.iter().map(|(_, s)| copies(s)).max().unwrap_or(2);
-        self.at_once = (self.worker.frames().1 / most).clamp(1, BURST);
+        let frames = self.workers.first().map_or(0, |w| w.frames().1);
+        self.at_once = (frames / most).clamp(1, BURST);
         let live: BTreeSet<u16> = self.writer.indexes().ports().map(|(_, ix)| ix).collect();
-        for ix in 0..self.worker.port_limit() {
-            let attached = self.worker.port_and_pool(Door::Port(ix)).is_some();
-            match (attached, live.contains(&ix)) {
-                (false, true) => drop(self.worker.attach(Door::Port(ix), Port::Memory(MemoryPort::new(PORT_QUEUE)))),
-                (true, false) => self.close(ix),
-                _ => {}
+        for (id, worker) in self.workers.iter_mut().enumerate() {
+            for ix in 0..worker.port_limit() {
+                let door = Door::Port(ix);
+                let attached = worker.port_and_pool(door).is_some();
+                let wanted = live.contains(&ix) && workers::of(&self.writer, door, 0) == id;
+                match (attached, wanted) {
+                    (false, true) => drop(worker.attach(door, Port::Memory(MemoryPort::new(PORT_QUEUE)))),
+                    (true, false) => close(worker, door),
+                    _ => {}
+                }
             }
         }
-    }
-
-    /// Takes a port away, its frames back to the pool.
-    fn close(&mut self, ix: u16) {
-        let door = Door::Port(ix);
-        if let Some((Port::Memory(port), pool)) = self.worker.port_and_pool(door) {
-            port.sink(pool);
-        }
-        drop(self.worker.detach(door));
     }
 
     /// The name a port has in files and reports: the Neutron id for an id or unique name, `tunnel`,
@@ -203,26 +209,28 @@ impl<'u> Host<'u> {
     }
 
     /// A frame on the wire of a port (by its canonical name), received at `now` ns. Frames go
-    /// through the pipeline in the order given, up to `burst` of one port at once.
+    /// through the pipeline in the order given, up to `burst` of one queue at once.
     pub fn receive(&mut self, port: &str, frame: &[u8], now: u64, burst: usize) {
         let door = self.door(port);
+        let id = workers::of(&self.writer, door, self.setup.queue(frame));
         let limit = burst.clamp(1, self.at_once);
         self.ports.entry(port.to_owned()).or_default().rx += 1;
         let waiting = match self.waiting {
-            Some((same, n)) if same == door => n,
+            Some((worker, same, n)) if (worker, same) == (id, door) => n,
             _ => {
                 self.run();
                 0
             }
         };
-        let injected = match self.worker.port_and_pool(door) {
+        let Some(worker) = self.workers.get_mut(id) else { return };
+        let injected = match worker.port_and_pool(door) {
             Some((Port::Memory(memory), pool)) => memory.inject(frame, now, pool),
             None => Err(InjectError::Full),
         };
         match injected {
-            Ok(()) => self.waiting = Some((door, waiting + 1)),
-            Err(InjectError::TooLong) => self.worker.refuse(door, DropReason::Mtu),
-            Err(InjectError::Full) => self.worker.refuse(door, DropReason::NoFrame),
+            Ok(()) => self.waiting = Some((id, door, waiting + 1)),
+            Err(InjectError::TooLong) => worker.refuse(door, DropReason::Mtu),
+            Err(InjectError::Full) => worker.refuse(door, DropReason::NoFrame),
         }
         if waiting + 1 >= limit {
             self.run();
@@ -231,35 +239,43 @@ impl<'u> Host<'u> {
 
     /// Everything received so far goes through the pipeline; what was sent is collected.
     fn run(&mut self) {
-        let Some((door, n)) = self.waiting.take() else { return };
-        self.worker.poll(door, n);
+        let Some((id, door, n)) = self.waiting.take() else { return };
+        if let Some(worker) = self.workers.get_mut(id) {
+            worker.poll(door, n);
+        }
+        workers::settle(&mut self.workers);
         let local: Vec<(u16, String)> = self.writer.indexes().ports().map(|(id, ix)| (ix, id.to_owned())).collect();
         let doors = local.into_iter().map(|(ix, id)| (Door::Port(ix), id)).chain([(Door::Tunnel, TUNNEL.to_owned())]);
         for (door, id) in doors {
-            let Some((port, pool)) = self.worker.port_and_pool(door) else { continue };
-            let (sent, totals) = (&mut self.sent, &mut self.ports);
-            let Port::Memory(memory) = port;
-            memory.drain(|bytes, meta| {
-                sent.push(Sent { port: id.clone(), bytes: bytes.to_vec(), time: meta.rx_time });
-                totals.entry(id.clone()).or_default().tx += 1;
-            });
-            port.reclaim(pool);
+            for worker in &mut self.workers {
+                let Some((port, pool)) = worker.port_and_pool(door) else { continue };
+                let (sent, totals) = (&mut self.sent, &mut self.ports);
+                let Port::Memory(memory) = port;
+                memory.drain(|bytes, meta| {
+                    sent.push(Sent { port: id.clone(), bytes: bytes.to_vec(), time: meta.rx_time });
+                    totals.entry(id.clone()).or_default().tx += 1;
+                });
+                port.reclaim(pool);
+            }
         }
+        workers::settle(&mut self.workers);
     }
 
     /// Everything received goes through the pipeline, and what workers learned is stored: the
     /// state between two moments of time.
     pub fn settle(&mut self, _now: u64) {
         self.run();
-        while let Some(event) = self.worker.learn_queue().pop() {
-            self.writer.learn(&event);
+        for worker in &self.workers {
+            while let Some(event) = worker.learn_queue().pop() {
+                self.writer.learn(&event);
+            }
         }
         self.quiet();
     }
 
     /// A grace period passes.
     fn quiet(&mut self) {
-        self.worker.idle();
+        self.workers.iter_mut().for_each(Worker::idle);
         self.writer.poll();
     }
 
@@ -312,25 +328,26 @@ impl<'u> Host<'u> {
         false
     }
 
-    /// The books.
+    /// The books, of all workers together.
     pub fn totals(&self) -> Totals {
-        let c = self.worker.counters();
+        let sum = |of: &dyn Fn(&WorkerCounters) -> u64| self.workers.iter().map(|w| of(w.counters())).sum::<u64>();
         let some = |name: &str, n: u64| (n != 0).then(|| (name.to_owned(), n));
         let stage = |s: &Stage| {
-            let n = c.stage(*s);
-            let (packets, dropped, consumed) = (n.packets.get(), n.dropped.get(), n.consumed.get());
+            let packets = sum(&|c| c.stage(*s).packets.get());
+            let (dropped, consumed) = (sum(&|c| c.stage(*s).dropped.get()), sum(&|c| c.stage(*s).consumed.get()));
             (packets + dropped + consumed != 0).then(|| (s.name(), s.neutron(), packets, dropped, consumed))
         };
         Totals {
-            received: c.received.get(),
-            generated: c.generated.get(),
-            copied: c.copied.get(),
-            sent: c.sent.get(),
-            dropped: c.dropped.get(),
-            consumed: c.consumed.get(),
+            received: sum(&|c| c.received.get()),
+            generated: sum(&|c| c.generated.get()),
+            copied: sum(&|c| c.copied.get()),
+            sent: sum(&|c| c.sent.get()),
+            dropped: sum(&|c| c.dropped.get()),
+            consumed: sum(&|c| c.consumed.get()),
             held: 0,
-            drops: DropReason::ALL.iter().filter_map(|r| some(r.name(), c.reason(*r).get())).collect(),
-            counters: Event::ALL.iter().filter_map(|e| some(e.name(), c.event(*e).get())).collect(),
+            handed_over: sum(&|c| c.handed_over.get()),
+            drops: DropReason::ALL.iter().filter_map(|r| some(r.name(), sum(&|c| c.reason(*r).get()))).collect(),
+            counters: Event::ALL.iter().filter_map(|e| some(e.name(), sum(&|c| c.event(*e).get()))).collect(),
             ports: self.ports.clone(),
             stages: Stage::ALL.iter().filter_map(stage).collect(),
         }
@@ -338,12 +355,12 @@ impl<'u> Host<'u> {
 
     /// Record the steps of frames received from now on.
     pub fn set_trace(&mut self, on: bool) {
-        self.worker.trace = on;
+        self.workers.iter_mut().for_each(|w| w.trace = on);
     }
 
-    /// The records so far.
+    /// The records so far, one worker's after another's.
     pub fn take_trace(&mut self) -> Vec<TraceRecord> {
-        std::iter::from_fn(|| self.worker.tracer().pop()).collect()
+        self.workers.iter().flat_map(|w| std::iter::from_fn(|| w.tracer().pop())).collect()
     }
 
     /// Words for row indexes.
@@ -363,6 +380,15 @@ impl<'u> Host<'u> {
 
     /// Frames free and in all: equal whenever nothing waits in a port.
     pub fn frames(&self) -> (usize, usize) {
-        self.worker.frames()
+        let each = self.workers.iter().map(Worker::frames);
+        each.fold((0, 0), |(free, total), (f, t)| (free + f, total + t))
     }
+}
+
+/// Takes a port away, its frames back to the pool.
+fn close(worker: &mut Worker<'_>, door: Door) {
+    if let Some((Port::Memory(port), pool)) = worker.port_and_pool(door) {
+        port.sink(pool);
+    }
+    drop(worker.detach(door));
 }

@@ -138,7 +138,7 @@ fn every_fixture_frame_is_explained() {
             let path = file.unwrap().path();
             let file = path.file_name().unwrap().to_str().unwrap();
             let Some(port) = file.strip_prefix("in.").and_then(|f| f.strip_suffix(".pcap")) else { continue };
-            let mut umem = dataplane::umem::Umem::new(control::replay::buffers(&cloud));
+            let mut umem = dataplane::umem::Umem::new(control::replay::buffers(&cloud, 1));
             let mut host = control::host::Host::new(cloud.clone(), name, &mut umem).unwrap();
             let capture = control::capture::Capture::load(&path).unwrap();
             for frame in capture.frames().take(8) {

@@ -3,6 +3,7 @@
 //! the folders with that in their name.
 
 use control::capture::Capture;
+use control::host::{Queues, Workers};
 use control::model::{Change, Cloud};
 use control::replay::{Events, Input, Options, Outcome, run};
 use std::collections::BTreeMap;
@@ -68,7 +69,7 @@ fn flatten(all: &mut BTreeMap<String, i64>, at: &str, value: &toml::Value) {
     }
 }
 
-fn check(dir: &Path, burst: usize) -> Result<(), String> {
+fn check(dir: &Path, burst: usize, (count, seed): (usize, usize)) -> Result<u64, String> {
     let text = std::fs::read_to_string(dir.join("case.toml")).unwrap();
     let case: toml::Value = toml::from_str(&text).unwrap();
     let file = case.get("cloud").and_then(|v| v.as_str()).unwrap_or("../T/cloud.json");
@@ -79,7 +80,11 @@ fn check(dir: &Path, burst: usize) -> Result<(), String> {
     let inputs = captures(dir, "in.").into_iter().map(|(port, path)| Ok(Input { port, capture: load(&path)? }));
     let inputs = inputs.collect::<Result<Vec<_>, String>>()?;
     let events = std::fs::read_to_string(dir.join("events.jsonl")).unwrap_or_default();
-    let options = Options { cloud, host: case["host"].as_str().unwrap().to_owned(), burst };
+    // Between queues there is no order: a case that needs one says so.
+    let one = case.get("one_queue").and_then(toml::Value::as_bool) == Some(true);
+    let queues = if one { Queues::One(seed) } else { Queues::ByFlow(seed as u64) };
+    let workers = Workers { count, queues };
+    let options = Options { cloud, host: case["host"].as_str().unwrap().to_owned(), burst, workers };
     let outcome = run(&options, &inputs, &Events::parse(&events, "events.jsonl")).map_err(|e| e.to_string())?;
     if !control::report::balanced(&outcome.totals) {
         return Err(format!("the books do not balance: {:?}", outcome.totals));
@@ -100,7 +105,7 @@ fn check(dir: &Path, burst: usize) -> Result<(), String> {
             return Err(difference(&load(&path)?, &outcome.sent[&port], &port));
         }
     }
-    Ok(())
+    Ok(outcome.totals.handed_over)
 }
 
 /// The first frame that differs, in words and bytes.
@@ -119,18 +124,32 @@ fn difference(want: &Capture, got: &Capture, port: &str) -> String {
     format!("{port}, frame {}\n  want {}\n  got  {}", n + 1, line(want.get(n)), line(got.get(n)))
 }
 
+/// Each with 1, 2 and 4 workers, bursts of 1 and of 64, and two choices of queues.
 #[test]
 fn every_case_byte_for_byte() {
     let mut failed = Vec::new();
     let folders = folders();
     let only = std::env::var("FIXTURE").unwrap_or_default();
+    let (mut runs, mut handed_over) = (0, BTreeMap::new());
     for dir in folders.iter().filter(|d| d.to_string_lossy().contains(&only)) {
-        for burst in [1, 64] {
-            if let Err(why) = check(dir, burst) {
-                failed.push(format!("{}, burst {burst}: {why}", dir.file_name().unwrap().display()));
+        for (count, seed) in [(1, 0), (2, 1), (2, 2), (4, 1), (4, 2)] {
+            for burst in [1, 64] {
+                runs += 1;
+                match check(dir, burst, (count, seed)) {
+                    Ok(n) => *handed_over.entry(count).or_insert(0) += n,
+                    Err(why) => failed.push(format!(
+                        "{}, {count} workers, queues {seed}, burst {burst}: {why}",
+                        dir.file_name().unwrap().display()
+                    )),
+                }
             }
         }
     }
-    assert!(failed.is_empty(), "{} of {}\n{}", failed.len(), 2 * folders.len(), failed.join("\n"));
-    assert!(folders.len() >= 117, "{}", folders.len());
+    assert!(failed.is_empty(), "{} of {runs}\n{}", failed.len(), failed.join("\n"));
+    println!("{} cases, {runs} runs; frames handed over, by number of workers: {handed_over:?}", folders.len());
+    if only.is_empty() {
+        assert!(folders.len() >= 117, "{}", folders.len());
+        assert_eq!(handed_over[&1], 0);
+        assert!(handed_over[&2] > 100 && handed_over[&4] > handed_over[&2], "{handed_over:?}: hand-off was not tried");
+    }
 }

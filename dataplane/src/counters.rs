@@ -83,7 +83,8 @@ impl Event {
     }
 }
 
-/// All counters of one worker. `received + generated + copied = sent + dropped + consumed + held`, always.
+/// All counters of one worker. `received + generated + copied + taken_over = sent + dropped + consumed + held +
+/// handed_over`, always.
 #[derive(Debug)]
 pub struct WorkerCounters {
     /// Frames taken from ports.
@@ -98,6 +99,10 @@ pub struct WorkerCounters {
     pub dropped: Counter,
     /// Frames whose purpose was served.
     pub consumed: Counter,
+    /// Frames given to other workers, which own their egress port.
+    pub handed_over: Counter,
+    /// Frames taken from other workers. Over all workers, `handed_over - taken_over` are in the rings.
+    pub taken_over: Counter,
     events: [Counter; Event::ALL.len()],
     stages: [StageCounters; Stage::COUNT],
     reasons: [Counter; DropReason::COUNT],
@@ -118,6 +123,8 @@ impl WorkerCounters {
             sent: Counter::default(),
             dropped: Counter::default(),
             consumed: Counter::default(),
+            handed_over: Counter::default(),
+            taken_over: Counter::default(),
             events: Default::default(),
             stages: std::array::from_fn(|_| StageCounters::default()),
             reasons: std::array::from_fn(|_| Counter::default()),
@@ -187,6 +194,8 @@ impl WorkerCounters {
             ("sent".to_owned(), self.sent.get()),
             ("dropped".to_owned(), self.dropped.get()),
             ("consumed".to_owned(), self.consumed.get()),
+            ("handed_over".to_owned(), self.handed_over.get()),
+            ("taken_over".to_owned(), self.taken_over.get()),
         ];
         all.extend(Event::ALL.iter().map(|e| (e.name().to_owned(), self.event(*e).get())));
         all.extend(DropReason::ALL.iter().map(|r| (format!("drop.{}", r.name()), self.reason(*r).get())));

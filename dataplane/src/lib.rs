@@ -11,6 +11,7 @@
 //! | [`burst`] | up to 64 frames as a structure of arrays, and lane masks |
 //! | [`tables`] | what workers read: snapshot, flat tables, grace periods |
 //! | [`worker`], [`umem`], [`io`] | who owns what: workers, frames, ports |
+//! | [`handoff`] | frames to ports of other workers, and their buffers home |
 //! | [`drop_reason`], [`counters`], [`trace`] | what became of each packet |
 //! | [`learn`] | what workers report |
 #![deny(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
@@ -20,6 +21,7 @@ pub mod addr;
 pub mod burst;
 pub mod counters;
 pub mod drop_reason;
+pub mod handoff;
 pub mod io;
 pub mod learn;
 pub mod pipeline;

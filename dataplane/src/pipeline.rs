@@ -37,3 +37,9 @@ pub fn process_burst<'u>(b: &mut Burst<'u>, x: &Ctx<'_>, io: &mut WorkerIo<'u>) 
     egress(b, x, io); //                                          O1 L6  to the ports, copies for floods
     account(b, x, io); //                                                the books balance
 }
+
+/// Takes frames that other workers handed over to their ends: the last part of the line above.
+pub fn process_handed<'u>(b: &mut Burst<'u>, x: &Ctx<'_>, io: &mut WorkerIo<'u>) {
+    take_over(b, x, io); //                                       G2     to the ports this worker owns
+    account(b, x, io); //                                                the books balance
+}

@@ -5,6 +5,7 @@
 use crate::burst::{Lane, Out};
 use crate::drop_reason::DropReason;
 use crate::stage::Stage;
+use crate::worker::WorkerId;
 use crossbeam::queue::ArrayQueue;
 
 /// One step of one frame.
@@ -76,6 +77,8 @@ pub enum Note {
     Dropped(DropReason),
     /// The frame ended, its purpose served.
     Consumed,
+    /// Given to the worker that owns the egress port.
+    HandedOver(WorkerId),
     /// Sent.
     Sent(Out),
 }

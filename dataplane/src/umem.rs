@@ -33,7 +33,8 @@ impl Umem {
     /// The region as pools of equal size, one per worker.
     pub fn pools(&mut self, workers: usize) -> Vec<FramePool<'_>> {
         let each = self.chunks.len() / workers.max(1);
-        let share = |(id, chunks): (usize, _)| FramePool::new(WorkerId(id as u8), chunks);
+        let region = self.chunks.as_ptr().addr();
+        let share = |(id, chunks)| FramePool::new(WorkerId(id as u8), chunks, region, workers);
         self.chunks.chunks_exact_mut(each.max(1)).take(workers).enumerate().map(share).collect()
     }
 }
@@ -66,16 +67,21 @@ impl Frame<'_> {
 #[derive(Debug)]
 pub struct FramePool<'u> {
     free: Vec<Frame<'u>>,
-    /// Where its part of the region lies: a frame's home is told by its address.
+    /// Other workers' frames on their way home, by worker; [`Links`](crate::handoff::Links) takes them along.
+    away: Box<[Vec<Frame<'u>>]>,
+    /// Where the region begins, and this pool's part: a frame's home is told by its address.
+    region: usize,
     start: usize,
     total: usize,
     id: WorkerId,
 }
 
 impl<'u> FramePool<'u> {
-    fn new(id: WorkerId, chunks: &'u mut [Chunk]) -> Self {
+    fn new(id: WorkerId, chunks: &'u mut [Chunk], region: usize, workers: usize) -> Self {
         let (start, total) = (chunks.as_ptr().addr(), chunks.len());
-        FramePool { free: chunks.iter_mut().map(Frame).collect(), start, total, id }
+        let home = |w| Vec::with_capacity(if w == usize::from(id.0) { 0 } else { total });
+        let away = (0..workers).map(home).collect();
+        FramePool { free: chunks.iter_mut().map(Frame).collect(), away, region, start, total, id }
     }
 
     /// A free frame, if there is one. Its bytes are what the last packet left.
@@ -84,21 +90,36 @@ impl<'u> FramePool<'u> {
         self.free.pop()
     }
 
-    /// Takes a frame back. One of another worker's pool is handed back to the caller.
+    /// Takes a frame back. One of another worker's pool waits in [`FramePool::away`] to be sent home.
     #[inline(always)]
-    pub fn put(&mut self, frame: Frame<'u>) -> Result<(), Frame<'u>> {
+    pub fn put(&mut self, frame: Frame<'u>) {
         if frame.address().wrapping_sub(self.start) >= self.total * FRAME_SIZE {
-            return Err(frame);
+            return self.set_aside(frame);
         }
-        if self.free.len() < self.total {
-            self.free.push(frame);
+        self.free.push(frame); // never grows: each of its frames exists once
+    }
+
+    #[inline(never)]
+    fn set_aside(&mut self, frame: Frame<'u>) {
+        let home = frame.address().wrapping_sub(self.region) / (self.total * FRAME_SIZE);
+        if let Some(away) = self.away.get_mut(home) {
+            away.push(frame); // never grows: all pools are of one size
         }
-        Ok(())
+    }
+
+    /// Frames of worker `home`'s pool that ended here.
+    pub(crate) fn away(&mut self, home: usize) -> Option<&mut Vec<Frame<'u>>> {
+        self.away.get_mut(home)
     }
 
     /// Frames free now.
     pub fn free(&self) -> usize {
         self.free.len()
+    }
+
+    /// Other workers' frames that wait here to be sent home.
+    pub fn foreign(&self) -> usize {
+        self.away.iter().map(Vec::len).sum()
     }
 
     /// Frames this pool was given. Free + in flight + in rings = total, always.
@@ -117,19 +138,25 @@ mod tests {
     use super::*;
 
     #[test]
-    fn pools_share_the_region_and_take_back_only_their_own() {
+    fn pools_share_the_region_and_set_aside_what_is_not_theirs() {
         let mut umem = Umem::new(8);
         let mut pools = umem.pools(2);
         let mut b = pools.pop().unwrap();
         let mut a = pools.pop().unwrap();
         assert_eq!((a.free(), b.free(), a.total()), (4, 4, 4));
+        assert_eq!((a.id(), b.id()), (WorkerId(0), WorkerId(1)));
         let mut f = a.take().unwrap();
         f.chunk_mut()[0] = 7;
-        assert_eq!((a.id(), b.id()), (WorkerId(0), WorkerId(1)));
-        let f = b.put(f).unwrap_err();
-        a.put(f).unwrap();
+        b.put(f);
+        assert_eq!((b.free(), b.foreign(), a.free()), (4, 1, 3));
+        let f = b.away(0).unwrap().pop().unwrap();
+        a.put(f);
+        let mut g = b.take().unwrap();
+        g.chunk_mut()[0] = 9;
+        a.put(g);
+        assert_eq!(a.away(1).unwrap().pop().unwrap().chunk()[0], 9);
         assert_eq!(a.take().unwrap().chunk()[0], 7, "last in, first out");
         while a.take().is_some() {}
-        assert!(a.take().is_none());
+        assert_eq!((a.free(), a.foreign()), (0, 0));
     }
 }

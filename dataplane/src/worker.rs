@@ -6,15 +6,17 @@
 use crate::burst::{BURST, Burst, Door, Mask};
 use crate::counters::WorkerCounters;
 use crate::drop_reason::DropReason;
+use crate::handoff::{Handed, Links};
 use crate::io::Port;
 use crate::learn::{LEARN_QUEUE, LearnQueue};
-use crate::pipeline::process_burst;
+use crate::pipeline::{process_burst, process_handed};
 use crate::stage::{Ctx, Stage};
 use crate::tables::{PortIx, Published, QsbrWorker, SnapshotSource, Tables, Target};
 use crate::trace::Tracer;
 use crate::umem::{Frame, FramePool};
 use crossbeam::queue::ArrayQueue;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// Trace records of one worker until somebody reads them: one frame flooded to 1,000 receivers fits.
 const TRACE_RECORDS: usize = 16384;
@@ -47,8 +49,8 @@ pub struct WorkerIo<'u> {
     tunnel: Option<Port<'u>>,
     phys: Vec<Option<Port<'u>>>,
     unknown: Option<Port<'u>>,
-    /// Frames of other workers' pools, on their way home.
-    foreign: Vec<Frame<'u>>,
+    /// To and from the other workers.
+    links: Option<Links<'u>>,
 }
 
 impl<'u> WorkerIo<'u> {
@@ -63,7 +65,7 @@ impl<'u> WorkerIo<'u> {
             tunnel: None,
             phys: none(phys),
             unknown: None,
-            foreign: Vec::new(),
+            links: None,
         }
     }
 
@@ -85,9 +87,24 @@ impl<'u> WorkerIo<'u> {
     /// Takes back a frame that ended here.
     #[inline(always)]
     pub(crate) fn recycle(&mut self, frame: Frame<'u>) {
-        // With one worker every frame is our own; hand-off will send the others home by ring.
-        if let Err(foreign) = self.pool.put(frame) {
-            self.foreign.push(foreign);
+        self.pool.put(frame);
+    }
+
+    /// Gives a frame to the worker that owns its egress port; it comes back if that worker's ring is full.
+    #[inline]
+    pub(crate) fn hand(&mut self, owner: WorkerId, handed: Handed<'u>) -> Result<(), Frame<'u>> {
+        match &mut self.links {
+            Some(links) => links.hand(owner, handed),
+            None => Err(handed.frame),
+        }
+    }
+
+    /// After a burst: what is for other workers goes there, their buffers too once they are a batch.
+    #[inline]
+    fn publish(&mut self) {
+        if let Some(links) = &mut self.links {
+            links.publish();
+            links.exchange_buffers(&mut self.pool, false);
         }
     }
 }
@@ -144,35 +161,74 @@ impl<'u> Worker<'u> {
         Some((port, pool))
     }
 
+    /// Connects the worker to the others ([`mesh`](crate::handoff::mesh)); without, a frame for another
+    /// worker's port is `handoff_full`.
+    pub fn connect(&mut self, links: Links<'u>) {
+        self.io.links = Some(links);
+    }
+
     /// One turn for one port: up to `limit` frames (at most [`BURST`]) through the pipeline. Returns how many.
     pub fn poll(&mut self, door: Door, limit: usize) -> usize {
         // Nothing read earlier is held any more: token first, then the snapshot.
         self.view.token.quiesce();
-        let snap = self.view.published.load();
         let Some(port) = self.io.slot(door).and_then(Option::as_mut) else { return 0 };
         let n = port.receive(&mut self.burst, door, limit.min(BURST));
         if n == 0 {
+            self.view.published.load();
             return 0;
         }
         if self.trace {
             self.burst.traced = self.burst.live;
         }
+        self.run(process_burst);
+        n
+    }
+
+    /// One turn for what other workers hand over: up to [`BURST`] frames of one of them. Returns how many.
+    pub fn take_over(&mut self) -> usize {
+        self.view.token.quiesce();
+        let Some(links) = &mut self.io.links else { return 0 };
+        let burst = &mut self.burst;
+        let n = links.receive(BURST, |handed| burst.push_handed(handed));
+        if n > 0 {
+            self.run(process_handed);
+        }
+        n
+    }
+
+    /// The burst through a line of stages, with the snapshot as it is now: after the token, and for
+    /// frames of other workers after they were taken from the ring.
+    fn run(&mut self, line: impl FnOnce(&mut Burst<'u>, &Ctx<'_>, &mut WorkerIo<'u>)) {
         let x = Ctx {
-            snap,
+            snap: self.view.published.load(),
             newest: &self.view.newest,
             tables: &self.view.tables,
             count: &self.count,
             learn: &self.learn,
             tracer: &self.tracer,
         };
-        process_burst(&mut self.burst, &x, &mut self.io);
-        n
+        line(&mut self.burst, &x, &mut self.io);
+        self.io.publish();
     }
 
-    /// A turn with nothing to receive: the grace period goes on.
+    /// A turn with nothing to receive: the grace period goes on, every buffer goes home.
     pub fn idle(&mut self) {
         self.view.token.quiesce();
         self.view.published.load();
+        if let Some(links) = &mut self.io.links {
+            links.exchange_buffers(&mut self.io.pool, true);
+        }
+    }
+
+    /// Sleeps until another worker hands something over, a socket its bell watches is readable, or `at_most` is
+    /// over. Grace periods do not wait for a sleeper. Returns whether it slept; a worker alone does not.
+    pub fn sleep(&mut self, at_most: Duration) -> bool {
+        self.idle();
+        let Some(links) = &self.io.links else { return false };
+        self.view.token.offline();
+        let slept = links.bell().sleep(at_most, || links.has_work());
+        self.view.token.online();
+        slept
     }
 
     /// Counts a frame the port could not take in: `mtu` if it is longer than a buffer, `no_frame` if none was free.
@@ -200,6 +256,11 @@ impl<'u> Worker<'u> {
     /// Frames in its pool now, and in all.
     pub fn frames(&self) -> (usize, usize) {
         (self.io.pool.free(), self.io.pool.total())
+    }
+
+    /// Other workers' frames that wait here to go home.
+    pub fn foreign_frames(&self) -> usize {
+        self.io.pool.foreign()
     }
 
     /// Number of ports it has room for.

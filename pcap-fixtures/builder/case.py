@@ -11,7 +11,7 @@ START = 1_700_000_000 * 10**9
 STEP = 10**6  # nanoseconds between two frames
 
 RULES = set("""I0 I1 I2 I3-a I3-b I3-c T0 T1 T2 T3 T4 T5 V0 E0 L1 L2 L3 L4 L5 L6
-R0 R1 R2 R3 R4 R5 R7 R8 R9 O1 O2 O3 O4 G2 D1 D2 D3 D4 D5 D7 D8 D9 D10""".split())
+R0 R1 R2 R3 R4 R5 R7 R8 R9 O1 O2 O3 O4 G2 D1 D2 D3 D4 D5 D7 D8 D9 D10 W1""".split())
 
 REASONS = set("""parse_short vnet_bad parse_l3 parse_csum eth_src_bad link_local_mcast vlan_unexpected
 ethertype port_down reserved_src reserved_dst ra_guest mac_spoof ip_spoof arp_spoof nd_spoof dhcp_server
@@ -25,13 +25,14 @@ no_headroom handoff_full port_gone not_built internal""".split())
 CASES = []
 
 
-def case(ident, words, host="H1", *, rules, about):
+def case(ident, words, host="H1", *, rules, about, one_queue=False):
     """Register a case; the decorated function describes its frames."""
     unknown = set(rules.split()) - RULES
     assert not unknown, f"{ident}: unknown rules {unknown}"
 
     def register(describe):
         c = Case(len(CASES) + 1, ident, words, host, rules.split(), about)
+        c.one_queue = one_queue
         describe(c)
         c.settle()
         CASES.append(c)
@@ -149,6 +150,8 @@ class Case:
     def case_toml(self):
         text = f"case = {toml(self.ident)}\nabout = {toml(self.about)}\n" \
                f"rules = {toml(self.rules)}\nhost = {toml(self.host)}\n"
+        if self.one_queue:
+            text += "one_queue = true\n"
         if self.patched["delete"]:
             text += "\n[patch.delete]\n" + table(self.patched["delete"])
         for kind, rows in self.patched["set"].items():

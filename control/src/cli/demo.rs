@@ -88,7 +88,7 @@ fn show(s: &mut String, head: &str, frame: &[u8]) {
 
 pub(super) fn run(_: &Args) -> Result<Answer, Failure> {
     let cloud = Cloud::from_json(CLOUD, "the demo's cloud")?;
-    let mut memory = [Umem::new(buffers(&cloud)), Umem::new(buffers(&cloud))];
+    let mut memory = [Umem::new(buffers(&cloud, 1)), Umem::new(buffers(&cloud, 1))];
     let [first, second] = &mut memory;
     let mut h1 = Node::new(&cloud, "H1", first)?;
     let mut h2 = Node::new(&cloud, "H2", second)?;

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use super::input::{HostArgs, capture};
 use super::{Answer, DONE, Failure, PARTIAL, REFUSED};
 use crate::capture::Capture;
+use crate::host::Workers;
 use crate::replay::{Events, Input, Options, Outcome, run as replay};
 use crate::report;
 
@@ -37,9 +38,9 @@ pub(super) struct Args {
     /// Folder for PORT.pcap of each port that sent something; made if it is not there
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
-    /// Worker threads; only 1 is built
-    #[arg(long, value_name = "N", default_value_t = 1)]
-    workers: u16,
+    /// Workers that share the ports and queues, 1 to 64; the result is the same for each
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=64))]
+    workers: u8,
     /// Frames taken at a time, 1 to 64; the result is the same for each
     #[arg(long, value_name = "N", default_value_t = 64, value_parser = clap::value_parser!(u8).range(1..=64))]
     burst: u8,
@@ -56,10 +57,6 @@ fn parse_input(text: &str) -> Result<(String, PathBuf), String> {
 }
 
 pub(super) fn run(args: &Args) -> Result<Answer, Failure> {
-    if args.workers != 1 {
-        let n = args.workers;
-        return Err(Failure::new(format!("--workers {n}: hand-off between workers is not built yet; only 1 is")));
-    }
     let cloud = args.host.load()?;
     let mut answer = Answer::default();
     let events = events(args.events.as_deref())?;
@@ -73,7 +70,8 @@ pub(super) fn run(args: &Args) -> Result<Answer, Failure> {
     }
     let partial = !answer.warnings.is_empty();
     make_dir(&args.out)?;
-    let options = Options { cloud, host: args.host.host.clone(), burst: args.burst.into() };
+    let workers = Workers::by_flow(args.workers.into(), 0);
+    let options = Options { cloud, host: args.host.host.clone(), burst: args.burst.into(), workers };
     let outcome = replay(&options, &inputs, &events).map_err(|e| Failure::new(e.to_string()))?;
     let written = write(&args.out, &outcome.sent, &args.inputs)?;
     leftovers(&args.out, &written, &mut answer.warnings);

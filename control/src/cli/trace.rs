@@ -52,7 +52,7 @@ pub(super) fn run(args: &Args) -> Result<Answer, Failure> {
     let cloud = args.host.load()?;
     let mut answer = Answer::default();
     let (frame, time) = frame(args, &mut answer.warnings)?;
-    let mut umem = Umem::new(buffers(&cloud));
+    let mut umem = Umem::new(buffers(&cloud, 1));
     let mut host = Host::new(cloud, &args.host.host, &mut umem).map_err(|e| Failure::new(e.to_string()))?;
     let port =
         port_name(&host, &args.port, &Events::default()).map_err(|e| Failure::new(ReplayError::Port(e).to_string()))?;

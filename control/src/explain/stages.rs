@@ -196,6 +196,7 @@ impl<'t> Tale<'t> {
                 format!("{} is the router's own address: it answers the echo request itself", Ipv4Addr::from(ip))
             }
             Note::Out(out) => return self.way_out(out),
+            Note::HandedOver(worker) => format!("the port belongs to worker {}, which sends it", worker.0),
             Note::Enter
             | Note::Dropped(_)
             | Note::Consumed

@@ -19,7 +19,7 @@ use dataplane::umem::Umem;
 use thiserror::Error;
 
 use crate::capture::Capture;
-use crate::host::{Host, HostError, Totals};
+use crate::host::{Host, HostError, Totals, Workers};
 use crate::model::{Cloud, NotFound, Problems};
 use crate::writer::TableUse;
 
@@ -37,6 +37,8 @@ pub struct Options {
     pub host: String,
     /// Frames taken at a time, 1 to 64; the result is the same for each.
     pub burst: usize,
+    /// How many workers share the work; the result is the same for each number.
+    pub workers: Workers,
 }
 
 /// Frames received on one port.
@@ -91,6 +93,9 @@ pub enum ReplayError {
     /// Not a number of frames a burst can have.
     #[error("a burst has 1 to 64 frames, not {0}")]
     Burst(usize),
+    /// Not a number of workers a replay can have.
+    #[error("a replay has 1 to {most} workers, not {0}", most = Workers::MOST)]
+    Workers(usize),
 }
 
 /// Replays, and keeps every frame sent in the outcome.
@@ -116,8 +121,12 @@ pub fn run_into(
     if !(1..=64).contains(&options.burst) {
         return Err(ReplayError::Burst(options.burst));
     }
-    let mut umem = Umem::new(buffers(&options.cloud));
-    let mut host = Host::new(options.cloud.clone(), &options.host, &mut umem).map_err(ReplayError::Host)?;
+    let Options { cloud, host: name, workers, .. } = options;
+    if !(1..=Workers::MOST).contains(&workers.count) {
+        return Err(ReplayError::Workers(workers.count));
+    }
+    let mut umem = Umem::new(buffers(cloud, workers.count));
+    let mut host = Host::with_workers(cloud.clone(), name, &mut umem, *workers).map_err(ReplayError::Host)?;
     let queues = inputs.iter().map(|i| Queue::new(&host, i, events)).collect::<Result<Vec<_>, _>>()?;
     let start = queues.iter().filter_map(Queue::time).min().unwrap_or(0);
     let mut replay = Replay { host: &mut host, queues, burst: options.burst, refused: events.unreadable(), see };
@@ -147,9 +156,9 @@ pub fn port_name(host: &Host<'_>, word: &str, events: &Events) -> Result<String,
     }
 }
 
-/// Packet buffers for a full burst of floods to every host of the cloud, and then some.
-pub fn buffers(cloud: &Cloud) -> usize {
-    (64 * (cloud.hosts.len() + cloud.ports.len()) + 4096).min(32_768)
+/// Packet buffers: for each worker enough for a full burst of floods to every host of the cloud, and then some.
+pub fn buffers(cloud: &Cloud, workers: usize) -> usize {
+    workers * (64 * (cloud.hosts.len() + cloud.ports.len()) + 4096 / workers.max(1)).min(32_768)
 }
 
 /// The frames of an input in the order of their times.

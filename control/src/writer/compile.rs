@@ -3,7 +3,6 @@
 use super::index::Indexes;
 use crate::rows::{NeighbourRows, Place, PortRows, RouterRows, Rows, SegRows};
 use dataplane::tables::*;
-use dataplane::worker::WorkerId;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -150,7 +149,7 @@ impl Compiler<'_> {
         let (at, generation) = self.ix.port(id)?;
         let row = PortRow {
             generation,
-            owner: WorkerId(0),
+            owner: self.ix.worker_of(at),
             active: r.active,
             secured: r.secured,
             unknown: r.unknown,

@@ -3,6 +3,7 @@
 use super::{Limits, TableFull};
 use crate::rows::Rows;
 use dataplane::tables::Target;
+use dataplane::worker::WorkerId;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Indexes of one kind.
@@ -88,10 +89,14 @@ pub struct Indexes {
     tunnels: Pool,
     routers: Pool,
     interfaces: Pool,
+    /// The worker of each port index that has an owner.
+    workers: BTreeMap<u16, WorkerId>,
+    /// Ports of each worker.
+    load: Vec<usize>,
 }
 
 impl Indexes {
-    pub(super) fn new(limits: &Limits) -> Self {
+    pub(super) fn new(limits: &Limits, workers: usize) -> Self {
         // 0 is no segment and no router: it would make a free slot's key.
         Indexes {
             segments: Pool::new(1, limits.segments),
@@ -99,6 +104,8 @@ impl Indexes {
             ports: Pool::new(0, limits.ports.min(Target::PORTS)),
             tunnels: Pool::new(0, limits.tunnels.min(Target::TUNNELS)),
             interfaces: Pool::new(0, limits.interfaces),
+            workers: BTreeMap::new(),
+            load: vec![0; workers.max(1)],
         }
     }
 
@@ -110,13 +117,38 @@ impl Indexes {
         self.ports.check("T05 ports", rows.ports.keys())?;
         self.routers.check("T10 routers", rows.routers.keys())?;
         self.interfaces.check("T11 router interfaces", rows.interfaces.keys())?;
+        let ports = self.ports.assign(rows.ports.keys());
+        self.assign_workers(&ports);
         Ok(Freed {
             segments: self.segments.assign(rows.segments.keys()),
-            ports: self.ports.assign(rows.ports.keys()),
+            ports,
             tunnels: self.tunnels.assign(rows.tunnels.keys()),
             routers: self.routers.assign(rows.routers.keys()),
             interfaces: self.interfaces.assign(rows.interfaces.keys()),
         })
+    }
+
+    /// A new port goes to the worker that has the fewest, and stays there until it is `gone`.
+    fn assign_workers(&mut self, gone: &[u16]) {
+        for worker in gone.iter().filter_map(|ix| self.workers.remove(ix)) {
+            if let Some(load) = self.load.get_mut(usize::from(worker.0)) {
+                *load -= 1;
+            }
+        }
+        for (ix, _) in self.ports.of.values() {
+            if self.workers.contains_key(ix) {
+                continue;
+            }
+            let least = self.load.iter_mut().enumerate().min_by_key(|(_, load)| **load);
+            let Some((id, load)) = least else { continue };
+            *load += 1;
+            self.workers.insert(*ix, WorkerId(id as u8));
+        }
+    }
+
+    /// The worker that alone touches a port's queues (W1).
+    pub(super) fn worker_of(&self, port: u16) -> WorkerId {
+        self.workers.get(&port).copied().unwrap_or_default()
     }
 
     /// The grace period of `freed` is over.

@@ -172,7 +172,7 @@ impl Writer {
             fdb: Flat::new(limits.fdb, &qsbr),
             neighbours: Flat::new(limits.neighbours, &qsbr),
             fips: Flat::new(limits.fips, &qsbr),
-            indexes: Indexes::new(&limits),
+            indexes: Indexes::new(&limits, workers),
             freed: Vec::new(),
             learned: Learned::default(),
             qsbr,

@@ -9,6 +9,7 @@ pub use lanes::{BURST, Lane, Lanes, Mask};
 
 use crate::addr::MacAddr;
 use crate::drop_reason::DropReason;
+use crate::handoff::Handed;
 use crate::stage::Stage;
 use crate::tables::{SegIx, TunnelIx};
 use crate::umem::Frame;
@@ -78,6 +79,8 @@ pub struct Burst<'u> {
     pub src_fdb: Lanes<u64>,
     /// Way out, once `decided`.
     pub out: Lanes<Out>,
+    /// Whose index the egress port was (frames of other workers).
+    pub out_generation: Lanes<u32>,
 }
 
 impl Default for Burst<'_> {
@@ -114,6 +117,7 @@ impl Default for Burst<'_> {
             vouched: Mask::NONE,
             src_fdb: Lanes::splat(0),
             out: Lanes::splat(Out::Undecided),
+            out_generation: Lanes::splat(0),
         }
     }
 }
@@ -128,6 +132,18 @@ impl<'u> Burst<'u> {
         self.door[lane] = door;
         self.live.insert(lane);
         Ok(lane)
+    }
+
+    /// Puts a frame of another worker in the first free lane, its way out decided. The caller takes
+    /// no more than fit.
+    pub fn push_handed(&mut self, handed: Handed<'u>) {
+        let Handed { frame, meta, port, generation, door, traced } = handed;
+        let Ok(lane) = self.push(frame, meta, door) else { return };
+        self.out_generation[lane] = generation;
+        if traced {
+            self.traced.insert(lane);
+        }
+        self.send(lane, Out::Port(port));
     }
 
     /// The bytes of a frame.

@@ -10,7 +10,6 @@ pub struct MemoryPort<'u> {
     rx: VecDeque<(Frame<'u>, FrameMeta)>,
     tx: VecDeque<(Frame<'u>, FrameMeta)>,
     done: Vec<Frame<'u>>,
-    foreign: Vec<Frame<'u>>,
     limit: usize,
 }
 
@@ -27,7 +26,7 @@ impl<'u> MemoryPort<'u> {
     /// With queues of `limit` frames each.
     pub fn new(limit: usize) -> Self {
         let queue = || VecDeque::with_capacity(limit);
-        MemoryPort { rx: queue(), tx: queue(), done: Vec::with_capacity(limit), foreign: Vec::new(), limit }
+        MemoryPort { rx: queue(), tx: queue(), done: Vec::with_capacity(limit), limit }
     }
 
     /// Puts a frame on the wire towards the host, received at `time` ns.
@@ -88,7 +87,7 @@ impl<'u> MemoryPort<'u> {
     pub fn sink(&mut self, pool: &mut FramePool<'u>) -> usize {
         let n = self.tx.len();
         while let Some((frame, _)) = self.tx.pop_front() {
-            self.give_back(frame, pool);
+            pool.put(frame);
         }
         n
     }
@@ -96,14 +95,7 @@ impl<'u> MemoryPort<'u> {
     /// See [`Port::reclaim`](super::Port::reclaim).
     pub fn reclaim(&mut self, pool: &mut FramePool<'u>) {
         while let Some(frame) = self.done.pop() {
-            self.give_back(frame, pool);
-        }
-    }
-
-    fn give_back(&mut self, frame: Frame<'u>, pool: &mut FramePool<'u>) {
-        // With one worker every frame is the pool's own; another's waits here for the ring home.
-        if let Err(foreign) = pool.put(frame) {
-            self.foreign.push(foreign);
+            pool.put(frame);
         }
     }
 }

@@ -1,6 +1,7 @@
 //! Output: frames go to their ports in the order they came; what ended goes back to the pool.
 
 use super::flood_to_tun::flood_to_tun;
+use super::handoff::hand_over;
 use super::{Ctx, Stage};
 use crate::burst::{Burst, Door, Fate, Lane, Out};
 use crate::drop_reason::DropReason;
@@ -25,10 +26,10 @@ pub fn egress<'u>(b: &mut Burst<'u>, x: &Ctx<'_>, io: &mut WorkerIo<'u>) {
 pub(super) fn transmit<'u>(b: &mut Burst<'u>, x: &Ctx<'_>, lane: Lane, io: &mut WorkerIo<'u>) {
     match b.out[lane] {
         Out::Tunnel(_) => put(b, x, lane, Door::Tunnel, io),
-        Out::Port(port) => match x.with_port(port, |row| (row.active, row.owner)) {
+        Out::Port(port) => match x.with_port(port, |row| (row.active, row.owner, row.generation)) {
             None => b.drop(lane, STAGE, DropReason::PortGone),
-            Some((false, _)) => b.drop(lane, STAGE, DropReason::PortDown),
-            Some((_, owner)) if owner != io.id => b.drop(lane, STAGE, DropReason::NotBuilt), // hand-off to the owner
+            Some((_, owner, generation)) if owner != io.id => hand_over(b, x, lane, (port, generation), owner, io),
+            Some((false, ..)) => b.drop(lane, STAGE, DropReason::PortDown),
             Some(_) => put(b, x, lane, Door::Port(port), io),
         },
         Out::Phys => b.drop(lane, STAGE, DropReason::NotBuilt), // O4
@@ -37,7 +38,7 @@ pub(super) fn transmit<'u>(b: &mut Burst<'u>, x: &Ctx<'_>, lane: Lane, io: &mut 
 }
 
 #[inline(always)]
-fn put<'u>(b: &mut Burst<'u>, x: &Ctx<'_>, lane: Lane, door: Door, io: &mut WorkerIo<'u>) {
+pub(super) fn put<'u>(b: &mut Burst<'u>, x: &Ctx<'_>, lane: Lane, door: Door, io: &mut WorkerIo<'u>) {
     let Some(port) = io.port(door) else { return b.drop(lane, STAGE, DropReason::PortGone) };
     let Some(frame) = b.frame[lane].take() else { return b.drop(lane, STAGE, DropReason::Internal) };
     if let Err(frame) = port.transmit(frame, b.meta[lane]) {

@@ -15,6 +15,7 @@ mod dvr_process;
 mod dvr_to_src_mac;
 mod egress;
 mod flood_to_tun;
+mod handoff;
 mod ingress;
 mod learn_from_tun;
 mod learning_blocker;
@@ -30,6 +31,7 @@ pub use decode::decode;
 pub use dvr_process::dvr_process;
 pub use dvr_to_src_mac::dvr_to_src_mac;
 pub use egress::{account, egress};
+pub use handoff::take_over;
 pub use ingress::{Doors, ingress};
 pub use learn_from_tun::{learn_from_port, learn_from_tun};
 pub use learning_blocker::{Fabric, learning_blocker};
@@ -87,6 +89,7 @@ stages! {
     VxlanEncap "vxlan_encap" "br-tun table 20 UCAST_TO_TUN, set_tunnel and output",
     FloodToTun "flood_to_tun" "br-tun table 22 FLOOD_TO_TUN, br-int NORMAL flood",
     Egress "egress" "output ports",
+    Handoff "handoff" "none: one worker's frame to the port of another",
 }
 
 impl Stage {

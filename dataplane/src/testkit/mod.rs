@@ -7,7 +7,9 @@
 pub mod fixture;
 pub mod frames;
 pub mod rig;
+pub mod team;
 
 pub use fixture::*;
 pub use frames::*;
 pub use rig::{Rig, Room};
+pub use team::Team;

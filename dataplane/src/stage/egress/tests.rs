@@ -1,9 +1,8 @@
-//! What can happen at the very end: port down, gone, full, another worker's.
+//! What can happen at the very end: port down, gone, full.
 
 use crate::burst::Door::Tunnel;
 use crate::tables::*;
 use crate::testkit::*;
-use crate::worker::WorkerId;
 
 const BRIDGED: &str = "ingress decode vm_port local_switching egress";
 /// A port no row of the fixture is about; the worker has a port attached there.
@@ -117,12 +116,6 @@ fn a_tunnel_only_the_newest_snapshot_has_is_used() {
         "received 1, port.0.rx 1, snapshot_reload 1, dropped 1, drop.port_gone 1, port.0.drop.port_gone 1, \
          stage.vxlan_encap.dropped 1",
     );
-}
-
-#[test]
-fn the_port_of_another_worker_is_not_built() {
-    let mut rig = Rig::h1_with(|r| r.port(A3.door, |p| p.owner = WorkerId(1)));
-    rig.one(A1.door, to_a3()).assert_dropped(A1.door, BRIDGED, "not_built");
 }
 
 #[test]

@@ -1,0 +1,194 @@
+//! Rules: W1, G2. Worker 0 owns every port but A3's and K1's, which are worker 1's.
+
+use crate::addr::MacAddr;
+use crate::burst::Door;
+use crate::tables::*;
+use crate::testkit::team::FRAMES;
+use crate::testkit::*;
+use crate::worker::{Worker, WorkerId};
+
+const RING: usize = 64;
+
+fn rows() -> Rows {
+    let mut rows = Rows::h1();
+    for vm in [A3, K1] {
+        rows.port(vm.door, |p| p.owner = WorkerId(1));
+    }
+    rows
+}
+
+fn team() -> Team {
+    Team::new(&rows(), 2, RING)
+}
+
+fn to_a3(n: u8) -> Vec<u8> {
+    eth(A1.mac, A3.mac, ip4(A1.ip, A3.ip).udp(1, 2, &[n]))
+}
+
+#[test]
+fn a_frame_reaches_the_port_of_another_worker_in_order_and_its_buffer_comes_home() {
+    let mut t = team();
+    for n in 0..5 {
+        t.inject(0, A1.door, &to_a3(n));
+    }
+    assert_eq!(t.workers[0].poll(A1.door, 64), 5);
+    assert_eq!((t.sum("sent"), t.sum("handed_over"), t.sum("taken_over")), (0, 5, 0), "in the ring");
+    assert_eq!(t.workers[1].take_over(), 5);
+    assert_eq!(t.drain(1, A3.door), (0..5).map(to_a3).collect::<Vec<_>>());
+    assert_eq!(t.workers[0].frames(), (FRAMES - 5, FRAMES));
+    assert_eq!(t.workers[1].foreign_frames(), 5, "fewer than a batch wait for an idle turn");
+    assert_eq!(t.sum("port.1.tx"), 5);
+    assert_eq!(t.sum("stage.handoff.packets"), 5);
+    t.assert_sound();
+}
+
+#[test]
+fn a_batch_of_buffers_goes_home_with_the_next_burst() {
+    let mut t = team();
+    for n in 0..40 {
+        t.inject(0, A1.door, &to_a3(n));
+    }
+    t.workers[0].poll(A1.door, 64);
+    t.workers[1].take_over();
+    t.drain(1, A3.door);
+    t.inject(1, A3.door, &eth(A3.mac, A1.mac, ip4(A3.ip, A1.ip).udp(1, 2, b"x")));
+    t.workers[1].poll(A3.door, 64);
+    assert_eq!(t.workers[1].foreign_frames(), 0);
+    t.workers[0].take_over();
+    assert_eq!(t.workers[0].frames(), (FRAMES, FRAMES), "taken in with its own next burst");
+    t.drain(0, A1.door);
+    t.assert_sound();
+}
+
+#[test]
+fn routed_frames_flood_copies_and_answers_find_their_workers() {
+    let mut t = team();
+    // Routed twice: R1, R2, K1.
+    t.inject(0, A1.door, &eth(A1.mac, RA.mac, ip4(A1.ip, K1.ip).udp(1, 2, b"x")));
+    let broadcast = eth(A1.mac, MacAddr::BROADCAST, ip4(A1.ip, u32::MAX).udp(1, 2, b"y"));
+    t.inject(0, A1.door, &broadcast);
+    t.inject(0, A1.door, &eth(A1.mac, MacAddr::BROADCAST, arp_request(A1.mac, A1.ip, RA.ip)));
+    t.workers[0].poll(A1.door, 64);
+    assert_eq!(t.workers[1].take_over(), 2);
+    let routed = eth(RK.mac, K1.mac, ip4(A1.ip, K1.ip).ttl(62).udp(1, 2, b"x"));
+    assert_eq!(t.drain(1, K1.door), [routed]);
+    assert_eq!(t.drain(1, A3.door), std::slice::from_ref(&broadcast));
+    let vx_of = |h| vx(H1, h, 1001, &broadcast);
+    assert_eq!(t.drain(0, Door::Tunnel), [vx_of(H2), vx_of(H3), vx_of(H4)]);
+    assert_eq!(t.drain(0, A1.door).len(), 1, "the answer leaves by the asker's own port");
+    assert_eq!(t.sum("copied"), 3);
+    t.assert_sound();
+}
+
+#[test]
+fn a_full_ring_is_handoff_full_and_what_fits_arrives() {
+    let mut t = team();
+    for n in 0..RING as u8 + 3 {
+        t.inject(0, A1.door, &to_a3(n));
+    }
+    while t.workers[0].poll(A1.door, 64) > 0 {}
+    assert_eq!(t.sum("port.0.drop.handoff_full"), 3);
+    assert_eq!((t.sum("drop.handoff_full"), t.sum("stage.handoff.dropped")), (3, 3));
+    assert_eq!(t.workers[1].take_over(), RING);
+    assert_eq!(t.drain(1, A3.door), (0..RING as u8).map(to_a3).collect::<Vec<_>>());
+    t.inject(0, A1.door, &to_a3(200));
+    t.workers[0].poll(A1.door, 64);
+    assert_eq!(t.workers[1].take_over(), 1, "room again");
+    assert_eq!(t.drain(1, A3.door), [to_a3(200)]);
+    t.assert_sound();
+}
+
+#[test]
+fn a_worker_alone_cannot_hand_over() {
+    let mut rig = Rig::new(rows());
+    rig.one(A1.door, to_a3(0)).assert_dropped_by(
+        A1.door,
+        "ingress decode vm_port local_switching egress",
+        "handoff",
+        "handoff_full",
+    );
+}
+
+/// Between the sender's burst and the owner's the port changes: `change` its row.
+fn meanwhile(change: impl FnOnce(&mut PortRow), detach: bool) -> Team {
+    let mut t = team();
+    t.inject(0, A1.door, &to_a3(0));
+    t.workers[0].poll(A1.door, 64);
+    let mut next = rows();
+    next.port(A3.door, change);
+    t.snapshots.publish(next.snap);
+    if detach {
+        t.workers[1].detach(A3.door);
+    }
+    assert_eq!(t.workers[1].take_over(), 1);
+    assert_eq!(t.sum("sent"), 0);
+    t
+}
+
+#[test]
+fn a_port_that_went_down_meanwhile_is_port_down() {
+    let mut t = meanwhile(|p| p.active = false, false);
+    assert_eq!((t.sum("port.0.drop.port_down"), t.sum("stage.handoff.dropped")), (1, 1));
+    t.assert_sound();
+}
+
+#[test]
+fn an_index_that_is_another_port_by_now_is_port_gone() {
+    let mut t = meanwhile(|p| p.generation += 1, false);
+    assert_eq!(t.sum("port.0.drop.port_gone"), 1);
+    t.assert_sound();
+}
+
+#[test]
+fn a_port_that_was_taken_away_meanwhile_is_port_gone() {
+    let mut t = meanwhile(|_| {}, true);
+    assert_eq!(t.sum("port.0.drop.port_gone"), 1);
+    t.assert_sound();
+}
+
+#[test]
+fn a_port_that_is_new_to_the_owner_gets_its_frames() {
+    let mut old = rows();
+    old.snap.ports.set(1, None);
+    let mut t = Team::new(&old, 2, RING);
+    t.workers[1].attach(A3.door, crate::io::Port::Memory(crate::io::MemoryPort::new(4)));
+    t.workers.iter_mut().for_each(Worker::idle); // both have loaded the old snapshot
+    t.snapshots.publish(rows().snap);
+    t.inject(0, A1.door, &to_a3(7));
+    t.workers[0].poll(A1.door, 64);
+    t.workers[1].take_over();
+    assert_eq!(t.drain(1, A3.door), [to_a3(7)]);
+    t.assert_sound();
+}
+
+#[test]
+fn the_steps_of_a_traced_frame_go_on_at_the_other_worker() {
+    let mut t = team();
+    t.workers[0].trace = true;
+    t.inject(0, A1.door, &to_a3(0));
+    t.workers[0].poll(A1.door, 64);
+    t.workers[1].take_over();
+    let notes = |w: &Worker<'_>| std::iter::from_fn(|| w.tracer().pop()).map(|r| r.note).collect::<Vec<_>>();
+    use crate::burst::Out;
+    use crate::trace::Note;
+    assert_eq!(notes(&t.workers[0]).last(), Some(&Note::HandedOver(WorkerId(1))));
+    assert_eq!(notes(&t.workers[1]), [Note::Enter, Note::Sent(Out::Port(1))]);
+    t.drain(1, A3.door);
+    t.assert_sound();
+}
+
+#[test]
+fn handing_over_and_taking_over_keep_the_grace_period_going() {
+    let mut t = team();
+    let epoch = t.qsbr.retire();
+    t.inject(0, A1.door, &to_a3(0));
+    t.workers[0].poll(A1.door, 64);
+    assert!(!t.qsbr.has_passed(epoch));
+    t.workers[1].take_over();
+    assert!(t.qsbr.has_passed(epoch));
+    let next = t.qsbr.retire();
+    assert!(!t.qsbr.has_passed(next));
+    t.drain(1, A3.door);
+    t.assert_sound();
+    assert!(t.qsbr.has_passed(next));
+}
