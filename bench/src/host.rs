@@ -113,9 +113,10 @@ impl Writers {
             token: self.qsbr.worker(usize::from(pool.id().0)).expect("the number of workers was given"),
         };
         let mut worker = Worker::new(view, pool, usize::from(NETS * LOCAL), 0);
-        let doors = (0..NETS * LOCAL).map(Door::Port).chain([Door::Tunnel]);
-        for door in doors {
-            worker.attach(door, Port::Memory(MemoryPort::new(PORT_QUEUE)));
+        let memory = || Port::Memory(MemoryPort::new(PORT_QUEUE));
+        worker.attach(Door::Tunnel, memory());
+        for ix in 0..NETS * LOCAL {
+            worker.attach_port(ix, 0, memory());
         }
         worker
     }

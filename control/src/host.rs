@@ -17,11 +17,11 @@ use dataplane::counters::{Event, WorkerCounters};
 use dataplane::drop_reason::DropReason;
 use dataplane::io::{InjectError, MemoryPort, Port};
 use dataplane::stage::Stage;
-use dataplane::tables::SegRow;
+use dataplane::tables::{PortRow, SegRow};
 use dataplane::trace::TraceRecord;
 use dataplane::umem::Umem;
 use dataplane::worker::Worker;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 /// Frames a local port holds: of each frame of a burst it gets at most one copy.
 const PORT_QUEUE: usize = 2 * BURST;
@@ -127,12 +127,7 @@ impl<'u> Host<'u> {
     }
 
     /// As [`Host::new`], with several workers, which share the packet memory equally.
-    pub fn with_workers(
-        cloud: Cloud,
-        name: &str,
-        umem: &'u mut Umem,
-        setup: Workers,
-    ) -> Result<Host<'u>, HostError> {
+    pub fn with_workers(cloud: Cloud, name: &str, umem: &'u mut Umem, setup: Workers) -> Result<Host<'u>, HostError> {
         let me = cloud.host_by_name(name).map_err(|e| HostError::Unknown(e.to_string()))?;
         let phys: Vec<String> = me.bridge_mappings.keys().cloned().collect();
         if phys.len() > MAX_PHYS {
@@ -169,16 +164,19 @@ impl<'u> Host<'u> {
         let most = self.writer.current().segments.iter().map(|(_, s)| copies(s)).max().unwrap_or(2);
         let frames = self.workers.first().map_or(0, |w| w.frames().1);
         self.at_once = (frames / most).clamp(1, BURST);
-        let live: BTreeSet<u16> = self.writer.indexes().ports().map(|(_, ix)| ix).collect();
+        let rows = &self.writer.current().ports;
+        let live: BTreeMap<u16, &PortRow> =
+            self.writer.indexes().ports().filter_map(|(_, ix)| Some((ix, rows.get(ix)?))).collect();
         for (id, worker) in self.workers.iter_mut().enumerate() {
             for ix in 0..worker.port_limit() {
-                let door = Door::Port(ix);
-                let attached = worker.port_and_pool(door).is_some();
-                let wanted = live.contains(&ix) && workers::of(&self.writer, door, 0) == id;
-                match (attached, wanted) {
-                    (false, true) => drop(worker.attach(door, Port::Memory(MemoryPort::new(PORT_QUEUE)))),
-                    (true, false) => close(worker, door),
-                    _ => {}
+                let mine = live.get(&ix).filter(|row| usize::from(row.owner.0) == id);
+                let wanted = mine.map(|row| row.generation);
+                if worker.attached(ix) == wanted {
+                    continue;
+                }
+                close(worker, Door::Port(ix));
+                if let Some(generation) = wanted {
+                    worker.attach_port(ix, generation, Port::Memory(MemoryPort::new(PORT_QUEUE)));
                 }
             }
         }

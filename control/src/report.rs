@@ -63,6 +63,13 @@ pub fn text(host: &str, outcome: &Outcome) -> String {
     if !balanced(t) {
         let _ = writeln!(s, "  These do not balance: a defect of dvrd, please report it.");
     }
+    if t.handed_over > 0 {
+        let _ = writeln!(
+            s,
+            "  {} passed between workers: to a port that another worker owns",
+            count(t.handed_over, "frame")
+        );
+    }
     drops(&mut s, t);
     counters(&mut s, t);
     ports(&mut s, t);

@@ -33,6 +33,19 @@ fn writes_what_the_host_sends_byte_for_byte() {
     assert_eq!(ran.err, "");
 }
 
+/// Rules: W1
+#[test]
+fn several_workers_send_the_same_and_say_what_passed_between_them() {
+    let dir = Dir::new("workers");
+    let case = "02-l2-02-unicast-to-a-local-port";
+    let frame = path(&format!("{case}/in.A1.pcap"));
+    let alone = replay(&dir, "H1", &[("A1", &frame)], &[]).ends(0);
+    assert!(!alone.out.contains("between workers"), "{}", alone.out);
+    let ran = replay(&dir, "H1", &[("A1", &frame)], &["--workers", "8"]).ends(0);
+    assert!(ran.out.contains("1 frame passed between workers"), "{}", ran.out);
+    assert_eq!(dir.read("out/A3.pcap"), std::fs::read(fixture(&format!("{case}/out.A3.pcap"))).unwrap());
+}
+
 #[test]
 fn json_has_the_listed_keys_in_their_order() {
     let dir = Dir::new("json");
@@ -172,7 +185,7 @@ fn wrong_input_is_refused_before_anything_is_done() {
     refused(&[("A1", "nowhere.pcap")], &[], &["nowhere.pcap: cannot be read"]);
     refused(&[("A1", &same), ("A1", &same)], &[], &["already an input of that port"]);
     refused(&[("A11", &same)], &[], &["--in: there is no port \"A11\""]);
-    refused(&[("A1", &same)], &["--workers", "2"], &["hand-off between workers is not built yet"]);
+    refused(&[("A1", &same)], &["--workers", "0"], &["0 is not in 1..=64"]);
     refused(&[("A1", &same)], &["--burst", "65"], &["65 is not in 1..=64"]);
     refused(&[("A1", &same)], &["--events", "nowhere.jsonl"], &["--events nowhere.jsonl: cannot be read"]);
     let ran = dvrctl([

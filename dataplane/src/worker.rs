@@ -11,7 +11,7 @@ use crate::io::Port;
 use crate::learn::{LEARN_QUEUE, LearnQueue};
 use crate::pipeline::{process_burst, process_handed};
 use crate::stage::{Ctx, Stage};
-use crate::tables::{PortIx, Published, QsbrWorker, SnapshotSource, Tables, Target};
+use crate::tables::{PortIx, Published, QsbrWorker, Snapshot, SnapshotSource, Tables, Target};
 use crate::trace::Tracer;
 use crate::umem::{Frame, FramePool};
 use crossbeam::queue::ArrayQueue;
@@ -38,6 +38,15 @@ pub struct WorkerView {
     pub token: QsbrWorker,
 }
 
+/// An attached local port.
+#[derive(Debug)]
+struct LocalPort<'u> {
+    port: Port<'u>,
+    /// Whose index it had when it was attached. Indexes are reused: until the row and the attached port
+    /// are of one generation, no frame passes between them.
+    generation: u32,
+}
+
 /// What a worker alone owns: ports and free frames.
 #[derive(Debug)]
 pub struct WorkerIo<'u> {
@@ -45,7 +54,7 @@ pub struct WorkerIo<'u> {
     pub(crate) pool: FramePool<'u>,
     /// Copies of flooded frames on their way out; taken while in use.
     pub(crate) copies: Option<Box<Burst<'u>>>,
-    local: Vec<Option<Port<'u>>>,
+    local: Vec<Option<LocalPort<'u>>>,
     tunnel: Option<Port<'u>>,
     phys: Vec<Option<Port<'u>>>,
     unknown: Option<Port<'u>>,
@@ -55,15 +64,14 @@ pub struct WorkerIo<'u> {
 
 impl<'u> WorkerIo<'u> {
     fn new(pool: FramePool<'u>, ports: usize, phys: usize) -> Self {
-        let none = |n| (0..n).map(|_| None).collect();
         let copies = Some(Box::default());
         WorkerIo {
             id: pool.id(),
             pool,
             copies,
-            local: none(ports),
+            local: (0..ports).map(|_| None).collect(),
             tunnel: None,
-            phys: none(phys),
+            phys: (0..phys).map(|_| None).collect(),
             unknown: None,
             links: None,
         }
@@ -72,16 +80,27 @@ impl<'u> WorkerIo<'u> {
     /// The port behind a door, if one is attached.
     #[inline(always)]
     pub fn port(&mut self, door: Door) -> Option<&mut Port<'u>> {
-        self.slot(door)?.as_mut()
+        match door {
+            Door::Port(p) => Some(&mut self.local.get_mut(usize::from(p))?.as_mut()?.port),
+            Door::Tunnel => self.tunnel.as_mut(),
+            Door::Phys(n) => self.phys.get_mut(usize::from(n))?.as_mut(),
+            Door::Unknown => self.unknown.as_mut(),
+        }
     }
 
-    fn slot(&mut self, door: Door) -> Option<&mut Option<Port<'u>>> {
-        match door {
-            Door::Port(p) => self.local.get_mut(usize::from(p)),
-            Door::Tunnel => Some(&mut self.tunnel),
-            Door::Phys(n) => self.phys.get_mut(usize::from(n)),
-            Door::Unknown => Some(&mut self.unknown),
-        }
+    /// The local port of this generation, if it is attached.
+    #[inline(always)]
+    pub(crate) fn local_port(&mut self, ix: PortIx, generation: u32) -> Option<&mut Port<'u>> {
+        let local = self.local.get_mut(usize::from(ix))?.as_mut()?;
+        (local.generation == generation).then_some(&mut local.port)
+    }
+
+    /// A port by which frames come in, and how the pipeline sees it: one that is not its row's any more is unknown.
+    fn receiver(&mut self, door: Door, snap: &Snapshot) -> Option<(&mut Port<'u>, Door)> {
+        let Door::Port(ix) = door else { return Some((self.port(door)?, door)) };
+        let local = self.local.get_mut(usize::from(ix))?.as_mut()?;
+        let stranger = snap.ports.get(ix).is_some_and(|row| row.generation != local.generation);
+        Some((&mut local.port, if stranger { Door::Unknown } else { door }))
     }
 
     /// Takes back a frame that ended here.
@@ -139,21 +158,45 @@ impl<'u> Worker<'u> {
         }
     }
 
-    /// Gives the worker a port; the one that was there is returned.
+    /// Gives the worker a queue of a NIC; the one that was there is returned. A local port needs [`Worker::attach_port`].
     pub fn attach(&mut self, door: Door, port: Port<'u>) -> Option<Port<'u>> {
-        self.io.slot(door)?.replace(port)
+        match door {
+            Door::Port(_) => Some(port),
+            Door::Tunnel => self.io.tunnel.replace(port),
+            Door::Phys(n) => self.io.phys.get_mut(usize::from(n))?.replace(port),
+            Door::Unknown => self.io.unknown.replace(port),
+        }
+    }
+
+    /// Gives the worker the port of the row with this index and generation ([`PortRow`](crate::tables::PortRow));
+    /// the one that was there is returned, or this one if the index is past the worker's limit.
+    pub fn attach_port(&mut self, ix: PortIx, generation: u32, port: Port<'u>) -> Option<Port<'u>> {
+        match self.io.local.get_mut(usize::from(ix)) {
+            Some(place) => Some(place.replace(LocalPort { port, generation })?.port),
+            None => Some(port),
+        }
+    }
+
+    /// The generation of the port attached at an index.
+    pub fn attached(&self, ix: PortIx) -> Option<u32> {
+        Some(self.io.local.get(usize::from(ix))?.as_ref()?.generation)
     }
 
     /// Takes a port away; its frames go with it.
     pub fn detach(&mut self, door: Door) -> Option<Port<'u>> {
-        self.io.slot(door)?.take()
+        match door {
+            Door::Port(ix) => Some(self.io.local.get_mut(usize::from(ix))?.take()?.port),
+            Door::Tunnel => self.io.tunnel.take(),
+            Door::Phys(n) => self.io.phys.get_mut(usize::from(n))?.take(),
+            Door::Unknown => self.io.unknown.take(),
+        }
     }
 
     /// A port and the free frames, for who fills or empties it.
     pub fn port_and_pool(&mut self, door: Door) -> Option<(&mut Port<'u>, &mut FramePool<'u>)> {
         let WorkerIo { pool, local, tunnel, phys, unknown, .. } = &mut self.io;
         let port = match door {
-            Door::Port(p) => local.get_mut(usize::from(p))?.as_mut()?,
+            Door::Port(p) => &mut local.get_mut(usize::from(p))?.as_mut()?.port,
             Door::Tunnel => tunnel.as_mut()?,
             Door::Phys(n) => phys.get_mut(usize::from(n))?.as_mut()?,
             Door::Unknown => unknown.as_mut()?,
@@ -171,10 +214,10 @@ impl<'u> Worker<'u> {
     pub fn poll(&mut self, door: Door, limit: usize) -> usize {
         // Nothing read earlier is held any more: token first, then the snapshot.
         self.view.token.quiesce();
-        let Some(port) = self.io.slot(door).and_then(Option::as_mut) else { return 0 };
+        let snap = self.view.published.load();
+        let Some((port, door)) = self.io.receiver(door, snap) else { return 0 };
         let n = port.receive(&mut self.burst, door, limit.min(BURST));
         if n == 0 {
-            self.view.published.load();
             return 0;
         }
         if self.trace {

@@ -1,7 +1,7 @@
 //! A worker never allocates after its start: counted, kind of packet by kind of packet.
 #![allow(unsafe_code, reason = "a global allocator is an unsafe trait")]
 
-use dataplane::{addr, burst, drop_reason, io, learn, stage, tables, umem, worker};
+use dataplane::{addr, burst, drop_reason, handoff, io, learn, stage, tables, umem, worker};
 
 #[allow(dead_code, unused_imports, reason = "shared with the crate's own tests")]
 #[path = "../src/testkit/mod.rs"]
@@ -225,6 +225,30 @@ fn traced_frames() {
     let mut rig = h1();
     rig.worker.trace = true;
     assert_did(&assert_no_allocation(rig, A1.door, &udp(A1, RA.mac, B2.ip)), 64, "tunnel.tx");
+}
+
+#[test]
+fn hand_off_and_the_way_home() {
+    let mut rows = Rows::h1();
+    rows.port(A3.door, |p| p.owner = worker::WorkerId(1));
+    let mut t = Team::new(&rows, 2, 64);
+    let frame = udp(A1, A3.mac, A3.ip);
+    for round in 0..12 {
+        (0..65).for_each(|_| t.inject(0, A1.door, &frame)); // one more than the ring holds
+        let n = counted(|| {
+            while t.workers[0].poll(A1.door, 64) > 0 {}
+            assert_eq!(t.workers[1].take_over(), 64);
+        });
+        assert_eq!(t.drain(1, A3.door).len(), 64);
+        let m = counted(|| {
+            t.workers[1].idle();
+            t.workers[0].idle();
+            t.workers[1].sleep(std::time::Duration::from_micros(1));
+        });
+        assert!(round < 2 || (n, m) == (0, 0), "{n} and {m} allocations or frees in a burst");
+    }
+    assert_eq!((t.sum("handed_over"), t.sum("drop.handoff_full")), (12 * 64, 12));
+    t.assert_sound();
 }
 
 #[test]

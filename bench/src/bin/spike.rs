@@ -1,14 +1,16 @@
 //! The risk-first measurement: on-CPU time of the routed path, by itself and against the floor of
-//! its own I/O, on the `route` frames of `bench/baseline/gen_pcap.py`; and of a hand-off ring.
+//! its own I/O, on the `route` frames of `bench/baseline/gen_pcap.py`; and of a hand-off.
 //!
 //! `spike DIR [--core N] [--seconds S]`: DIR holds `route.p<N>.pcap`. Prints one JSON line a row.
 
 use bench::host::{Writers, port_ix};
 use bench::load::{Source, cpu_time, forward_nothing, read_pcap, sink};
 use bench::topo::{LOCAL, NETS, lvm_mac};
-use dataplane::burst::{Burst, Door};
+use dataplane::burst::{Burst, Door, FrameMeta};
 use dataplane::counters::WorkerCounters;
-use dataplane::umem::Umem;
+use dataplane::handoff::{Handed, Links, RING, mesh};
+use dataplane::umem::{FramePool, Umem};
+use dataplane::worker::WorkerId;
 use std::error::Error;
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -95,38 +97,32 @@ fn check(c: &WorkerCounters) {
     assert_eq!(c.dropped.get(), 0);
 }
 
-/// Frames (pointer and metadata) through an SPSC ring to another thread and their buffers back
-/// through a second one, one publish a burst: on-CPU ns per frame at each side.
+/// Frames handed to another worker and their buffers home, a burst at a time, both threads spinning:
+/// on-CPU ns per frame at each side, waiting for each other included.
 fn hand_off(window: Duration, core: usize) -> (f64, f64) {
     const BATCH: usize = 32;
-    let mut umem = Umem::new(4096);
-    let mut pool = umem.pools(1).pop().expect("one pool");
-    let (mut there, mut there_rx) = rtrb::RingBuffer::new(1024);
-    let (mut back, mut back_rx) = rtrb::RingBuffer::new(1024);
+    let mut umem = Umem::new(8192);
+    let mut pools = umem.pools(2);
+    let mut links = mesh(&pools, RING).expect("file descriptors");
+    let (mut there, mut here) = (links.pop().expect("two workers"), links.pop().expect("two workers"));
+    let (mut pool_there, mut pool) = (pools.pop().expect("two pools"), pools.pop().expect("two pools"));
     let stop = std::sync::atomic::AtomicBool::new(false);
     std::thread::scope(|scope| {
         let consumer = scope.spawn(|| {
             core_affinity::set_for_current(core_affinity::CoreId { id: 1 - core.min(1) });
             let (start, mut frames) = (cpu_time(), 0u64);
             while !stop.load(std::sync::atomic::Ordering::Relaxed) {
-                let n = there_rx.slots().min(BATCH).min(back.slots());
-                let Ok(chunk) = there_rx.read_chunk(n) else { continue };
-                let Ok(room) = back.write_chunk_uninit(n) else { continue };
-                frames += room.fill_from_iter(chunk.into_iter().map(|(frame, _meta)| frame)) as u64;
+                frames += there.receive(BATCH, |handed| pool_there.put(handed.frame)) as u64;
+                there.exchange_buffers(&mut pool_there, false);
             }
             (cpu_time() - start, frames)
         });
-        let meta = dataplane::burst::FrameMeta::default();
         let (wall, start, mut frames) = (Instant::now(), cpu_time(), 0u64);
         while wall.elapsed() < window * 3 {
             for _ in 0..64 {
-                let n = there.slots().min(BATCH).min(pool.free());
-                if let Ok(room) = there.write_chunk_uninit(n) {
-                    frames += room.fill_from_iter(std::iter::from_fn(|| Some((pool.take()?, meta)))) as u64;
-                }
-                if let Ok(chunk) = back_rx.read_chunk(back_rx.slots()) {
-                    chunk.into_iter().for_each(|frame| pool.put(frame).expect("its own"));
-                }
+                frames += burst(&mut here, &mut pool, BATCH);
+                here.publish();
+                here.exchange_buffers(&mut pool, false);
             }
         }
         let producer = (cpu_time() - start).as_nanos() as f64 / frames as f64;
@@ -134,4 +130,18 @@ fn hand_off(window: Duration, core: usize) -> (f64, f64) {
         let (cpu, seen) = consumer.join().expect("the consumer does not panic");
         (producer, cpu.as_nanos() as f64 / seen as f64)
     })
+}
+
+/// Hands over up to `n` frames; fewer if the ring is full. Returns how many.
+fn burst<'u>(links: &mut Links<'u>, pool: &mut FramePool<'u>, n: usize) -> u64 {
+    for done in 0..n {
+        let Some(frame) = pool.take() else { return done as u64 };
+        let meta = FrameMeta::default();
+        let handed = Handed { frame, meta, port: 0, generation: 0, door: Door::Tunnel, traced: false };
+        if let Err(frame) = links.hand(WorkerId(1), handed) {
+            pool.put(frame);
+            return done as u64;
+        }
+    }
+    n as u64
 }

@@ -172,7 +172,7 @@ fn an_unknown_host_too_many_physical_networks_and_no_memory_are_errors() {
     let error = Host::new(cloud, "H1", &mut umem).err().map(|e| e.to_string());
     assert_eq!(error.as_deref(), Some("host H1 maps 17 physical networks, at most 16 are possible"));
     let mut none = Umem::new(0);
-    assert!(matches!(Host::new(fixture(), "H1", &mut none), Err(HostError::NoFrames)));
+    assert!(matches!(Host::new(fixture(), "H1", &mut none), Err(HostError::NoWorker(1))));
 }
 
 #[test]

@@ -54,7 +54,8 @@ fn flow_hash(frame: &[u8], seed: u64) -> usize {
     let parts = if ip { [frame.get(23..24), frame.get(26..38)] } else { [frame.get(..12), None] };
     let bytes = parts.into_iter().flatten().flatten();
     let hash = bytes.fold(seed ^ 0xcbf2_9ce4_8422_2325, |h, b| (h ^ u64::from(*b)).wrapping_mul(0x100_0000_01b3));
-    (hash >> 32) as usize
+    let mixed = (hash ^ hash >> 32).wrapping_mul(0x9E37_79B9_7F4A_7C15); // FNV's last bytes hardly reach the upper bits
+    (mixed >> 32) as usize
 }
 
 /// Workers on the tables of `writer`, connected, a queue each of the underlay, of `phys` physical

@@ -5,6 +5,7 @@ use super::handoff::hand_over;
 use super::{Ctx, Stage};
 use crate::burst::{Burst, Door, Fate, Lane, Out};
 use crate::drop_reason::DropReason;
+use crate::io::Port;
 use crate::trace::{Note, TraceRecord};
 use crate::worker::WorkerIo;
 
@@ -25,12 +26,12 @@ pub fn egress<'u>(b: &mut Burst<'u>, x: &Ctx<'_>, io: &mut WorkerIo<'u>) {
 #[inline(always)]
 pub(super) fn transmit<'u>(b: &mut Burst<'u>, x: &Ctx<'_>, lane: Lane, io: &mut WorkerIo<'u>) {
     match b.out[lane] {
-        Out::Tunnel(_) => put(b, x, lane, Door::Tunnel, io),
+        Out::Tunnel(_) => put(b, x, lane, Door::Tunnel, io.port(Door::Tunnel)),
         Out::Port(port) => match x.with_port(port, |row| (row.active, row.owner, row.generation)) {
             None => b.drop(lane, STAGE, DropReason::PortGone),
             Some((_, owner, generation)) if owner != io.id => hand_over(b, x, lane, (port, generation), owner, io),
             Some((false, ..)) => b.drop(lane, STAGE, DropReason::PortDown),
-            Some(_) => put(b, x, lane, Door::Port(port), io),
+            Some((.., generation)) => put(b, x, lane, Door::Port(port), io.local_port(port, generation)),
         },
         Out::Phys => b.drop(lane, STAGE, DropReason::NotBuilt), // O4
         Out::Undecided | Out::Flood(_) => b.drop(lane, STAGE, DropReason::Internal),
@@ -38,8 +39,8 @@ pub(super) fn transmit<'u>(b: &mut Burst<'u>, x: &Ctx<'_>, lane: Lane, io: &mut 
 }
 
 #[inline(always)]
-pub(super) fn put<'u>(b: &mut Burst<'u>, x: &Ctx<'_>, lane: Lane, door: Door, io: &mut WorkerIo<'u>) {
-    let Some(port) = io.port(door) else { return b.drop(lane, STAGE, DropReason::PortGone) };
+pub(super) fn put<'u>(b: &mut Burst<'u>, x: &Ctx<'_>, lane: Lane, door: Door, port: Option<&mut Port<'u>>) {
+    let Some(port) = port else { return b.drop(lane, STAGE, DropReason::PortGone) };
     let Some(frame) = b.frame[lane].take() else { return b.drop(lane, STAGE, DropReason::Internal) };
     if let Err(frame) = port.transmit(frame, b.meta[lane]) {
         b.frame[lane] = Some(frame);

@@ -46,7 +46,7 @@ pub fn take_over<'u>(b: &mut Burst<'u>, x: &Ctx<'_>, io: &mut WorkerIo<'u>) {
             Some(row) if row.generation != b.out_generation[lane] => b.drop(lane, STAGE, DropReason::PortGone),
             None => b.drop(lane, STAGE, DropReason::PortGone),
             Some(row) if !row.active => b.drop(lane, STAGE, DropReason::PortDown),
-            Some(_) => put(b, x, lane, Door::Port(port), io),
+            Some(row) => put(b, x, lane, Door::Port(port), io.local_port(port, row.generation)),
         }
     }
 }

@@ -117,7 +117,12 @@ impl Rig {
         let mut worker = Worker::new(view, umem.pools(1).remove(0), LOCAL_PORTS, 1);
         for door in doors() {
             let queue = if door == Door::Tunnel { room.tunnel_queue } else { room.queue };
-            worker.attach(door, Port::Memory(MemoryPort::new(queue)));
+            let port = Port::Memory(MemoryPort::new(queue));
+            let row = |ix| rows.snap.ports.get(ix);
+            match door {
+                Door::Port(ix) => worker.attach_port(ix, row(ix).map_or(1, |row| row.generation), port),
+                _ => worker.attach(door, port),
+            };
         }
         let mut rig = Rig { worker, snapshots, fdb, neigh, fip, now: 5_000_000_000 };
         rig.store(&rows);

@@ -48,9 +48,10 @@ impl Team {
             };
             let mut worker = Worker::new(view, pool, LOCAL_PORTS, 1);
             worker.connect(links);
-            let owned = rows.snap.ports.iter().filter(|(_, row)| usize::from(row.owner.0) == id);
-            for door in owned.map(|(ix, _)| Door::Port(ix)).chain([Door::Tunnel]) {
-                worker.attach(door, Port::Memory(MemoryPort::new(FRAMES)));
+            let memory = || Port::Memory(MemoryPort::new(FRAMES));
+            worker.attach(Door::Tunnel, memory());
+            for (ix, row) in rows.snap.ports.iter().filter(|(_, row)| usize::from(row.owner.0) == id) {
+                worker.attach_port(ix, row.generation, memory());
             }
             workers.push(worker);
         }

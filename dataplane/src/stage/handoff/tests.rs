@@ -151,7 +151,7 @@ fn a_port_that_is_new_to_the_owner_gets_its_frames() {
     let mut old = rows();
     old.snap.ports.set(1, None);
     let mut t = Team::new(&old, 2, RING);
-    t.workers[1].attach(A3.door, crate::io::Port::Memory(crate::io::MemoryPort::new(4)));
+    t.workers[1].attach_port(1, 1, crate::io::Port::Memory(crate::io::MemoryPort::new(4)));
     t.workers.iter_mut().for_each(Worker::idle); // both have loaded the old snapshot
     t.snapshots.publish(rows().snap);
     t.inject(0, A1.door, &to_a3(7));

@@ -44,3 +44,18 @@ fn a_door_nobody_attached_gives_no_frames() {
     rig.worker.detach(A1.door);
     assert_eq!(rig.worker.poll(A1.door, 64), 0);
 }
+
+/// Rules: W1. Indexes are reused: a port that is still attached when its index is another's speaks for nobody.
+#[test]
+fn a_port_whose_index_is_another_ports_by_now_is_unknown() {
+    let frame = eth(A1.mac, A3.mac, ip4(A1.ip, A3.ip).udp(1, 2, b"x"));
+    let mut rig = Rig::h1();
+    let mut rows = Rows::h1();
+    rows.port(A1.door, |p| p.generation += 1);
+    rig.publish(&rows);
+    let path = "ingress decode vm_port";
+    rig.one(A1.door, frame.clone()).assert_dropped(crate::burst::Door::Unknown, path, "port_down");
+    // And nothing goes out by it:
+    let out = rig.one(A3.door, eth(A3.mac, A1.mac, ip4(A3.ip, A1.ip).udp(1, 2, b"x")));
+    out.assert_dropped(A3.door, "ingress decode vm_port local_switching egress", "port_gone");
+}
