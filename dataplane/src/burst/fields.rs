@@ -115,7 +115,7 @@ pub enum Talk {
 }
 
 /// Where a frame came in.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Door {
     /// A VM or service port.
     Port(PortIx),
