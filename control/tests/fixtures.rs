@@ -69,43 +69,90 @@ fn flatten(all: &mut BTreeMap<String, i64>, at: &str, value: &toml::Value) {
     }
 }
 
-fn check(dir: &Path, burst: usize, (count, seed): (usize, usize)) -> Result<u64, String> {
-    let text = std::fs::read_to_string(dir.join("case.toml")).unwrap();
-    let case: toml::Value = toml::from_str(&text).unwrap();
-    let file = case.get("cloud").and_then(|v| v.as_str()).unwrap_or("../T/cloud.json");
-    let cloud = Cloud::load(&dir.join(file)).map_err(|e| e.to_string())?;
-    let patch = Change::from_toml(&text, "case.toml", "patch").map_err(|e| e.to_string())?;
-    let cloud = cloud.apply(&patch).map_err(|e| e.to_string())?;
-    let load = |path: &Path| Capture::load(path).map_err(|e| e.to_string());
-    let inputs = captures(dir, "in.").into_iter().map(|(port, path)| Ok(Input { port, capture: load(&path)? }));
-    let inputs = inputs.collect::<Result<Vec<_>, String>>()?;
-    let events = std::fs::read_to_string(dir.join("events.jsonl")).unwrap_or_default();
-    // Between queues there is no order: a case that needs one says so.
-    let one = case.get("one_queue").and_then(toml::Value::as_bool) == Some(true);
-    let queues = if one { Queues::One(seed) } else { Queues::ByFlow(seed as u64) };
-    let workers = Workers { count, queues };
-    let options = Options { cloud, host: case["host"].as_str().unwrap().to_owned(), burst, workers };
-    let outcome = run(&options, &inputs, &Events::parse(&events, "events.jsonl")).map_err(|e| e.to_string())?;
-    if !control::report::balanced(&outcome.totals) {
-        return Err(format!("the books do not balance: {:?}", outcome.totals));
+/// A folder, read once.
+struct Case {
+    name: String,
+    options: Options,
+    one_queue: bool,
+    inputs: Vec<Input>,
+    events: Events,
+    counters: BTreeMap<String, i64>,
+    /// Bytes of each file that must come out.
+    outputs: BTreeMap<String, Vec<u8>>,
+}
+
+impl Case {
+    fn load(dir: &Path) -> Result<Case, String> {
+        let text = std::fs::read_to_string(dir.join("case.toml")).unwrap();
+        let case: toml::Value = toml::from_str(&text).unwrap();
+        let file = case.get("cloud").and_then(|v| v.as_str()).unwrap_or("../T/cloud.json");
+        let cloud = Cloud::load(&dir.join(file)).map_err(|e| e.to_string())?;
+        let patch = Change::from_toml(&text, "case.toml", "patch").map_err(|e| e.to_string())?;
+        let cloud = cloud.apply(&patch).map_err(|e| e.to_string())?;
+        let load = |path: &Path| Capture::load(path).map_err(|e| e.to_string());
+        let inputs = captures(dir, "in.").into_iter().map(|(port, path)| Ok(Input { port, capture: load(&path)? }));
+        let events = std::fs::read_to_string(dir.join("events.jsonl")).unwrap_or_default();
+        let host = case["host"].as_str().unwrap().to_owned();
+        Ok(Case {
+            name: dir.file_name().unwrap().display().to_string(),
+            options: Options { cloud, host, burst: 64, workers: Workers::ONE },
+            one_queue: case.get("one_queue").and_then(toml::Value::as_bool) == Some(true),
+            inputs: inputs.collect::<Result<Vec<_>, String>>()?,
+            events: Events::parse(&events, "events.jsonl"),
+            counters: expected(dir),
+            outputs: captures(dir, "out.").into_iter().map(|(p, path)| (p, std::fs::read(path).unwrap())).collect(),
+        })
     }
-    if outcome.frames.0 != outcome.frames.1 {
-        return Err(format!("buffers were lost: {} of {} are free", outcome.frames.0, outcome.frames.1));
+
+    /// Frames that one worker gave to another, if all is as it should be.
+    fn check(&self, burst: usize, (count, seed): (usize, usize)) -> Result<u64, String> {
+        // Between queues there is no order: a case that needs one says so.
+        let queues = if self.one_queue { Queues::One(seed) } else { Queues::ByFlow(seed as u64) };
+        let options = Options { burst, workers: Workers { count, queues }, ..self.options.clone() };
+        let outcome = run(&options, &self.inputs, &self.events).map_err(|e| e.to_string())?;
+        if !control::report::balanced(&outcome.totals) {
+            return Err(format!("the books do not balance: {:?}", outcome.totals));
+        }
+        if outcome.frames.0 != outcome.frames.1 {
+            return Err(format!("buffers were lost: {} of {} are free", outcome.frames.0, outcome.frames.1));
+        }
+        let (got, want) = (counters(&outcome), &self.counters);
+        if got != *want {
+            return Err(format!("counters\n  want {want:?}\n  got  {got:?}"));
+        }
+        if self.outputs.keys().ne(outcome.sent.keys()) {
+            return Err(format!("want frames on {:?}, got them on {:?}", self.outputs.keys(), outcome.sent.keys()));
+        }
+        for (port, want) in &self.outputs {
+            let got = &outcome.sent[port];
+            if *want != got.to_pcap() {
+                let want = Capture::from_bytes(want.clone(), port).map_err(|e| e.to_string())?;
+                return Err(difference(&want, got, port));
+            }
+        }
+        Ok(outcome.totals.handed_over)
     }
-    let (got, want) = (counters(&outcome), expected(dir));
-    if got != want {
-        return Err(format!("counters\n  want {want:?}\n  got  {got:?}"));
-    }
-    let want = captures(dir, "out.");
-    if want.keys().ne(outcome.sent.keys()) {
-        return Err(format!("want frames on {:?}, got them on {:?}", want.keys(), outcome.sent.keys()));
-    }
-    for (port, path) in want {
-        if std::fs::read(&path).unwrap() != outcome.sent[&port].to_pcap() {
-            return Err(difference(&load(&path)?, &outcome.sent[&port], &port));
+}
+
+/// Workers and choices of queues each case runs with, by bursts of 1 and of 64.
+const SETTINGS: [(usize, usize); 5] = [(1, 0), (2, 1), (2, 2), (4, 1), (4, 2)];
+
+/// What failed, and frames handed over by number of workers.
+fn check(dir: &Path) -> (Vec<String>, BTreeMap<usize, u64>) {
+    let (mut failed, mut handed_over) = (Vec::new(), BTreeMap::new());
+    let case = match Case::load(dir) {
+        Ok(case) => case,
+        Err(why) => return (vec![format!("{}: {why}", dir.display())], handed_over),
+    };
+    for (count, seed) in SETTINGS {
+        for burst in [1, 64] {
+            match case.check(burst, (count, seed)) {
+                Ok(n) => *handed_over.entry(count).or_insert(0) += n,
+                Err(why) => failed.push(format!("{}, {count} workers, queues {seed}, burst {burst}: {why}", case.name)),
+            }
         }
     }
-    Ok(outcome.totals.handed_over)
+    (failed, handed_over)
 }
 
 /// The first frame that differs, in words and bytes.
@@ -127,26 +174,22 @@ fn difference(want: &Capture, got: &Capture, port: &str) -> String {
 /// Each with 1, 2 and 4 workers, bursts of 1 and of 64, and two choices of queues.
 #[test]
 fn every_case_byte_for_byte() {
-    let mut failed = Vec::new();
     let folders = folders();
     let only = std::env::var("FIXTURE").unwrap_or_default();
-    let (mut runs, mut handed_over) = (0, BTreeMap::new());
-    for dir in folders.iter().filter(|d| d.to_string_lossy().contains(&only)) {
-        for (count, seed) in [(1, 0), (2, 1), (2, 2), (4, 1), (4, 2)] {
-            for burst in [1, 64] {
-                runs += 1;
-                match check(dir, burst, (count, seed)) {
-                    Ok(n) => *handed_over.entry(count).or_insert(0) += n,
-                    Err(why) => failed.push(format!(
-                        "{}, {count} workers, queues {seed}, burst {burst}: {why}",
-                        dir.file_name().unwrap().display()
-                    )),
-                }
-            }
+    let chosen: Vec<&PathBuf> = folders.iter().filter(|d| d.to_string_lossy().contains(&only)).collect();
+    let (mut failed, mut handed_over) = (Vec::new(), BTreeMap::new());
+    std::thread::scope(|scope| {
+        let parts = chosen.chunks(chosen.len().div_ceil(2).max(1));
+        let threads: Vec<_> =
+            parts.map(|part| scope.spawn(|| part.iter().map(|d| check(d)).collect::<Vec<_>>())).collect();
+        for (why, handed) in threads.into_iter().flat_map(|t| t.join().unwrap()) {
+            failed.extend(why);
+            handed.into_iter().for_each(|(count, n)| *handed_over.entry(count).or_insert(0) += n);
         }
-    }
+    });
+    let runs = chosen.len() * SETTINGS.len() * 2;
     assert!(failed.is_empty(), "{} of {runs}\n{}", failed.len(), failed.join("\n"));
-    println!("{} cases, {runs} runs; frames handed over, by number of workers: {handed_over:?}", folders.len());
+    println!("{} cases, {runs} runs; frames handed over, by number of workers: {handed_over:?}", chosen.len());
     if only.is_empty() {
         assert!(folders.len() >= 117, "{}", folders.len());
         assert_eq!(handed_over[&1], 0);

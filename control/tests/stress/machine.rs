@@ -11,7 +11,10 @@ use dataplane::worker::Worker;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Barrier, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
+
+/// How long a machine takes no notice of ports that came and went.
+const LAG: Duration = Duration::from_millis(80);
 
 /// An attached port, as the control side has it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -118,10 +121,14 @@ impl<'a> Machine<'a> {
     }
 
     pub fn run(mut self) -> Report {
-        let mut turns = 0u64;
+        let (mut turns, mut due) = (0u64, Instant::now());
         while !self.shared.over.load(Ordering::Acquire) {
             turns += 1;
-            self.follow();
+            // Late on purpose: an index may be another port's before the old one is taken away.
+            if due.elapsed() > LAG {
+                self.follow();
+                due = Instant::now();
+            }
             if turns % 64 != 0 {
                 self.inject();
             }
