@@ -9,7 +9,7 @@ STRANGER = "fa:16:3e:0a:00:55"
 VIRTUAL = "00:00:5e:00:01:07"
 
 
-@case("R4-4", "source in the scope of the external network", rules="R4",
+@case("R4-4", "source in the scope of the external network", rules="R4 R4-3",
       about="Step 3 comes before step 4: a source of the external network's scope is not sent to the SNAT host.")
 def _(c):
     c.patch(networks=[network("A", ipv4_address_scope="s1"), network("X", ipv4_address_scope="s1")])

@@ -24,6 +24,7 @@ fn a_worker_that_has_not_started_sees_the_first_batch_whole() {
     assert_eq!((vip.mac(), vip.target()), (mac("0a:00:11"), Target::Port(b.port("A1").0)));
 }
 
+/// Rules: D1.
 #[test]
 fn nothing_is_numbered_zero_that_would_make_a_free_slots_key() {
     let b = Bench::new();

@@ -1,0 +1,205 @@
+//! What names rules: docs/behaviour.md, doc comments of functions and tests, case.toml of fixtures.
+
+use std::path::{Path, PathBuf};
+
+/// A list item `- **id** · state · text` of docs/behaviour.md.
+pub struct Rule {
+    pub id: String,
+    pub built: bool,
+}
+
+/// A row of its table of cases.
+pub struct CaseRow {
+    pub id: String,
+    pub state: String,
+    pub text: String,
+}
+
+/// A row of its table of drop reasons.
+pub struct Reason {
+    pub name: String,
+    pub rules: Vec<String>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Kind {
+    /// Code of the product.
+    Function,
+    /// A test that runs.
+    Test,
+    /// Anything else: an ignored test, a helper of tests, no function at all.
+    Nothing,
+}
+
+/// A line of rules in a doc comment and what stands under it.
+pub struct Claim {
+    pub file: String,
+    pub line: usize,
+    pub name: String,
+    pub kind: Kind,
+    /// Ids, each with the words behind it in parentheses; or why the line cannot be read.
+    pub rules: Result<Vec<(String, String)>, String>,
+}
+
+impl Claim {
+    pub fn place(&self) -> String {
+        format!("{}:{}", self.file, self.line)
+    }
+
+    pub fn names(&self, id: &str) -> bool {
+        self.rules.iter().flatten().any(|(rule, _)| rule == id)
+    }
+}
+
+pub struct Fixture {
+    pub folder: String,
+    pub case: String,
+    pub rules: Vec<String>,
+}
+
+#[derive(Default)]
+pub struct Sources {
+    pub rules: Vec<Rule>,
+    pub cases: Vec<CaseRow>,
+    pub reasons: Vec<Reason>,
+    pub claims: Vec<Claim>,
+    pub fixtures: Vec<Fixture>,
+    /// Functions `process_burst` calls with the burst.
+    pub stages: Vec<String>,
+}
+
+impl Sources {
+    pub fn of_repository(root: &Path) -> Self {
+        let text = |path: &str| std::fs::read_to_string(root.join(path)).unwrap();
+        let mut s = Sources::default();
+        s.behaviour(&text("docs/behaviour.md"));
+        s.stages = calls(&text("dataplane/src/pipeline.rs"));
+        for dir in ["dataplane/src", "dataplane/tests", "control/src", "control/tests"] {
+            for path in files(&root.join(dir)) {
+                let file = path.strip_prefix(root).unwrap().to_string_lossy().into_owned();
+                s.claims.extend(claims(&file, &std::fs::read_to_string(&path).unwrap()));
+            }
+        }
+        let mut folders: Vec<_> =
+            std::fs::read_dir(root.join("pcap-fixtures")).unwrap().map(|e| e.unwrap().path()).collect();
+        folders.retain(|d| d.join("case.toml").exists());
+        s.fixtures = folders.iter().map(|d| fixture(d)).collect();
+        s.fixtures.sort_by_key(|f| f.folder.split('-').next().and_then(|n| n.parse::<u32>().ok()));
+        s
+    }
+
+    /// Rules, cases and drop reasons.
+    pub fn behaviour(&mut self, text: &str) {
+        let mut heading = "";
+        for line in text.lines() {
+            if let Some(title) = line.strip_prefix("## ") {
+                heading = title;
+            }
+            if let Some((id, rest)) = line.strip_prefix("- **").and_then(|l| l.split_once("** · ")) {
+                let built = rest.starts_with("built · ");
+                assert!(built || rest.starts_with("later · "), "docs/behaviour.md, rule {id}: neither built nor later");
+                self.rules.push(Rule { id: id.to_owned(), built });
+            }
+            let cells: Vec<_> = line.split('|').map(str::trim).collect();
+            match (heading, &cells[..]) {
+                ("Cases", ["", id, state, text, ""]) if id.contains('-') && !id.starts_with('-') => {
+                    let (id, state, text) = (id.to_string(), state.to_string(), text.to_string());
+                    self.cases.push(CaseRow { id, state, text });
+                }
+                ("Drop reasons", ["", name, _, rules, ""]) if name.starts_with('`') => {
+                    let rules = rules.split(", ").map(str::to_owned).collect();
+                    self.reasons.push(Reason { name: name.trim_matches('`').to_owned(), rules });
+                }
+                _ => {}
+            }
+        }
+    }
+}
+
+fn files(dir: &Path) -> Vec<PathBuf> {
+    let mut all = Vec::new();
+    for path in std::fs::read_dir(dir).unwrap().map(|e| e.unwrap().path()) {
+        if path.is_dir() {
+            all.extend(files(&path));
+        } else if path.extension().is_some_and(|e| e == "rs") {
+            all.push(path);
+        }
+    }
+    all.sort();
+    all
+}
+
+fn fixture(dir: &Path) -> Fixture {
+    let table: toml::Table = std::fs::read_to_string(dir.join("case.toml")).unwrap().parse().unwrap();
+    let rules = table["rules"].as_array().unwrap().iter().map(|r| r.as_str().unwrap().to_owned()).collect();
+    let folder = dir.file_name().unwrap().to_string_lossy().into_owned();
+    Fixture { folder, case: table["case"].as_str().unwrap().to_owned(), rules }
+}
+
+/// The functions called with `(b, ` in the body of `process_burst`.
+pub fn calls(pipeline: &str) -> Vec<String> {
+    let body = pipeline.split_once("fn process_burst").map_or("", |(_, body)| body);
+    let name = |before: &str| before.rsplit(|c: char| !c.is_alphanumeric() && c != '_').next().unwrap_or("").to_owned();
+    let lines = body.lines().filter_map(|line| Some(name(line.split_once("(b, ")?.0)));
+    lines.collect()
+}
+
+/// The lines of rules of a source file.
+pub fn claims(file: &str, text: &str) -> Vec<Claim> {
+    let in_tests = file.contains("/tests/") || file.ends_with("tests.rs");
+    let mut all = Vec::new();
+    let (mut doc, mut at, mut test, mut ignored, mut below) = (String::new(), 0, false, false, in_tests);
+    for (n, line) in text.lines().enumerate() {
+        let line = line.trim();
+        if line == "mod tests {" {
+            below = true;
+        }
+        if let Some(words) = line.strip_prefix("///") {
+            if words.contains("Rules:") {
+                at = n + 1;
+            }
+            doc += words;
+            continue;
+        }
+        if line.starts_with("#[") {
+            test |= line == "#[test]";
+            ignored |= line.starts_with("#[ignore");
+            continue;
+        }
+        if let Some((_, list)) = doc.split_once("Rules:") {
+            let name = line.split_once("fn ").map_or("", |(_, rest)| rest);
+            let name = name.split(|c: char| !c.is_alphanumeric() && c != '_').next().unwrap_or("").to_owned();
+            let kind = match (name.is_empty(), test, below) {
+                (false, true, _) if !ignored => Kind::Test,
+                (false, false, false) => Kind::Function,
+                _ => Kind::Nothing,
+            };
+            all.push(Claim { file: file.to_owned(), line: at, name, kind, rules: list_of_rules(list) });
+        }
+        (doc, test, ignored) = (String::new(), false, false);
+    }
+    all
+}
+
+/// `L4, L6 (until built).` Words in parentheses may hold anything but parentheses.
+pub fn list_of_rules(text: &str) -> Result<Vec<(String, String)>, String> {
+    let mut all = Vec::new();
+    let mut rest = text.trim();
+    loop {
+        let end = rest.find([',', '.', ' ']).ok_or("it does not end in a full stop")?;
+        let (id, mut after) = rest.split_at(end);
+        let mut words = "";
+        if let Some(open) = after.strip_prefix(" (") {
+            (words, after) = open.split_once(')').ok_or("a parenthesis is open")?;
+        }
+        if id.is_empty() {
+            return Err("an id is missing".to_owned());
+        }
+        all.push((id.to_owned(), words.to_owned()));
+        rest = match after.as_bytes().first() {
+            Some(b',') => after[1..].trim_start(),
+            Some(b'.') => return Ok(all),
+            _ => return Err(format!("after {id} there is no comma and no full stop")),
+        };
+    }
+}
