@@ -267,3 +267,26 @@ fn an_interface_of_a_router_that_is_not_here_is_no_next_hop() {
         "its MAC is reserved all the same"
     );
 }
+
+/// With `strict` a VTEP belongs to a network by the flood list or as home of one of its MACs: the
+/// second never without the first. Rules: T1.
+#[test]
+fn who_has_a_mac_of_a_network_is_in_its_flood_list() {
+    let mut centralized = fixture();
+    legacy(&mut centralized);
+    let mut waiting = fixture();
+    set_down(&mut waiting, "A2");
+    port(&mut waiting, "DH").device_owner = "network:other".to_owned();
+    let mut seen = 0;
+    for cloud in [fixture(), centralized, waiting] {
+        for host in ["H1", "H2", "H3", "H4"] {
+            let rows = rows(&cloud, host);
+            for ((network, mac), place) in &rows.fdb {
+                let Place::Host(home) = place else { continue };
+                assert!(rows.segments[network].flood_hosts.contains(home), "{host}: {mac} of {network} at {home}");
+                seen += 1;
+            }
+        }
+    }
+    assert!(seen > 60, "{seen}");
+}

@@ -48,6 +48,17 @@ fn a_router_or_interface_that_is_down_is_router_down() {
     }
 }
 
+/// Rules: R0, R3.
+#[test]
+fn an_interface_that_is_down_on_the_way_out_is_router_down() {
+    let down = || Rig::h1_with(|r| r.iface(RB, |i| i.up = false));
+    down().one(A1.door, to(B1.ip)).assert_dropped(A1.door, HERE, "router_down");
+    down().one(A1.door, to(B2.ip)).assert_dropped(A1.door, HERE, "router_down");
+    // Another interface of the router goes on.
+    let out = down().one(A1.door, to(A3.ip));
+    out.assert_sent(A1.door, LOCAL, &[(A3.door, eth(RA.mac, A3.mac, packet(A3.ip, 63)))]);
+}
+
 #[test]
 fn a_router_mac_of_another_network_is_no_router_here() {
     let path = "ingress decode vm_port local_switching egress flood_to_tun";

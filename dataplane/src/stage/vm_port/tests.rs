@@ -74,6 +74,18 @@ fn on_a_vlan_transparent_network_tags_are_payload() {
     rig.one(A1.door, arp.clone()).assert_sent(A1.door, BRIDGED, &[(A3.door, arp)]);
 }
 
+/// Rules: I0, I1.
+#[test]
+fn a_third_tag_is_payload() {
+    let frame = tagged(&udp(A1, A3), &[0, 0, 0]);
+    Rig::h1().one(A1.door, frame.clone()).assert_dropped(A1.door, IN, "vlan_unexpected");
+    let mut rig = Rig::h1_with(|r| r.seg(A, |s| s.vlan_transparent = true));
+    rig.one(A1.door, frame.clone()).assert_sent(A1.door, BRIDGED, &[(A3.door, frame.clone())]);
+    // Cut off behind the second tag it is a frame all the same.
+    let cut = frame[..22].to_vec();
+    rig.one(A1.door, cut.clone()).assert_sent(A1.door, BRIDGED, &[(A3.door, cut)]);
+}
+
 /// Reserved MACs for a port on A: PS-04's three, another host's DVR MAC, the OUI's ends, and every
 /// router on the network.
 fn reserved_macs() -> Vec<crate::addr::MacAddr> {
