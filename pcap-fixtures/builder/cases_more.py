@@ -16,7 +16,7 @@ def _(c):
     c.rx("A3", eth("A3>rA", ipv4("A3>E", U))).drop("not_built")
 
 
-@case("R3-2", "TTL before address scopes", rules="R3",
+@case("R3-2", "TTL before address scopes", rules="R3 R6",
       about="A packet between two scopes whose TTL is used up is a ttl drop: R3 comes before R6.")
 def _(c):
     c.patch(networks=[network("A", ipv4_address_scope="s1"), network("B", ipv4_address_scope="s2")])

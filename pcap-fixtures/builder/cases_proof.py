@@ -110,3 +110,44 @@ def _(c):
     for vm in ("A1", "A3"):
         c.rx(vm, eth(f"{vm}>rA", ipv4(f"{vm}>E", U))).out(
             "tunnel", vx("H1>H2", 1002, eth("M1>B2", ipv4(f"{vm}>E", U, ttl=63))))
+
+
+@case("R0-3", "router interface switched off on the way out", rules="R0 R9",
+      about="Nothing is routed out of an interface whose admin_state_up is false; what stays on A is.")
+def _(c):
+    c.patch(ports=[port("rB", admin_state_up=False)])
+    c.rx("A1", eth("A1>rA", ipv4("A1>B1", U))).drop("router_down")
+    c.rx("A1", eth("A1>rA", ipv4("A1>B2", U))).drop("router_down")
+    c.rx("B1", eth("B1>rB", ipv4("B1>A1", U))).drop("router_down")
+    c.rx("A1", eth("A1>rA", ipv4("A1>A3", U))).out("A3", eth("rA>A3", ipv4("A1>A3", U, ttl=63)))
+
+
+@case("O5-1", "rows in any order", rules="o5 R4 R4-4",
+      about="The SNAT port before its router's interface, or after it: once both are there the way out is.")
+def _(c):
+    out = eth("A3>rA", ipv4("A3>E", U))
+    sent = vx("H1>H3", 1001, eth("M1>sgA", ipv4("A3>E", U, ttl=63)))
+    c.patch(delete={"ports": ["rA", "sgA"]})
+    c.rx("A3", out).drop("unknown_unicast")
+    c.event(ports=[port("sgA")])
+    c.rx("A3", out).drop("unknown_unicast")
+    c.event(ports=[port("rA")])
+    c.rx("A3", out).out("tunnel", sent)
+    c.event(delete={"ports": ["sgA"]})
+    c.rx("A3", out).drop("no_route")
+    c.event(ports=[port("sgA")])
+    c.rx("A3", out).out("tunnel", sent)
+
+
+@case("O7-1", "a port whose binding failed", rules="o7 R7 I3-a L6",
+      about="A2 names a host, but its binding failed: no ARP answer in its name, no route to it; bound, both are there.")
+def _(c):
+    ask = eth("A1>*", arp_request("A1", "A1", "A2"))
+    routed = eth("B1>rB", ipv4("B1>A2", U))
+    c.patch(ports=[port("A2") | {"binding_vif_type": "binding_failed"}])
+    c.rx("A1", ask).flood(1001, "A3 H2 H3 H4")
+    c.rx("B1", routed).drop("no_neigh")
+    c.rx("A1", eth("A1>A2", ipv4("A1>A2", U))).drop("unknown_unicast")
+    c.event(ports=[port("A2")])
+    c.rx("A1", ask).answer(eth("A2>A1", arp_reply("A2", "A2", "A1", "A1")))
+    c.rx("B1", routed).out("tunnel", vx("H1>H2", 1001, eth("M1>A2", ipv4("B1>A2", U, ttl=63))))

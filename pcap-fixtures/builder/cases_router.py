@@ -76,7 +76,7 @@ def _(c):
         eth("rK>K1", ipv4("rC1>K1", echo_reply(), ttl=63)))
 
 
-@case("R2-3", "the rest addressed to a router", rules="R2 I3-a I3-b",
+@case("R2-3", "the rest addressed to a router", rules="R2 R2-l4 I3-a",
       about="Other traffic for the router itself is taken and not answered.")
 def _(c):
     c.patch(ports=[unsecured("A3")])

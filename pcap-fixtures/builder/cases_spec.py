@@ -64,7 +64,7 @@ def _(c):
     c.rx("A1", eth("A1>fa:16:3e:0a:00:77", ipv4("A1>10.1.0.77", U))).flood(1001, "H2 H3 H4", unknown=True)
 
 
-@case("L2-08", "port down", rules="I1 L1 R7 R9",
+@case("L2-08", "port down", rules="I1 L1 R7",
       about="A port that is bound here but DOWN neither sends nor receives, bridged, routed or from the tunnel.")
 def _(c):
     c.patch(ports=[port("A3", status="DOWN")])

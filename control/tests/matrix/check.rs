@@ -15,6 +15,7 @@ pub fn problems(s: &Sources) -> Vec<String> {
     all.extend(s.stages.iter().filter_map(|name| stage(s, name)));
     all.extend(cases(s));
     all.extend(reasons(s));
+    all.extend(s.waiting.iter().filter_map(|(place, id)| waiting(s, place, id)));
     all
 }
 
@@ -130,10 +131,23 @@ fn reasons(s: &Sources) -> Vec<String> {
     bad.map(|(name, id)| format!("docs/behaviour.md, drop reason {name}: {}", unknown(id))).collect()
 }
 
+/// Only a rule that is `later` is waited for. `V` stands for V0 to V4.
+fn waiting(s: &Sources, place: &str, id: &str) -> Option<String> {
+    let group: Vec<_> = s.rules.iter().filter(|r| r.id.trim_end_matches(|c: char| c.is_ascii_digit()) == id).collect();
+    match state(s, id) {
+        Some(false) => None,
+        Some(true) => {
+            Some(format!("{place}: says that {id} is not built, and docs/behaviour.md that it is: correct one"))
+        }
+        None if !group.is_empty() && group.iter().all(|r| !r.built) => None,
+        None => Some(format!("{place}: {}", unknown(id))),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::read::{calls, claims, list_of_rules};
+    use crate::read::{self, calls, claims, list_of_rules};
 
     const BEHAVIOUR: &str = "## Rules\n- **D1** · built · One.\n- **L4** · built · Two.\n- **O4** · later · Three.\n\
         ## Drop reasons\n| `mtu` | Too long | L4, egress |\n\
@@ -213,6 +227,19 @@ mod tests {
             assert!(list_of_rules(bad).unwrap_err().contains(why), "{bad}");
         }
         assert_eq!(list_of_rules("L4 (a, b. c), D1. More.").unwrap()[0].1, "a, b. c");
+    }
+
+    #[test]
+    fn what_is_built_is_not_waited_for() {
+        let waiting = |line: &str| {
+            let mut s = sources(BEHAVIOUR, STAGE, TESTS, ("EW-01", "L4"));
+            s.waiting = read::waiting("dataplane/src/stage/egress.rs", line);
+            s
+        };
+        assert_says(&waiting("    not_built(b, x, lane, \"O4\")"), &[]);
+        assert_says(&waiting("    not_built(b, x, lane, \"O\")"), &[]);
+        assert_says(&waiting("    not_built(b, x, lane, \"L4\")"), &["egress.rs:1: says that L4 is not built"]);
+        assert_says(&waiting("    not_built(b, x, lane, \"O5\")"), &["egress.rs:1: O5 is no rule"]);
     }
 
     #[test]

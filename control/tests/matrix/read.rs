@@ -66,6 +66,8 @@ pub struct Sources {
     pub fixtures: Vec<Fixture>,
     /// Functions `process_burst` calls with the burst.
     pub stages: Vec<String>,
+    /// Words in the code for a rule that would decide if it were built: place and word.
+    pub waiting: Vec<(String, String)>,
 }
 
 impl Sources {
@@ -77,7 +79,9 @@ impl Sources {
         for dir in ["dataplane/src", "dataplane/tests", "control/src", "control/tests"] {
             for path in files(&root.join(dir)) {
                 let file = path.strip_prefix(root).unwrap().to_string_lossy().into_owned();
-                s.claims.extend(claims(&file, &std::fs::read_to_string(&path).unwrap()));
+                let text = std::fs::read_to_string(&path).unwrap();
+                s.claims.extend(claims(&file, &text));
+                s.waiting.extend(waiting(&file, &text));
             }
         }
         let mut folders: Vec<_> =
@@ -202,4 +206,15 @@ pub fn list_of_rules(text: &str) -> Result<Vec<(String, String)>, String> {
             _ => return Err(format!("after {id} there is no comma and no full stop")),
         };
     }
+}
+
+/// The rules a stage names to a trace as not built, and what `dvrctl` makes of them.
+pub fn waiting(file: &str, text: &str) -> Vec<(String, String)> {
+    let stage = file.starts_with("dataplane/src/stage/") && !file.contains("tests");
+    let lines = text.lines().enumerate().filter(|(_, line)| {
+        stage && line.contains("not_built(") || file == "control/src/explain/drops.rs" && line.contains("=> (\"")
+    });
+    let words = lines.flat_map(|(n, line)| line.split('"').skip(1).step_by(2).map(move |word| (n, word)));
+    let ids = words.filter(|(_, word)| word.starts_with(|c: char| c.is_ascii_uppercase()));
+    ids.flat_map(|(n, ids)| ids.split(' ').map(move |id| (format!("{file}:{}", n + 1), id.to_owned()))).collect()
 }

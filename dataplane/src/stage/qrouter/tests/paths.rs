@@ -116,6 +116,16 @@ fn the_second_router_has_its_own_rules() {
     rig.one(A1.door, through_both(A1.mac, RA.mac, 64)).assert_dropped(A1.door, HERE, "router_down");
     let mut rig = Rig::h1_with(|r| r.iface(RC2, |i| i.up = false));
     rig.one(A1.door, through_both(A1.mac, RA.mac, 64)).assert_dropped(A1.door, HERE, "router_down");
+    // R2's own address may be a source at R1, which has none such, but not at R2.
+    let own = eth(A1.mac, RA.mac, ip4(RK.ip, K1.ip).udp(1, 2, b""));
+    free().one(A1.door, own).assert_dropped(A1.door, HERE, "martian");
+    // R1 knows the way to R2, which knows none.
+    let mut rig = Rig::h1_with(|r| {
+        let far = extra([192, 168, 70, 0], RC1.ix, RC2.ip);
+        r.router(R1, |r1| r1.routes = routes(R1, &[far]));
+    });
+    let lost = eth(A1.mac, RA.mac, ip4(A1.ip, ip("192.168.70.9")).udp(1, 2, b""));
+    rig.one(A1.door, lost).assert_dropped(A1.door, HERE, "no_route");
 }
 
 /// Rules: R8.
