@@ -5,6 +5,9 @@ use crate::read::{Claim, Fixture, Kind, Sources};
 /// Words behind a rule that is not built, where code or test is about what happens until then.
 const UNTIL_BUILT: &str = "until built";
 
+/// What cases of our own are called after besides rules.
+const OWN_CASES: [&str; 2] = ["ECN", "BURST"];
+
 /// Every problem, in words: where, what, and what to do.
 pub fn problems(s: &Sources) -> Vec<String> {
     let mut all = Vec::new();
@@ -57,6 +60,9 @@ fn claim(s: &Sources, c: &Claim) -> Vec<String> {
 
 fn fixture(s: &Sources, f: &Fixture) -> Vec<String> {
     let states: Vec<_> = f.rules.iter().map(|id| state(s, id)).collect();
+    let plain = |id: &str| id.replace('-', "").to_ascii_uppercase();
+    let stem = plain(f.case.rsplit_once('-').map_or("", |(stem, _)| stem));
+    let own = OWN_CASES.contains(&&*stem) || s.rules.iter().any(|r| plain(&r.id) == stem);
     let mut all: Vec<_> = f
         .rules
         .iter()
@@ -64,6 +70,12 @@ fn fixture(s: &Sources, f: &Fixture) -> Vec<String> {
         .filter(|(_, s)| s.is_none())
         .map(|(id, _)| format!("{}: {}", f.folder, unknown(id)))
         .collect();
+    if !own && !s.cases.iter().any(|c| c.id == f.case) {
+        all.push(format!(
+            "{}: docs/behaviour.md has no case {}: one of our own is called after its rule, `L4-7`",
+            f.folder, f.case
+        ));
+    }
     if !states.contains(&Some(true)) {
         all.push(format!("{}: none of its rules is built: name the built rule it shows", f.folder));
     }
@@ -249,6 +261,9 @@ mod tests {
         let behaviour =
             BEHAVIOUR.replace("| B |", "| B (drop built) |").replace("| EW-01 | built |", "| EW-01 | later |");
         assert_says(&sources(&behaviour, STAGE, TESTS, ("EW-02", "L4")), &[]);
+        let s = sources(&behaviour, STAGE, TESTS, ("EW-09", "L4"));
+        assert_says(&s, &["01-x: docs/behaviour.md has no case EW-09"]);
+        assert_says(&sources(&behaviour, STAGE, TESTS, ("L4-7", "L4")), &[]);
         let behaviour = BEHAVIOUR.replace("| EW-01 | built |", "| EW-01 | done |");
         assert_says(&sources(&behaviour, STAGE, TESTS, ("EW-01", "L4")), &["the state `done`"]);
     }
