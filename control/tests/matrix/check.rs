@@ -12,6 +12,11 @@ const OWN_CASES: [&str; 2] = ["ECN", "BURST"];
 pub fn problems(s: &Sources) -> Vec<String> {
     let mut all = Vec::new();
     assert!(s.rules.len() > 2 && !s.stages.is_empty(), "the rules or the pipeline could not be read");
+    for (n, rule) in s.rules.iter().enumerate() {
+        if s.rules.iter().take(n).any(|r| r.id == rule.id) {
+            all.push(format!("docs/behaviour.md has rule {} twice: an id has one meaning", rule.id));
+        }
+    }
     all.extend(s.claims.iter().flat_map(|c| claim(s, c)));
     all.extend(s.fixtures.iter().flat_map(|f| fixture(s, f)));
     all.extend(s.rules.iter().filter(|r| r.built).flat_map(|r| proof(s, &r.id)));
@@ -204,6 +209,19 @@ mod tests {
     }
 
     #[test]
+    fn a_line_at_the_top_of_a_file_of_tests_is_for_those_without_their_own() {
+        let stage = "/// Rules: L4, D1.\npub fn output() {}";
+        let tests =
+            "//! Some words.\n//! Rules: D1. More.\n\n#[test]\nfn one() {}\n/// Rules: L4.\n#[test]\nfn two() {}";
+        let s = sources(BEHAVIOUR, stage, tests, ("EW-01", "L4"));
+        assert_says(&s, &[]);
+        let named: Vec<_> = s.claims.iter().filter(|c| c.names("D1")).map(|c| &*c.name).collect();
+        assert_eq!(named, ["output", "one"]);
+        let s = sources(BEHAVIOUR, &format!("//! Rules: L4.\n{stage}"), TESTS, ("EW-01", "L4"));
+        assert_says(&s, &["egress.rs:1 (): a line"]);
+    }
+
+    #[test]
     fn a_stage_names_its_rules() {
         let stage = format!("{STAGE}\npub fn other() {{}}").replace("fn output", "fn first");
         assert_says(&sources(BEHAVIOUR, &stage, TESTS, ("EW-01", "L4")), &["pipeline.rs calls output"]);
@@ -222,6 +240,9 @@ mod tests {
 
     #[test]
     fn ids_nobody_knows() {
+        let twice = BEHAVIOUR.replace("- **O4**", "- **D1** · built · Again.\n- **O4**");
+        let s = sources(&twice, STAGE, TESTS, ("EW-01", "L4"));
+        assert_says(&s, &["rule D1 twice"]);
         let tests = TESTS.to_owned() + "/// Rules: L40.\n#[test]\nfn two() {}";
         assert_says(&sources(BEHAVIOUR, STAGE, &tests, ("EW-01", "L4")), &["L40 is no rule"]);
         assert_says(&sources(BEHAVIOUR, STAGE, TESTS, ("EW-01", "L4 L41")), &["01-x: L41 is no rule"]);

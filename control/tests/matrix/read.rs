@@ -42,6 +42,10 @@ pub struct Claim {
 }
 
 impl Claim {
+    fn new((file, line, name): (&str, usize, &str), kind: Kind, list: &str) -> Self {
+        Claim { file: file.to_owned(), line, name: name.to_owned(), kind, rules: list_of_rules(list) }
+    }
+
     pub fn place(&self) -> String {
         format!("{}:{}", self.file, self.line)
     }
@@ -148,41 +152,62 @@ pub fn calls(pipeline: &str) -> Vec<String> {
     lines.collect()
 }
 
-/// The lines of rules of a source file.
+/// The lines of rules of a source file. One at the top of a file of tests is that of every test in it
+/// without one of its own.
 pub fn claims(file: &str, text: &str) -> Vec<Claim> {
     let in_tests = file.contains("/tests/") || file.ends_with("tests.rs");
+    let top: String = text.lines().filter_map(|l| l.strip_prefix("//!")).collect();
+    let top = top.split_once("Rules:").map(|(_, list)| list);
     let mut all = Vec::new();
-    let (mut doc, mut at, mut test, mut ignored, mut below) = (String::new(), 0, false, false, in_tests);
+    if let (Some(list), false) = (top, in_tests) {
+        all.push(Claim::new((file, 1, ""), Kind::Nothing, list));
+    }
+    let mut above = Above::default();
+    let mut below = in_tests;
     for (n, line) in text.lines().enumerate() {
         let line = line.trim();
-        if line == "mod tests {" {
-            below = true;
-        }
-        if let Some(words) = line.strip_prefix("///") {
-            if words.contains("Rules:") {
-                at = n + 1;
-            }
-            doc += words;
+        below |= line == "mod tests {";
+        if above.takes(n + 1, line) {
             continue;
         }
-        if line.starts_with("#[") {
-            test |= line == "#[test]";
-            ignored |= line.starts_with("#[ignore");
-            continue;
+        let name = line.split_once("fn ").map_or("", |(_, rest)| rest);
+        let name = name.split(|c: char| !c.is_alphanumeric() && c != '_').next().unwrap_or("");
+        let kind = match (name.is_empty(), above.test, below) {
+            (false, true, _) if !above.ignored => Kind::Test,
+            (false, false, false) => Kind::Function,
+            _ => Kind::Nothing,
+        };
+        let Above { doc, line, .. } = std::mem::take(&mut above);
+        match doc.split_once("Rules:") {
+            Some((_, list)) => all.push(Claim::new((file, line, name), kind, list)),
+            None if kind == Kind::Test => all.extend(top.map(|list| Claim::new((file, n + 1, name), kind, list))),
+            None => {}
         }
-        if let Some((_, list)) = doc.split_once("Rules:") {
-            let name = line.split_once("fn ").map_or("", |(_, rest)| rest);
-            let name = name.split(|c: char| !c.is_alphanumeric() && c != '_').next().unwrap_or("").to_owned();
-            let kind = match (name.is_empty(), test, below) {
-                (false, true, _) if !ignored => Kind::Test,
-                (false, false, false) => Kind::Function,
-                _ => Kind::Nothing,
-            };
-            all.push(Claim { file: file.to_owned(), line: at, name, kind, rules: list_of_rules(list) });
-        }
-        (doc, test, ignored) = (String::new(), false, false);
     }
     all
+}
+
+/// Doc comment and attributes above an item.
+#[derive(Default)]
+struct Above {
+    doc: String,
+    /// Where the rules stand.
+    line: usize,
+    test: bool,
+    ignored: bool,
+}
+
+impl Above {
+    fn takes(&mut self, at: usize, line: &str) -> bool {
+        let doc = line.strip_prefix("///");
+        if let Some(words) = doc {
+            self.line = if words.contains("Rules:") { at } else { self.line };
+            self.doc += words;
+        }
+        self.test |= line == "#[test]";
+        self.ignored |= line.starts_with("#[ignore");
+        doc.is_some() || line.starts_with("#[")
+    }
 }
 
 /// `L4, L6 (until built).` Words in parentheses may hold anything but parentheses.
