@@ -255,10 +255,11 @@ mod tests {
         let tests = TESTS.to_owned() + "/// Rules: L4.\nfn helper() {}\n/// Rules: L4.\nstruct S;";
         let s = sources(BEHAVIOUR, STAGE, &tests, ("EW-01", "L4"));
         assert_says(&s, &["tests.rs:4 (helper): a line", "tests.rs:6 (): a line"]);
-        for (bad, why) in [("L4", "full stop"), ("L4 L6.", "no comma"), ("L4 (a, L6.", "open"), ("L4,, L6.", "missing")]
+        for (bad, why) in [("L4,", "missing"), ("L4 L6.", "no comma"), ("L4 (a, L6.", "open"), ("L4,, L6.", "missing")]
         {
             assert!(list_of_rules(bad).unwrap_err().contains(why), "{bad}");
         }
+        assert_eq!(list_of_rules("L4, D1 (a)").unwrap().len(), 2);
         assert_eq!(list_of_rules("L4 (a, b. c), D1. More.").unwrap()[0].1, "a, b. c");
     }
 

@@ -215,7 +215,7 @@ pub fn list_of_rules(text: &str) -> Result<Vec<(String, String)>, String> {
     let mut all = Vec::new();
     let mut rest = text.trim();
     loop {
-        let end = rest.find([',', '.', ' ']).ok_or("it does not end in a full stop")?;
+        let end = rest.find([',', '.', ' ']).unwrap_or(rest.len());
         let (id, mut after) = rest.split_at(end);
         let mut words = "";
         if let Some(open) = after.strip_prefix(" (") {
@@ -227,7 +227,7 @@ pub fn list_of_rules(text: &str) -> Result<Vec<(String, String)>, String> {
         all.push((id.to_owned(), words.to_owned()));
         rest = match after.as_bytes().first() {
             Some(b',') => after[1..].trim_start(),
-            Some(b'.') => return Ok(all),
+            Some(b'.') | None => return Ok(all),
             _ => return Err(format!("after {id} there is no comma and no full stop")),
         };
     }
