@@ -4,6 +4,7 @@
 mod names;
 #[cfg(test)]
 mod tests;
+mod together;
 mod workers;
 
 pub use names::Names;
@@ -241,6 +242,11 @@ impl<'u> Host<'u> {
         if let Some(worker) = self.workers.get_mut(id) {
             worker.poll(door, n);
         }
+        self.collect();
+    }
+
+    /// Frames between workers arrive; what was sent is taken out of the ports.
+    fn collect(&mut self) {
         workers::settle(&mut self.workers);
         let local: Vec<(u16, String)> = self.writer.indexes().ports().map(|(id, ix)| (ix, id.to_owned())).collect();
         let doors = local.into_iter().map(|(ix, id)| (Door::Port(ix), id)).chain([(Door::Tunnel, TUNNEL.to_owned())]);

@@ -33,7 +33,7 @@ fn writes_what_the_host_sends_byte_for_byte() {
     assert_eq!(ran.err, "");
 }
 
-/// Rules: W1
+/// Rules: W1.
 #[test]
 fn several_workers_send_the_same_and_say_what_passed_between_them() {
     let dir = Dir::new("workers");

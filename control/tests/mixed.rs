@@ -1,23 +1,44 @@
-//! The inputs of many fixtures as one stream: what happens to a frame does not depend on the
-//! company it keeps in a burst.
+//! The inputs of many fixtures in one burst: what happens to a frame does not depend on the company
+//! it keeps. `mixed_bursts` fills whole bursts with frames of different fixtures and ports, shuffled,
+//! and compares each frame with itself alone: what it sends, byte for byte, and every step on the way.
 
-#![allow(clippy::unwrap_used, reason = "a test")]
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test")]
 
 mod support;
 
 use control::host::{FRAMES, Host, Totals};
-use control::model::Cloud;
+use dataplane::burst::BURST;
+use dataplane::stage::Stage;
+use dataplane::trace::{Note, TraceRecord};
 use dataplane::umem::Umem;
 use std::collections::BTreeMap;
-use support::{Seeded, cases};
+use std::sync::OnceLock;
+use support::{Case, Seeded, cases};
 
-/// Ports and frames.
-type Frames = Vec<(String, Vec<u8>)>;
+/// Receive time of the first frame of a burst, ns. Those after it are 1 ns apart, so that what is
+/// sent names the frame that caused it, and all are in one second of the learning clock.
+const START: u64 = 1_000_000_000;
+const SEEDS: u64 = 4;
 
-/// Counters by name, and the frames sent, sorted.
-type Result = (BTreeMap<String, u64>, Frames);
+type Counters = BTreeMap<String, u64>;
 
-fn counters(t: &Totals) -> BTreeMap<String, u64> {
+/// A frame of a fixture.
+struct Arrival {
+    /// Folder, and place in it from 1.
+    case: String,
+    n: usize,
+    port: String,
+    bytes: Vec<u8>,
+}
+
+/// What became of one frame: frames sent (port, bytes) in order, and each step, its fate the last.
+#[derive(Clone, Debug, Default, PartialEq)]
+struct Fared {
+    sent: Vec<(String, Vec<u8>)>,
+    steps: Vec<(Stage, Note)>,
+}
+
+fn counters(t: &Totals) -> Counters {
     let mut all = BTreeMap::new();
     let sums = [t.received, t.generated, t.copied, t.sent, t.dropped, t.consumed, t.held];
     let names = ["received", "generated", "copied", "sent", "dropped", "consumed", "held"];
@@ -33,38 +54,79 @@ fn counters(t: &Totals) -> BTreeMap<String, u64> {
         all.insert(format!("stages.{stage}.dropped"), *dropped);
         all.insert(format!("stages.{stage}.consumed"), *consumed);
     }
+    all.retain(|_, n| *n != 0);
     all
 }
 
-/// All frames at one moment of time.
-fn run(cloud: &Cloud, frames: &[(String, Vec<u8>)], burst: usize) -> Result {
+/// Steps by the lane they belong to. A flood's copies run in a burst with lanes of its own, from the
+/// records of its copies to as many ends.
+fn by_lane(records: &[TraceRecord]) -> Vec<Vec<(Stage, Note)>> {
+    let mut steps = vec![Vec::new(); BURST];
+    let (mut flooded, mut under_way) = (0, 0);
+    for r in records {
+        let ended = matches!(r.note, Note::Sent(_) | Note::Dropped(_) | Note::Consumed);
+        let lane = match r.note {
+            Note::Copy(_) => {
+                (flooded, under_way) = (r.lane.index(), under_way + 1);
+                flooded
+            }
+            _ if under_way > 0 => {
+                under_way -= usize::from(ended);
+                flooded
+            }
+            _ => r.lane.index(),
+        };
+        steps[lane].push((r.stage, r.note));
+    }
+    assert_eq!(under_way, 0, "a copy without an end");
+    steps
+}
+
+/// A host that has learned nothing, `before` and `run` on it, and what became of each of the `n`
+/// frames of `run`.
+fn on_host(
+    case: &Case,
+    trace: bool,
+    n: usize,
+    before: impl FnOnce(&mut Host<'_>),
+    run: impl FnOnce(&mut Host<'_>),
+) -> (Vec<Fared>, Counters) {
     let mut umem = Umem::new(FRAMES);
-    let mut host = Host::new(cloud.clone(), "H1", &mut umem).unwrap();
-    for (port, frame) in frames {
-        host.receive(port, frame, 1_000_000_000, burst);
-    }
-    host.settle(1_000_000_000);
-    let mut sent = Vec::new();
-    host.drain_sent(&mut |port, bytes, _| sent.push((port.to_owned(), bytes.to_vec())));
-    sent.sort();
+    let mut host = Host::new(case.cloud.clone(), &case.host, &mut umem).unwrap();
+    before(&mut host);
+    host.drain_sent(&mut |_, _, _| {});
+    let earlier = counters(&host.totals());
+    host.set_trace(trace);
+    run(&mut host);
+    let steps = by_lane(&host.take_trace());
+    let mut fared: Vec<Fared> = steps.into_iter().take(n).map(|steps| Fared { sent: Vec::new(), steps }).collect();
+    let mut last = BTreeMap::new();
+    host.drain_sent(&mut |port, bytes, time| {
+        let before = last.insert(port.to_owned(), time);
+        assert!(before <= Some(time), "port {port}: frame {} overtakes an earlier one", time - START);
+        fared[(time - START) as usize].sent.push((port.to_owned(), bytes.to_vec()));
+    });
     assert_eq!(host.frames().0, host.frames().1, "frames leaked");
-    (counters(&host.totals()), sent)
+    let mut moved = counters(&host.totals());
+    moved.iter_mut().for_each(|(name, n)| *n -= earlier.get(name).unwrap_or(&0));
+    moved.retain(|_, n| *n != 0);
+    (fared, moved)
 }
 
-fn add(sum: &mut Result, one: Result) {
-    for (name, n) in one.0 {
-        *sum.0.entry(name).or_default() += n;
-    }
-    sum.1.extend(one.1);
+/// A frame by itself, the way every frame comes in.
+fn alone(case: &Case, frame: &Arrival) -> (Fared, Counters) {
+    let (mut fared, counters) =
+        on_host(case, true, 1, |_| {}, |host| host.receive(&frame.port, &frame.bytes, START, 1));
+    (fared.remove(0), counters)
 }
 
-/// The reference cloud with nothing to learn, and the frames of each case that starts from it at H1.
-fn independent() -> (Cloud, Vec<(String, Frames)>) {
-    let cases: Vec<_> = cases().into_iter().filter(|c| c.plain && c.host == "H1").collect();
-    assert!(cases.len() > 50, "{}", cases.len());
-    let mut cloud = cases[0].cloud.clone();
-    cloud.settings.learning = false;
-    (cloud, cases.into_iter().map(|c| (c.name, c.frames)).collect())
+/// `burst` as one burst, after one of the same frames in other lanes: what those leave behind in the
+/// burst's arrays must not matter either.
+fn together(case: &Case, burst: &[&Arrival], trace: bool) -> (Vec<Fared>, Counters) {
+    let frames: Vec<_> = (START..).zip(burst).map(|(time, f)| (&*f.port, &*f.bytes, time)).collect();
+    let mut others = frames.clone();
+    others.rotate_left(1);
+    on_host(case, trace, burst.len(), |h| h.receive_together(&others), |h| h.receive_together(&frames))
 }
 
 fn shuffle<T>(list: &mut [T], random: &mut Seeded) {
@@ -73,61 +135,105 @@ fn shuffle<T>(list: &mut [T], random: &mut Seeded) {
     }
 }
 
-fn assert_same(got: Result, expected: &Result, what: &str) {
-    assert_eq!(got.0, expected.0, "{what}");
-    assert_eq!(got.1.len(), expected.1.len(), "{what}");
-    for (g, e) in got.1.iter().zip(&expected.1) {
-        assert_eq!(g, e, "{what}");
-    }
+/// A frame, and what became of it alone.
+type Known = (Arrival, (Fared, Counters));
+
+/// The cases that start from the reference cloud as it is, by host: one of them, and all their frames.
+fn by_host() -> &'static [(Case, Vec<Known>)] {
+    static ALL: OnceLock<Vec<(Case, Vec<Known>)>> = OnceLock::new();
+    ALL.get_or_init(|| {
+        let known = |case: &Case, f: Arrival| {
+            let alone = alone(case, &f);
+            (f, alone)
+        };
+        let of = |(case, frames): (Case, Vec<Arrival>)| {
+            let frames = frames.into_iter().map(|f| known(&case, f)).collect();
+            (case, frames)
+        };
+        read().into_iter().map(of).collect()
+    })
 }
 
+fn read() -> Vec<(Case, Vec<Arrival>)> {
+    let mut hosts: BTreeMap<String, (Case, Vec<Arrival>)> = BTreeMap::new();
+    for mut case in cases().into_iter().filter(|c| c.plain) {
+        let frames = std::mem::take(&mut case.frames).into_iter().enumerate();
+        let name = case.name.clone();
+        let (_, all) = hosts.entry(case.host.clone()).or_insert((case, Vec::new()));
+        all.extend(frames.map(|(n, (port, bytes))| Arrival { case: name.clone(), n: n + 1, port, bytes }));
+    }
+    hosts.into_values().collect()
+}
+
+/// The first difference between a frame alone and in company, in words.
+fn difference(alone: &Fared, got: &Fared) -> Option<String> {
+    let n = alone.sent.iter().zip(&got.sent).take_while(|(a, b)| a == b).count();
+    if (alone.sent.len(), got.sent.len()) != (n, n) {
+        let frame = |f: &Fared| f.sent.get(n).map_or("nothing".to_owned(), |(p, b)| format!("{p} {b:02x?}"));
+        return Some(format!("frame {} sent for it\n  alone    {}\n  together {}", n + 1, frame(alone), frame(got)));
+    }
+    let n = alone.steps.iter().zip(&got.steps).take_while(|(a, b)| a == b).count();
+    let step =
+        |f: &Fared| f.steps.get(n).map_or("none".to_owned(), |(stage, note)| format!("{}: {note:?}", stage.name()));
+    ((alone.steps.len(), got.steps.len()) != (n, n))
+        .then(|| format!("step {}\n  alone    {}\n  together {}", n + 1, step(alone), step(got)))
+}
+
+/// One burst against its frames alone; the frame and what differs.
+fn compare(case: &Case, burst: &[&Known], traced: &[bool]) -> Result<(), String> {
+    let frames: Vec<_> = burst.iter().map(|(frame, _)| frame).collect();
+    let mut sum = Counters::new();
+    burst.iter().flat_map(|(_, (_, c))| c).for_each(|(k, n)| *sum.entry(k.clone()).or_default() += n);
+    for &trace in traced {
+        let (fared, counters) = together(case, &frames, trace);
+        for (lane, (got, (frame, (alone, _)))) in fared.iter().zip(burst).enumerate() {
+            let steps = if trace { alone.steps.clone() } else { Vec::new() };
+            if let Some(why) = difference(&Fared { steps, ..alone.clone() }, got) {
+                let Arrival { case, n, port, .. } = frame;
+                return Err(format!("{case}, frame {n} (at {port}), lane {lane}, traced {trace}: {why}"));
+            }
+        }
+        if counters != sum {
+            return Err(format!("counters, traced {trace}\n  alone    {sum:?}\n  together {counters:?}"));
+        }
+    }
+    Ok(())
+}
+
+/// Every frame of every stateless fixture without a patch, at its host, in full bursts.
 #[test]
-fn shuffled_together_at_any_burst_frames_fare_as_they_do_alone() {
-    let (cloud, cases) = independent();
-    let mut expected = Result::default();
-    for (_, frames) in &cases {
-        add(&mut expected, run(&cloud, frames, 1));
-    }
-    expected.1.sort();
-    let mut all: Frames = cases.into_iter().flat_map(|(_, frames)| frames).collect();
-    for seed in 0..4 {
-        let mut random = Seeded(seed);
-        shuffle(&mut all, &mut random);
-        for burst in [1, 64] {
-            assert_same(run(&cloud, &all, burst), &expected, &format!("seed {seed}, burst {burst}, ports mixed"));
+fn mixed_bursts() {
+    let mut failed = Vec::new();
+    let hosts = by_host();
+    assert!(hosts.len() >= 3 && hosts[0].1.len() > 200, "the fixtures are missing");
+    for (case, frames) in hosts {
+        println!("host {}: {} frames", case.host, frames.len());
+        for seed in 0..SEEDS {
+            let mut order: Vec<usize> = (0..frames.len()).collect();
+            shuffle(&mut order, &mut Seeded(seed));
+            if seed % 2 == 1 {
+                order.sort_by_key(|i| &frames[*i].0.port); // of one port after the other, as a worker polls them
+            }
+            // The last burst is filled up from the front: each one is full.
+            let bursts = order.len().div_ceil(BURST);
+            let lanes: Vec<_> = order.iter().cycle().take(bursts * BURST).map(|i| &frames[*i]).collect();
+            for (n, burst) in lanes.chunks(BURST).enumerate() {
+                if let Err(why) = compare(case, burst, &[true, false]) {
+                    failed.push(format!("host {}, seed {seed}, burst {n}: {why}", case.host));
+                }
+            }
         }
-        // Of one port after the other: full bursts of frames that have nothing in common.
-        all.sort_by(|a, b| a.0.cmp(&b.0));
-        for burst in [7, 64] {
-            assert_same(run(&cloud, &all, burst), &expected, &format!("seed {seed}, burst {burst}, port by port"));
-        }
     }
+    assert!(failed.is_empty(), "{} bursts differ\n{}", failed.len(), failed.join("\n"));
 }
 
 #[test]
 fn full_bursts_of_one_kind_of_frame_fare_as_one_frame_does() {
-    let (cloud, cases) = independent();
-    let mut umem = Umem::new(FRAMES);
-    let mut host = Host::new(cloud, "H1", &mut umem).unwrap();
-    let mut before = BTreeMap::new();
-    let mut run = |(port, frame): &(String, Vec<u8>), burst: usize| {
-        (0..burst).for_each(|_| host.receive(port, frame, 1_000_000_000, burst));
-        host.settle(1_000_000_000);
-        let mut sent = Vec::new();
-        host.drain_sent(&mut |port, bytes, _| sent.push((port.to_owned(), bytes.to_vec())));
-        sent.sort();
-        let now = counters(&host.totals());
-        let grown = now.iter().map(|(name, n)| (name.clone(), n - before.get(name).copied().unwrap_or(0)));
-        let grown = grown.filter(|(_, n)| *n != 0).collect();
-        before = now;
-        (grown, sent)
-    };
-    for (case, frames) in cases {
-        for frame in &frames {
-            let one: Result = run(frame, 1);
-            let counters = one.0.into_iter().map(|(name, n)| (name, n * 64)).collect();
-            let sent = one.1.into_iter().flat_map(|f| std::iter::repeat_n(f, 64)).collect();
-            assert_same(run(frame, 64), &(counters, sent), &case);
+    for (case, frames) in by_host() {
+        for frame in frames {
+            if let Err(why) = compare(case, &[frame; BURST], &[true]) {
+                panic!("host {}, 64 times the same: {why}", case.host);
+            }
         }
     }
 }

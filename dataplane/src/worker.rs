@@ -211,12 +211,24 @@ impl<'u> Worker<'u> {
     }
 
     /// One turn for one port: up to `limit` frames (at most [`BURST`]) through the pipeline. Returns how many.
+    #[inline]
     pub fn poll(&mut self, door: Door, limit: usize) -> usize {
+        self.poll_ports(&[(door, limit)])
+    }
+
+    /// One turn for several ports: one burst of up to [`BURST`] frames, filled in the order of
+    /// `from`, up to so many of each. Returns how many.
+    #[inline]
+    pub fn poll_ports(&mut self, from: &[(Door, usize)]) -> usize {
         // Nothing read earlier is held any more: token first, then the snapshot.
         self.view.token.quiesce();
         let snap = self.view.published.load();
-        let Some((port, door)) = self.io.receiver(door, snap) else { return 0 };
-        let n = port.receive(&mut self.burst, door, limit.min(BURST));
+        let mut n = 0;
+        for &(door, limit) in from {
+            if let Some((port, door)) = self.io.receiver(door, snap) {
+                n += port.receive(&mut self.burst, door, limit.min(BURST - n));
+            }
+        }
         if n == 0 {
             return 0;
         }

@@ -1,6 +1,7 @@
 """A case: frames in, the fate of each, and the folder written from that."""
 
 import json
+import pathlib
 import re
 import struct
 
@@ -10,8 +11,8 @@ from .packets import verify, vx
 START = 1_700_000_000 * 10**9
 STEP = 10**6  # nanoseconds between two frames
 
-RULES = set("""I0 I1 I2 I3-a I3-b I3-c T0 T1 T2 T3 T4 T5 V0 E0 L1 L2 L3 L4 L5 L6
-R0 R1 R2 R3 R4 R5 R7 R8 R9 O1 O2 O3 O4 G2 D1 D2 D3 D4 D5 D7 D8 D9 D10 W1""".split())
+BEHAVIOUR = pathlib.Path(__file__).resolve().parents[2] / "docs" / "behaviour.md"
+RULES = set(re.findall(r"^- \*\*(\S+)\*\* · ", BEHAVIOUR.read_text(encoding="utf-8"), re.M))
 
 REASONS = set("""parse_short vnet_bad parse_l3 parse_csum eth_src_bad link_local_mcast vlan_unexpected
 ethertype port_down reserved_src reserved_dst ra_guest mac_spoof ip_spoof arp_spoof nd_spoof dhcp_server
@@ -28,7 +29,7 @@ CASES = []
 def case(ident, words, host="H1", *, rules, about, one_queue=False):
     """Register a case; the decorated function describes its frames."""
     unknown = set(rules.split()) - RULES
-    assert not unknown, f"{ident}: unknown rules {unknown}"
+    assert not unknown, f"{ident}: {unknown} are no rules of docs/behaviour.md"
 
     def register(describe):
         c = Case(len(CASES) + 1, ident, words, host, rules.split(), about)

@@ -9,14 +9,14 @@ STRANGER = "fa:16:3e:0a:00:55"
 VIRTUAL = "00:00:5e:00:01:07"
 
 
-@case("R4-4", "source in the scope of the external network", rules="R4",
+@case("R4-4", "source in the scope of the external network", rules="R4 R4-3",
       about="Step 3 comes before step 4: a source of the external network's scope is not sent to the SNAT host.")
 def _(c):
     c.patch(networks=[network("A", ipv4_address_scope="s1"), network("X", ipv4_address_scope="s1")])
     c.rx("A3", eth("A3>rA", ipv4("A3>E", U))).drop("not_built")
 
 
-@case("R3-2", "TTL before address scopes", rules="R3",
+@case("R3-2", "TTL before address scopes", rules="R3 R6",
       about="A packet between two scopes whose TTL is used up is a ttl drop: R3 comes before R6.")
 def _(c):
     c.patch(networks=[network("A", ipv4_address_scope="s1"), network("B", ipv4_address_scope="s2")])

@@ -25,7 +25,7 @@ impl View<'_> {
         }
     }
 
-    /// Ports of the networks of this host that have a place, by id.
+    /// Ports of the networks of this host that have a place, by id. Rules: o7.
     fn placed(&self) -> impl Iterator<Item = (&Port, Place)> {
         let here = self.cloud.ports.values().filter(|p| self.is_here(&p.network_id) && p.is_bound());
         here.filter_map(|p| Some((p, self.place(p)?)))

@@ -195,7 +195,7 @@ impl Writer {
     }
 
     /// Makes `rows` what the workers see, in the six steps of docs/behaviour.md ("Batches"). Refused
-    /// before the first store if a table has no room.
+    /// before the first store if a table has no room. Rules: o1, o5.
     pub fn apply(&mut self, rows: &Rows) -> Result<(), TableFull> {
         self.check_room(rows)?;
         let mut indexes = self.indexes.clone();

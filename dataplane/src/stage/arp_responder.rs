@@ -14,7 +14,7 @@ const STAGE: Stage = Stage::ArpResponder;
 const ARP_FRAME: u16 = 42;
 
 /// Answers ARP requests for routers and remote ports; swallows router discovery, which is not
-/// built. Rules: I3-a, I3-b (consumed only), D4, D10.
+/// built. Rules: I3-a, I3-b (until built), D4, D10.
 pub fn arp_responder(b: &mut Burst<'_>, x: &Ctx<'_>, m: Mask) {
     let talking: Mask = m.filter(|lane| !matches!(b.talk[*lane], Talk::None | Talk::Redirect)).collect();
     x.enter(STAGE, b, talking);

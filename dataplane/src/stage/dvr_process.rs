@@ -14,7 +14,7 @@ use crate::wire;
 const STAGE: Stage = Stage::DvrProcess;
 
 /// Writes Ethernet addresses and TTL of every routed frame; masks the router's MAC on those that
-/// go to the fabric. Rules: R9, O2, F04.
+/// go to the fabric. Rules: R9, O2.
 pub fn dvr_process(b: &mut Burst<'_>, x: &Ctx<'_>, routed: Mask) {
     x.enter(STAGE, b, routed);
     let own = x.snap.host.dvr_mac;

@@ -11,7 +11,7 @@ use crate::worker::WorkerIo;
 
 const STAGE: Stage = Stage::Egress;
 
-/// Sends every decided frame, in lane order, copies where their original stood. Rules: O1, G2 (port state).
+/// Sends every decided frame, in lane order, copies where their original stood. Rules: O1, G2 (until built), O4 (until built).
 pub fn egress<'u>(b: &mut Burst<'u>, x: &Ctx<'_>, io: &mut WorkerIo<'u>) {
     x.enter(STAGE, b, b.decided);
     for lane in b.decided {
@@ -54,6 +54,7 @@ pub(super) fn put<'u>(b: &mut Burst<'u>, x: &Ctx<'_>, lane: Lane, door: Door, po
 }
 
 /// The books: every frame that entered has left, been dropped or been consumed. Empties the burst.
+/// Rules: none (docs/behaviour.md, Accounting).
 pub fn account<'u>(b: &mut Burst<'u>, x: &Ctx<'_>, io: &mut WorkerIo<'u>) {
     for lane in b.live {
         b.drop(lane, STAGE, DropReason::Internal); // no stage decided about it

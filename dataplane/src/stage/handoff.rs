@@ -35,7 +35,7 @@ pub(super) fn hand_over<'u>(
     b.decided.remove(lane);
 }
 
-/// Sends the frames that other workers handed over. Rules: W1, G2 (port state).
+/// Sends the frames that other workers handed over. Rules: W1, G2 (until built).
 pub fn take_over<'u>(b: &mut Burst<'u>, x: &Ctx<'_>, io: &mut WorkerIo<'u>) {
     x.enter(STAGE, b, b.live);
     x.count.taken_over.add(b.live.count());

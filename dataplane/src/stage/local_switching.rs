@@ -22,7 +22,8 @@ pub fn local_switching(b: &mut Burst<'_>, x: &Ctx<'_>, m: Mask, routed: Mask) {
     }
     for lane in m {
         match decide(b, x, lane, home[lane], routed.has(lane)) {
-            Ok(()) => x.note(b, lane, STAGE, Note::Out(b.out[lane])),
+            Ok(()) if b.decided.has(lane) => x.note(b, lane, STAGE, Note::Out(b.out[lane])),
+            Ok(()) => {} // consumed: the lane's way out is another frame's
             Err(reason) => b.drop(lane, STAGE, reason),
         }
     }

@@ -42,7 +42,8 @@ pub use vxlan_decap::vxlan_decap;
 pub use vxlan_encap::{source_port, vxlan_encap};
 pub use vxlan_tun_to_lv::{vxlan_inner, vxlan_tun_to_lv};
 
-/// V and E: frames from a physical network. Rules: V0-V4, E0-E2, later.
+/// V and E: frames from a physical network. Rules: V0 (until built), V1 (until built), V2 (until built),
+/// V3 (until built), V4 (until built), E0 (until built), E1 (until built), E2 (until built).
 pub fn physical(b: &mut Burst<'_>, m: Mask) {
     m.for_each(|lane| b.drop(lane, Stage::Ingress, DropReason::NotBuilt));
 }

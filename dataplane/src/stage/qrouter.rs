@@ -21,7 +21,9 @@ const STAGE: Stage = Stage::Qrouter;
 const MAX_TRAVERSALS: u8 = 8;
 
 /// Routes every frame of `m` that is addressed to a router interface of its network; returns
-/// those that go on with a router as their source. Rules: R0-R5, R7, R8 (drop only), R9, D3.
+/// those that go on with a router as their source. Rules: I0 (checksum and source route), R0, R1, R2,
+/// R2-l4 (until built), R2-m (until built), R3, R4, R4-1, R4-2 (until built), R4-3 (until built), R4-4,
+/// R4-5 (until built), R5, R6 (until built), R7, R8, R9, D3.
 pub fn qrouter(b: &mut Burst<'_>, x: &Ctx<'_>, m: Mask) -> Mask {
     let mut visit = Visit { iface: Lanes::splat(0), trav: Lanes::splat(0), own: Mask::NONE, next: Mask::NONE };
     let mut here = arrivals(b, x, m, &mut visit);

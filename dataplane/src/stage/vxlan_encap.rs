@@ -12,7 +12,7 @@ use crate::wire;
 
 const STAGE: Stage = Stage::VxlanEncap;
 
-/// Puts the outer headers before every frame of `m` that goes to a tunnel. Rules: O3, 3.10.
+/// Puts the outer headers before every frame of `m` that goes to a tunnel. Rules: O3.
 pub fn vxlan_encap(b: &mut Burst<'_>, x: &Ctx<'_>, m: Mask) {
     let mut mine = Mask::NONE;
     for lane in m {

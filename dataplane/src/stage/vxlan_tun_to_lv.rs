@@ -29,7 +29,7 @@ pub fn vxlan_tun_to_lv(b: &mut Burst<'_>, x: &Ctx<'_>, m: Mask) {
     }
 }
 
-/// After the inner frame is decoded: its tag (T2) and its ECN bits. Rules: T2, 3.10.
+/// After the inner frame is decoded: its tag (T2) and its ECN bits (T0). Rules: T2, T0.
 pub fn vxlan_inner(b: &mut Burst<'_>, x: &Ctx<'_>, m: Mask) {
     for lane in m {
         let tagged = b.tags[lane] != 0 && x.seg(b, lane).is_none_or(|seg| !seg.vlan_transparent);

@@ -132,6 +132,7 @@ mod tests {
         set.lookup(u32::from_be_bytes(ip), || 0).map(|h| h.iface())
     }
 
+    /// Rules: R4-1.
     #[test]
     fn longest_prefix_wins_whatever_the_order() {
         let set = RouteSet::new([
@@ -147,6 +148,7 @@ mod tests {
         assert_eq!(find(&set, [0, 0, 0, 1]), Some(9));
     }
 
+    /// Rules: R4-1.
     #[test]
     fn outside_every_prefix_there_is_no_route() {
         let set = RouteSet::new([route([10, 0, 0, 0], 8, 1)]);
@@ -156,6 +158,7 @@ mod tests {
         assert_eq!(find(&RouteSet::default(), [10, 0, 0, 1]), None);
     }
 
+    /// Rules: R5.
     #[test]
     fn ecmp_spreads_flows_and_keeps_each_on_its_path() {
         let hops: Vec<Hop> = (0..4).map(hop).collect();
@@ -171,6 +174,7 @@ mod tests {
     }
 
     proptest::proptest! {
+        /// Rules: R4-1.
         #[test]
         fn agrees_with_a_plain_search(
             routes in proptest::collection::vec((proptest::num::u32::ANY, 0u8..=32), 0..40),

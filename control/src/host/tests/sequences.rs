@@ -145,6 +145,7 @@ fn fates(host: &mut Host<'_>) -> (Totals, Vec<(String, Vec<u8>)>) {
 proptest! {
     #![proptest_config(ProptestConfig { cases: 48, failure_persistence: None, ..ProptestConfig::default() })]
 
+    /// Rules: o5.
     #[test]
     fn after_any_changes_a_host_is_as_one_that_starts_with_the_result(
         steps in proptest::collection::vec(step(), 1..12),

@@ -92,6 +92,7 @@ fn the_snat_host_has_sg_ports_itself_and_sees_vms_on_theirs() {
     assert_eq!(fdb(&fixture(), "H3"), expected);
 }
 
+/// Rules: R7, o7.
 #[test]
 fn h1_has_a_neighbour_for_every_fixed_address_of_a_bound_port_and_one_for_the_vip() {
     let expected = [
@@ -131,6 +132,7 @@ fn the_same_addresses_seen_from_the_snat_host_and_from_a_host_without_way_out() 
     assert_eq!((at("H4", "C 10.9.0.2"), neighbours(&cloud, "H4").len()), ("router rC2".to_owned(), 20), "no Z");
 }
 
+/// Rules: R7, I3-a.
 #[test]
 fn a_remote_port_that_is_not_active_is_nowhere() {
     for down in [
@@ -146,6 +148,7 @@ fn a_remote_port_that_is_not_active_is_nowhere() {
     }
 }
 
+/// Rules: L1, I3-a.
 #[test]
 fn a_port_bound_here_that_is_down_keeps_its_place_and_is_routed_to_but_not_answered_for() {
     let mut cloud = fixture();
@@ -155,6 +158,7 @@ fn a_port_bound_here_that_is_down_keeps_its_place_and_is_routed_to_but_not_answe
     assert_eq!(neighbour(&cloud, "H2", "A 10.1.0.13"), None);
 }
 
+/// Rules: R7.
 #[test]
 fn an_address_pair_leads_to_its_active_owner_with_the_lowest_id() {
     let mut cloud = fixture();
@@ -168,6 +172,7 @@ fn an_address_pair_leads_to_its_active_owner_with_the_lowest_id() {
     assert_eq!(vip(&cloud, "H1").unwrap(), "5e:01:07 H4 route candidate", "with the MAC of the pair");
 }
 
+/// Rules: R7.
 #[test]
 fn port_ids_are_compared_as_bytes() {
     let mut cloud = fixture();
@@ -177,6 +182,7 @@ fn port_ids_are_compared_as_bytes() {
     assert_eq!(neighbour(&cloud, "H1", "A 10.1.0.60").unwrap(), "0a:00:10 port A10 route candidate");
 }
 
+/// Rules: R7.
 #[test]
 fn a_fixed_address_wins_over_a_pair_and_a_wider_pair_is_no_next_hop() {
     let mut cloud = fixture();
@@ -186,6 +192,7 @@ fn a_fixed_address_wins_over_a_pair_and_a_wider_pair_is_no_next_hop() {
     assert_eq!(neighbour(&cloud, "H1", "A 10.1.0.64"), None);
 }
 
+/// Rules: L4.
 #[test]
 fn macs_of_pairs_lead_to_local_ports_only_the_active_one_first() {
     let mut cloud = fixture();
@@ -210,6 +217,7 @@ fn a_pair_with_the_mac_of_another_port_does_not_take_its_place() {
     assert!(fdb(&cloud, "H1").contains(&"A 0a:00:12 H2".to_owned()));
 }
 
+/// Rules: R7, I3-a.
 #[test]
 fn a_static_neighbour_is_routed_to_where_its_mac_is_and_never_answered_for() {
     let mut cloud = fixture();
@@ -229,6 +237,7 @@ fn a_static_neighbour_is_routed_to_where_its_mac_is_and_never_answered_for() {
     assert_eq!(neighbour(&cloud, "H1", "X 203.0.113.1"), None, "X is not here");
 }
 
+/// Rules: o5.
 #[test]
 fn a_port_on_a_host_the_cloud_does_not_have_is_nowhere() {
     let mut cloud = fixture();
@@ -237,6 +246,7 @@ fn a_port_on_a_host_the_cloud_does_not_have_is_nowhere() {
     assert_eq!(ids(&rows(&cloud, "H1").segments["A"].flood_hosts), "H2 H3 H4", "H2 by B2");
 }
 
+/// Rules: R7.
 #[test]
 fn an_interface_of_a_router_that_is_not_here_is_no_next_hop() {
     let mut cloud = fixture();
@@ -256,4 +266,27 @@ fn an_interface_of_a_router_that_is_not_here_is_no_next_hop() {
         h1.segments["A"].interfaces.contains(&(mac("0a:09:01"), "xA".to_owned())),
         "its MAC is reserved all the same"
     );
+}
+
+/// With `strict` a VTEP belongs to a network by the flood list or as home of one of its MACs: the
+/// second never without the first. Rules: T1.
+#[test]
+fn who_has_a_mac_of_a_network_is_in_its_flood_list() {
+    let mut centralized = fixture();
+    legacy(&mut centralized);
+    let mut waiting = fixture();
+    set_down(&mut waiting, "A2");
+    port(&mut waiting, "DH").device_owner = "network:other".to_owned();
+    let mut seen = 0;
+    for cloud in [fixture(), centralized, waiting] {
+        for host in ["H1", "H2", "H3", "H4"] {
+            let rows = rows(&cloud, host);
+            for ((network, mac), place) in &rows.fdb {
+                let Place::Host(home) = place else { continue };
+                assert!(rows.segments[network].flood_hosts.contains(home), "{host}: {mac} of {network} at {home}");
+                seen += 1;
+            }
+        }
+    }
+    assert!(seen > 60, "{seen}");
 }

@@ -106,6 +106,7 @@ fn a_trunk_subport_counts_as_a_vm() {
     assert_eq!(hosts(&cloud, "R1"), "H1 H2 H3 H4");
 }
 
+/// Rules: o1.
 #[test]
 fn the_router_waits_for_a_port_that_is_bound_but_not_yet_active() {
     let mut cloud = fixture();
@@ -114,6 +115,7 @@ fn the_router_waits_for_a_port_that_is_bound_but_not_yet_active() {
     assert!(rows(&cloud, "H4").routers.contains_key("R1"));
 }
 
+/// Rules: o7.
 #[test]
 fn a_port_whose_binding_failed_brings_nothing() {
     let mut cloud = fixture();

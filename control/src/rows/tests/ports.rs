@@ -14,6 +14,7 @@ fn ports_of_a_host_are_those_bound_there_that_have_queues() {
     assert_eq!((at("H3"), at("H4")), ("DH".to_owned(), "A4".to_owned()), "no sg-, qg- or fg- port");
 }
 
+/// Rules: I2-ps.
 #[test]
 fn a_secured_vm_may_use_its_addresses_its_pairs_and_its_link_local_address() {
     let a1 = mac("0a:00:11");
@@ -33,6 +34,7 @@ fn a_secured_vm_may_use_its_addresses_its_pairs_and_its_link_local_address() {
     assert_eq!(rows(&fixture(), "H1").ports["A1"], expected);
 }
 
+/// Rules: I2-ps, L3.
 #[test]
 fn a_service_port_is_not_secured_and_gets_unknown_unicast() {
     let h3 = rows(&fixture(), "H3");
@@ -46,6 +48,7 @@ fn a_service_port_is_not_secured_and_gets_unknown_unicast() {
     assert!(!a3.secured && a3.unknown);
 }
 
+/// Rules: I1.
 #[test]
 fn a_port_is_active_only_if_its_status_and_its_admin_state_are() {
     for status in [PortStatus::Down, PortStatus::Build, PortStatus::Error, PortStatus::NotApplicable] {
@@ -60,6 +63,7 @@ fn a_port_is_active_only_if_its_status_and_its_admin_state_are() {
     assert!(!rows(&cloud, "H1").ports.contains_key("A1"));
 }
 
+/// Rules: I2-ps.
 #[test]
 fn a_pair_of_every_address_is_for_its_own_mac_alone() {
     let mut cloud = fixture();
@@ -82,6 +86,7 @@ fn a_pair_of_every_address_is_for_its_own_mac_alone() {
     assert_eq!(rows(&cloud, "H1").ports["A3"].allowed6, expected6, "each MAC its own link-local address");
 }
 
+/// Rules: R1.
 #[test]
 fn addresses_a_router_would_drop_are_allowed_but_not_vouched_for() {
     let bad = ["0.0.0.5", "127.0.0.1", "169.254.1.1", "224.0.0.5", "240.0.0.1"];
@@ -97,6 +102,7 @@ fn addresses_a_router_would_drop_are_allowed_but_not_vouched_for() {
 
 /// R1: a source that is one of the router's own addresses is martian, even where a port on a subnet
 /// the router has no interface on was given that very address.
+/// Rules: R1.
 #[test]
 fn a_fixed_address_that_a_router_has_too_is_not_vouched_for() {
     let mut cloud = fixture();
@@ -106,6 +112,7 @@ fn a_fixed_address_that_a_router_has_too_is_not_vouched_for() {
     assert_eq!(rows(&cloud, "H1").ports["A3"].allowed, [v4(a3, "10.2.0.1", u32::MAX, false)], "rB has 10.2.0.1");
 }
 
+/// Rules: T4.
 #[test]
 fn the_gateway_mac_of_a_port_is_that_of_its_first_subnet() {
     let mut cloud = fixture();

@@ -24,6 +24,7 @@ fn with_routes(list: &[(&str, &str)]) -> Cloud {
 
 const CONNECTED: [&str; 4] = ["10.1.0.0/24 rA", "10.2.0.0/24 rB", "10.3.0.0/24 rV", "10.9.0.0/24 rC1"];
 
+/// Rules: R4-1.
 #[test]
 fn main_tables_hold_connected_subnets_and_extra_routes_on_every_host() {
     let cloud = fixture();
@@ -35,6 +36,7 @@ fn main_tables_hold_connected_subnets_and_extra_routes_on_every_host() {
     }
 }
 
+/// Rules: R5.
 #[test]
 fn routes_to_one_prefix_are_equal_cost_hops_in_order_of_address() {
     let cloud = with_routes(&[
@@ -47,6 +49,7 @@ fn routes_to_one_prefix_are_equal_cost_hops_in_order_of_address() {
     assert_eq!(routes(&cloud, "H1", "R1"), expected.collect::<Vec<_>>());
 }
 
+/// Rules: R4-1.
 #[test]
 fn a_default_route_is_a_route_like_any_other() {
     let cloud = with_routes(&[("0.0.0.0/0", "10.2.0.12")]);
@@ -54,12 +57,14 @@ fn a_default_route_is_a_route_like_any_other() {
     assert_eq!(routes(&cloud, "H1", "R1").len(), 5);
 }
 
+/// Rules: R4-1.
 #[test]
 fn a_route_by_way_of_the_external_network_is_not_in_the_main_table_of_distributed_routers() {
     let cloud = with_routes(&[("198.51.100.0/24", "203.0.113.99")]);
     assert_eq!(routes(&cloud, "H1", "R1"), CONNECTED);
 }
 
+/// Rules: R2.
 #[test]
 fn a_router_address_behind_a_longer_extra_route_stays_the_routers() {
     let cloud = with_routes(&[("10.1.0.0/28", "10.2.0.12")]);
@@ -80,12 +85,14 @@ fn a_router_address_behind_a_longer_extra_route_stays_the_routers() {
     assert_eq!(routes(&cloud, "H1", "R1").len(), 5, "a shorter one hides nothing");
 }
 
+/// Rules: R4-1.
 #[test]
 fn an_extra_route_to_a_connected_subnet_does_not_replace_it() {
     let cloud = with_routes(&[("10.1.0.0/24", "10.2.0.12")]);
     assert_eq!(routes(&cloud, "H1", "R1"), CONNECTED);
 }
 
+/// Rules: R2.
 #[test]
 fn own_addresses_are_those_of_the_interfaces() {
     let h1 = rows(&fixture(), "H1");
@@ -98,6 +105,7 @@ fn own_addresses_are_those_of_the_interfaces() {
     assert_eq!(own("R2"), ["10.4.0.1", "10.9.0.2"].map(ip));
 }
 
+/// Rules: R4-4.
 #[test]
 fn each_subnet_with_a_central_port_has_its_default_next_hop_there() {
     let cloud = fixture();
@@ -116,6 +124,7 @@ fn each_subnet_with_a_central_port_has_its_default_next_hop_there() {
     }
 }
 
+/// Rules: R4-4, o5.
 #[test]
 fn a_central_port_without_an_interface_on_its_subnet_is_no_next_hop_yet() {
     let mut cloud = fixture();
@@ -165,6 +174,7 @@ fn a_floating_ip_follows_its_port_and_its_association() {
     assert_eq!(rows(&cloud, "H1").fips.len(), 1);
 }
 
+/// Rules: R0, R8.
 #[test]
 fn interfaces_have_the_mtu_and_scope_of_their_network_and_their_ports_admin_state() {
     let mut cloud = fixture();

@@ -10,6 +10,7 @@ fn router_address(address: &str, mac: MacAddr, answers: bool) -> RouterAddress {
     RouterAddress { ip: ip(address), mac, answers }
 }
 
+/// Rules: L6.
 #[test]
 fn the_flood_list_is_every_other_host_with_the_network() {
     let cloud = fixture();
@@ -23,6 +24,7 @@ fn the_flood_list_is_every_other_host_with_the_network() {
     assert!(rows(&cloud, "H1").segments["Z"].flood_hosts.is_empty(), "nobody else has Z");
 }
 
+/// Rules: L6.
 #[test]
 fn the_flood_list_follows_the_vtep_address_as_a_number() {
     let mut cloud = fixture();
@@ -32,12 +34,14 @@ fn the_flood_list_follows_the_vtep_address_as_a_number() {
     assert_eq!(ids(&rows(&cloud, "H1").segments["A"].flood_hosts), "H4 H3 H2");
 }
 
+/// Rules: L6.
 #[test]
 fn a_host_with_only_a_router_interface_is_in_the_flood_list() {
     // Nobody on H4 has a port on K: its router R2 does.
     assert_eq!(ids(&rows(&fixture(), "H1").segments["K"].flood_hosts), "H2 H3 H4");
 }
 
+/// Rules: L6.
 #[test]
 fn local_copies_go_to_active_ports_in_order_of_their_ids() {
     let mut cloud = fixture();
@@ -53,6 +57,7 @@ fn local_copies_go_to_active_ports_in_order_of_their_ids() {
     assert_eq!(list(&cloud, "H1", "A"), "");
 }
 
+/// Rules: L3, D2.
 #[test]
 fn unknown_unicast_goes_to_active_ports_without_port_security() {
     let mut cloud = fixture();
@@ -74,6 +79,7 @@ fn wires_are_vni_physical_network_or_none() {
     assert_eq!(wires, [vx(1001), vx(1002), vx(1003), vx(1004), Wire::Phys, Wire::None]);
 }
 
+/// Rules: L3.
 #[test]
 fn unknown_unicast_floods_by_default_on_vlan_and_not_on_vxlan() {
     let mut cloud = fixture();
@@ -96,6 +102,7 @@ fn settings_of_a_network_override_those_of_the_host() {
     assert_eq!((flags("A"), flags("B")), ((false, false, true), (true, true, false)));
 }
 
+/// Rules: I3-a, D7.
 #[test]
 fn router_addresses_of_a_network_are_those_of_its_distributed_interfaces() {
     let h1 = rows(&fixture(), "H1");
@@ -110,6 +117,7 @@ fn router_addresses_of_a_network_are_those_of_its_distributed_interfaces() {
     assert!(z.interfaces.is_empty() && z.router_ips.is_empty());
 }
 
+/// Rules: I3-a, D7.
 #[test]
 fn the_address_of_a_router_or_interface_that_is_down_is_reserved_and_silent() {
     let (c1, c2) = (mac("09:00:01"), mac("09:00:02"));
@@ -122,6 +130,7 @@ fn the_address_of_a_router_or_interface_that_is_down_is_reserved_and_silent() {
     assert_eq!(rows(&cloud, "H1").segments["C"].router_ips, silent);
 }
 
+/// Rules: T4, D5.
 #[test]
 fn the_gateway_mac_is_that_of_the_distributed_holder_of_gateway_ip_else_of_the_lowest_id() {
     let mut cloud = fixture();
@@ -136,6 +145,7 @@ fn the_gateway_mac_is_that_of_the_distributed_holder_of_gateway_ip_else_of_the_l
     assert_eq!(with(None), [subnet_row("10.9.0.0", c1)]);
 }
 
+/// Rules: T4.
 #[test]
 fn a_legacy_router_that_holds_gateway_ip_does_not_give_the_gateway_mac() {
     let mut cloud = fixture();
@@ -143,6 +153,7 @@ fn a_legacy_router_that_holds_gateway_ip_does_not_give_the_gateway_mac() {
     assert_eq!(rows(&cloud, "H1").segments["C"].subnets, [subnet_row("10.9.0.0", mac("09:00:02"))]);
 }
 
+/// Rules: T4, D5.
 #[test]
 fn each_subnet_of_a_network_has_its_own_gateway_mac_and_none_without_a_router() {
     let mut cloud = fixture();

@@ -11,6 +11,7 @@ fn unsecured(b: &mut Bench, id: &str) {
     b.apply();
 }
 
+/// Rules: L4.
 #[test]
 fn a_learned_address_is_stored_with_its_place_and_second() {
     let mut b = Bench::new();
@@ -25,6 +26,7 @@ fn a_learned_address_is_stored_with_its_place_and_second() {
     assert_eq!((b.place("A", "0a:00:56"), b.writer.learned()), ("A1 learned".to_owned(), 2));
 }
 
+/// Rules: L4.
 #[test]
 fn the_model_wins_over_what_is_seen() {
     let mut b = Bench::new();
@@ -34,6 +36,7 @@ fn the_model_wins_over_what_is_seen() {
     assert_eq!((b.writer.learned(), b.writer.next_timer()), (0, None));
 }
 
+/// Rules: L4.
 #[test]
 fn a_row_of_the_model_takes_a_learned_address_over_and_gives_it_up_when_it_goes() {
     let mut b = Bench::new();
@@ -52,6 +55,7 @@ fn a_row_of_the_model_takes_a_learned_address_over_and_gives_it_up_when_it_goes(
     assert_eq!(b.place("A", "0a:00:14"), "nowhere");
 }
 
+/// Rules: L4.
 #[test]
 fn a_newer_frame_moves_a_learned_address() {
     let mut b = Bench::new();
@@ -65,6 +69,7 @@ fn a_newer_frame_moves_a_learned_address() {
 }
 
 /// Events of several workers are drained queue by queue, not in order of time.
+/// Rules: L4.
 #[test]
 fn an_older_frame_reported_late_does_not_move_a_learned_address_back() {
     let mut b = Bench::new();
@@ -74,6 +79,7 @@ fn an_older_frame_reported_late_does_not_move_a_learned_address_back() {
     assert_eq!(b.writer.next_timer(), Some(310 * SECOND), "nor does it shorten its life");
 }
 
+/// Rules: L4.
 #[test]
 fn an_address_is_forgotten_300_s_after_its_last_frame_and_not_before() {
     let mut b = Bench::new();
@@ -91,6 +97,7 @@ fn an_address_is_forgotten_300_s_after_its_last_frame_and_not_before() {
     assert_eq!((b.place("A", "0a:00:55"), b.writer.next_timer()), ("nowhere".to_owned(), None));
 }
 
+/// Rules: L4.
 #[test]
 fn learned_addresses_go_with_their_tunnel() {
     let mut b = Bench::new();
@@ -103,6 +110,7 @@ fn learned_addresses_go_with_their_tunnel() {
     assert_eq!(b.writer.learned(), 1);
 }
 
+/// Rules: L4.
 #[test]
 fn learned_addresses_go_with_their_port() {
     let mut b = Bench::new();
@@ -113,6 +121,7 @@ fn learned_addresses_go_with_their_port() {
     assert_eq!((b.place("A", "0a:00:55"), b.writer.learned()), ("nowhere".to_owned(), 0));
 }
 
+/// Rules: L4.
 #[test]
 fn learned_addresses_go_with_their_network() {
     let mut b = Bench::new();
@@ -128,6 +137,7 @@ fn learned_addresses_go_with_their_network() {
 }
 
 /// What was learned must still be possible after every batch.
+/// Rules: L4.
 #[test]
 fn learned_addresses_go_when_their_port_moves_is_secured_or_goes_down() {
     type Change = fn(&mut crate::model::Port);
@@ -153,6 +163,7 @@ fn learned_addresses_go_when_their_port_moves_is_secured_or_goes_down() {
     }
 }
 
+/// Rules: L4.
 #[test]
 fn learned_addresses_go_when_their_host_leaves_the_network_or_learning_ends() {
     let mut b = Bench::new();
@@ -168,6 +179,7 @@ fn learned_addresses_go_when_their_host_leaves_the_network_or_learning_ends() {
 }
 
 /// VRRP: the model says who may have a virtual MAC, traffic who has it.
+/// Rules: L4.
 #[test]
 fn a_virtual_mac_follows_traffic_and_returns_when_it_is_silent() {
     let mut b = Bench::new();
@@ -190,6 +202,7 @@ fn a_virtual_mac_follows_traffic_and_returns_when_it_is_silent() {
     assert_eq!((b.place("A", "0a:00:70"), b.writer.learned()), ("A1 learned".to_owned(), 0));
 }
 
+/// Rules: L4.
 #[test]
 fn an_event_of_an_index_that_changed_hands_is_void() {
     let mut b = Bench::new();
@@ -225,6 +238,7 @@ fn an_event_of_an_index_that_changed_hands_is_void() {
 
 /// Until its index is reused the row of a removed port stays, inactive; an event that was still in
 /// a queue must not bring back an address on it: the index's next owner would get its frames.
+/// Rules: L4.
 #[test]
 fn an_event_of_a_removed_port_is_void_while_its_index_waits() {
     let mut b = Bench::new();
@@ -237,6 +251,7 @@ fn an_event_of_a_removed_port_is_void_while_its_index_waits() {
     assert_eq!((b.place("A", "0a:00:55"), b.writer.learned()), ("nowhere".to_owned(), 0));
 }
 
+/// Rules: L4.
 #[test]
 fn an_event_of_a_removed_network_is_void_while_its_index_waits() {
     let mut b = Bench::new();

@@ -165,3 +165,21 @@ fn the_use_of_a_table_counts_ports_that_exist() {
     let ports = b.writer.tables().into_iter().find(|t| t.name == "T05 ports").unwrap();
     assert_eq!((ports.rows, ports.limit), (5, 6), "not the row that waits for its next owner");
 }
+
+/// Rules: D1.
+#[test]
+fn a_host_has_at_most_16384_networks_numbered_without_0_and_65535() {
+    let mut rows = rows(&fixture(), "H1");
+    let z = rows.segments["Z"].clone();
+    let more = |rows: &mut Rows, n: usize| rows.segments.insert(format!("net-{n}"), z.clone());
+    (0..16384 - rows.segments.len()).for_each(|n| drop(more(&mut rows, n)));
+    let mut writer = Writer::new(1, Limits::for_rows(&rows));
+    writer.apply(&rows).unwrap();
+    let numbers: std::collections::BTreeSet<u16> =
+        rows.segments.keys().map(|n| writer.indexes().segment(n).unwrap().0).collect();
+    assert_eq!(numbers.len(), 16384);
+    assert!(!numbers.contains(&0) && !numbers.contains(&u16::MAX));
+    more(&mut rows, 16384);
+    let full = writer.apply(&rows).unwrap_err();
+    assert_eq!((full.rows, full.limit), (16385, 16384));
+}

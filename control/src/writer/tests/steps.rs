@@ -24,6 +24,7 @@ fn a_worker_that_has_not_started_sees_the_first_batch_whole() {
     assert_eq!((vip.mac(), vip.target()), (mac("0a:00:11"), Target::Port(b.port("A1").0)));
 }
 
+/// Rules: D1.
 #[test]
 fn nothing_is_numbered_zero_that_would_make_a_free_slots_key() {
     let b = Bench::new();
@@ -223,4 +224,31 @@ fn between_the_steps_a_reader_meets_the_old_world_or_the_new_one() {
         done.store(true, Ordering::Relaxed);
     });
     assert_eq!(seen.into_inner(), 15, "both worlds were seen");
+}
+
+/// In both snapshots of the batch that brings a network's first ports, its router interface and a host:
+/// where a port of it is active, the router's MAC and address and the host's DVR MAC are known.
+/// Rules: o1.
+#[test]
+fn a_port_is_active_only_where_its_router_and_the_dvr_macs_are_reserved() {
+    let whole = rows(&fixture(), "H1");
+    let mut before = fixture();
+    before.ports.retain(|id, _| !["A1", "A3", "rA"].contains(&id.as_str()));
+    before.hosts.remove("H4");
+    let mut writer = Writer::new(1, Limits::default());
+    writer.apply(&rows(&before, "H1")).unwrap();
+    let mut ix = writer.indexes.clone();
+    ix.assign(&whole).unwrap();
+    let batch = Compiled::new(&whole, &writer.current, &ix, &writer.indexes);
+    let (first, last) = (batch.fresh.unwrap(), batch.snapshot.unwrap());
+    let a = ix.segment("A").unwrap().0;
+    let active = |s: &Snapshot| s.ports.iter().filter(|(_, p)| p.seg == a && p.active).count();
+    assert_eq!((active(&first), active(&last)), (0, 2));
+    let seg = last.segments.get(a).unwrap();
+    assert!(seg.interfaces.iter().any(|i| i.mac == mac("0a:00:01")));
+    assert!(seg.router_ips.iter().any(|r| r.ip == crate::rows::tests::ip("10.1.0.1")));
+    assert!(last.dvr_macs.get(0x3f00_0004).is_some());
+    // What they lead to is there a step earlier.
+    assert!(first.tunnels.get(ix.tunnel("H4").unwrap().0).is_some());
+    assert!(first.interfaces.get(ix.interface("rA").unwrap().0).is_some());
 }

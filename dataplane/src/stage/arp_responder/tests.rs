@@ -25,6 +25,7 @@ fn everybody(frame: &[u8]) -> Vec<(Door, Vec<u8>)> {
     vec![(A3.door, frame.to_vec()), out(H2), out(H3), out(H4)]
 }
 
+/// Rules: I3-a, D10.
 #[test]
 fn a_request_for_a_router_address_is_answered_with_its_mac() {
     let out = Rig::h1().one(A1.door, ask(RA.ip)); // ARP-01
@@ -32,6 +33,7 @@ fn a_request_for_a_router_address_is_answered_with_its_mac() {
     assert_eq!(out.sent[0].1.len(), 42, "ARP frames are 42 bytes");
 }
 
+/// Rules: I3-a.
 #[test]
 fn the_answer_is_not_padded_even_if_the_request_was() {
     Rig::h1().one(A1.door, padded(&ask(RA.ip), 18)).assert_answered(
@@ -42,6 +44,7 @@ fn the_answer_is_not_padded_even_if_the_request_was() {
     );
 }
 
+/// Rules: I3-a, I1.
 #[test]
 fn a_priority_tagged_request_is_answered_untagged() {
     Rig::h1().one(A1.door, tagged(&ask(RA.ip), &[0])).assert_answered(
@@ -52,12 +55,14 @@ fn a_priority_tagged_request_is_answered_untagged() {
     );
 }
 
+/// Rules: I3-a.
 #[test]
 fn a_request_to_the_routers_own_mac_is_answered() {
     let frame = eth(A1.mac, RA.mac, arp_request(A1.mac, A1.ip, RA.ip));
     Rig::h1().one(A1.door, frame).assert_answered(A1.door, ANSWERED, "arp_responder", told(RA.mac, RA.ip));
 }
 
+/// Rules: I3-a.
 #[test]
 fn each_of_two_routers_on_a_subnet_answers_for_itself() {
     let rx = mac("fa:16:3e:0a:00:fe"); // R3, not the gateway (ARP-06)
@@ -75,6 +80,7 @@ fn each_of_two_routers_on_a_subnet_answers_for_itself() {
     rig.one(A1.door, ask(RA.ip)).assert_answered(A1.door, ANSWERED, "arp_responder", told(RA.mac, RA.ip));
 }
 
+/// Rules: I3-a, D10.
 #[test]
 fn a_router_that_is_down_neither_answers_nor_lets_the_request_out() {
     let mut rig = Rig::h1_with(|r| {
@@ -83,23 +89,27 @@ fn a_router_that_is_down_neither_answers_nor_lets_the_request_out() {
     rig.one(A1.door, ask(RA.ip)).assert_consumed(A1.door, ARP);
 }
 
+/// Rules: I3-a.
 #[test]
 fn a_gateway_address_no_router_has_is_not_special() {
     let mut rig = Rig::h1_with(|r| r.seg(A, |s| (s.interfaces, s.router_ips) = ([].into(), [].into())));
     rig.one(A1.door, ask(RA.ip)).assert_sent(A1.door, FLOODED, &everybody(&ask(RA.ip)));
 }
 
+/// Rules: I3-a.
 #[test]
 fn a_request_for_a_remote_port_is_answered_in_its_name() {
     Rig::h1().one(A1.door, ask(A2.ip)).assert_answered(A1.door, ANSWERED, "arp_responder", told(A2.mac, A2.ip));
 }
 
+/// Rules: I3-a.
 #[test]
 fn a_request_sent_to_the_remote_ports_mac_is_answered_too() {
     let frame = eth(A1.mac, A2.mac, arp_request(A1.mac, A1.ip, A2.ip));
     Rig::h1().one(A1.door, frame).assert_answered(A1.door, ANSWERED, "arp_responder", told(A2.mac, A2.ip));
 }
 
+/// Rules: I3-a.
 #[test]
 fn a_request_sent_to_any_other_mac_is_bridged() {
     let frame = eth(A1.mac, A3.mac, arp_request(A1.mac, A1.ip, A2.ip));
@@ -107,29 +117,34 @@ fn a_request_sent_to_any_other_mac_is_bridged() {
     Rig::h1().one(A1.door, frame.clone()).assert_sent(A1.door, path, &[(A3.door, frame)]);
 }
 
+/// Rules: I3-a.
 #[test]
 fn a_request_for_a_local_port_goes_to_that_port_alone() {
     Rig::h1().one(A1.door, ask(A3.ip)).assert_sent(A1.door, ANSWERED, &[(A3.door, ask(A3.ip))]);
 }
 
+/// Rules: I3-a, L6.
 #[test]
 fn a_request_for_an_unknown_address_floods() {
     let frame = ask(ip("10.1.0.99"));
     Rig::h1().one(A1.door, frame.clone()).assert_sent(A1.door, FLOODED, &everybody(&frame));
 }
 
+/// Rules: I3-a.
 #[test]
 fn a_row_for_routing_only_answers_nobody() {
     let frame = ask(VIP); // T13 has candidates for it, T07 nothing
     Rig::h1().one(A1.door, frame.clone()).assert_sent(A1.door, FLOODED, &everybody(&frame));
 }
 
+/// Rules: I3-a.
 #[test]
 fn a_row_of_another_network_answers_nobody() {
     let frame = ask(B2.ip);
     Rig::h1().one(A1.door, frame.clone()).assert_sent(A1.door, FLOODED, &everybody(&frame));
 }
 
+/// Rules: I3-a, D4, L5.
 #[test]
 fn an_announcement_is_flooded_and_not_answered() {
     let request = eth(A1.mac, MacAddr::BROADCAST, arp_request(A1.mac, A1.ip, A1.ip)); // ARP-03
@@ -139,6 +154,7 @@ fn an_announcement_is_flooded_and_not_answered() {
     }
 }
 
+/// Rules: I3-a, D4, L5.
 #[test]
 fn an_announcement_is_flooded_even_while_t07_still_lists_the_address_elsewhere() {
     let frame = eth(A1.mac, MacAddr::BROADCAST, arp_request(A1.mac, A1.ip, A1.ip)); // ARP-03, second half
@@ -151,6 +167,7 @@ fn an_announcement_is_flooded_even_while_t07_still_lists_the_address_elsewhere()
     assert_eq!(rig.neigh.get(&ip4_key(A, A1.ip)), row, "an announcement changes no neighbour row");
 }
 
+/// Rules: D4.
 #[test]
 fn a_probe_for_the_askers_own_address_is_not_answered() {
     let probe = eth(A1.mac, MacAddr::BROADCAST, arp_request(A1.mac, 0, A1.ip));
@@ -161,6 +178,7 @@ fn a_probe_for_the_askers_own_address_is_not_answered() {
     rig.one(A1.door, probe.clone()).assert_sent(A1.door, FLOODED, &everybody(&probe));
 }
 
+/// Rules: I3-a, D4.
 #[test]
 fn a_probe_for_somebody_elses_address_is_answered() {
     let probe = |tpa| eth(A1.mac, MacAddr::BROADCAST, arp_request(A1.mac, 0, tpa));
@@ -170,6 +188,7 @@ fn a_probe_for_somebody_elses_address_is_answered() {
     rig.one(A1.door, probe(RA.ip)).assert_answered(A1.door, ANSWERED, "arp_responder", answer(RA.mac, RA.ip));
 }
 
+/// Rules: I3-a, D4.
 #[test]
 fn a_reply_is_bridged() {
     let frame = eth(A1.mac, A3.mac, arp_reply(A1.mac, A1.ip, A3.mac, A3.ip));
@@ -177,18 +196,21 @@ fn a_reply_is_bridged() {
     Rig::h1().one(A1.door, frame.clone()).assert_sent(A1.door, path, &[(A3.door, frame)]);
 }
 
+/// Rules: R2.
 #[test]
 fn a_request_to_a_router_mac_for_another_address_ends_at_the_router() {
     let frame = eth(A1.mac, RA.mac, arp_request(A1.mac, A1.ip, ip("10.1.0.99")));
     Rig::h1().one(A1.door, frame).assert_consumed(A1.door, "ingress decode vm_port arp_responder qrouter");
 }
 
+/// Rules: I3-b (until built), D10.
 #[test]
 fn router_solicitations_are_consumed() {
     let frame = eth(A1.mac, mac("33:33:00:00:00:02"), rs(lla(A1.mac), A1.mac));
     Rig::h1().one(A1.door, frame).assert_consumed(A1.door, ARP);
 }
 
+/// Rules: I3-b (until built), D10.
 #[test]
 fn solicitations_for_a_router_address_are_consumed_and_others_bridged() {
     let solicit =
@@ -198,12 +220,14 @@ fn solicitations_for_a_router_address_are_consumed_and_others_bridged() {
     Rig::h1().one(A1.door, other.clone()).assert_sent(A1.door, FLOODED, &everybody(&other));
 }
 
+/// Rules: I3-b (until built), D10.
 #[test]
 fn a_solicitation_for_a_router_address_sent_to_a_machine_is_consumed() {
     let frame = eth(A1.mac, A2.mac, ns(A1_V6, RA_V6, RA_V6, Some(A1.mac)));
     Rig::h1().one(A1.door, frame).assert_consumed(A1.door, ARP);
 }
 
+/// Rules: I3-a.
 #[test]
 fn every_frame_of_a_burst_gets_its_own_answer() {
     let frames = [ask(RA.ip), ask(A2.ip), ask(A3.ip), ask(A4.ip)];

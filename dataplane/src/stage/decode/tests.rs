@@ -28,6 +28,7 @@ fn assert_bad(frame: Vec<u8>, reason: &str) {
     Rig::h1().one(A1.door, frame).assert_dropped(A1.door, IN, reason);
 }
 
+/// Rules: I0.
 #[test]
 fn a_frame_shorter_than_an_ethernet_header_is_parse_short() {
     for len in 0..14 {
@@ -35,6 +36,7 @@ fn a_frame_shorter_than_an_ethernet_header_is_parse_short() {
     }
 }
 
+/// Rules: I0.
 #[test]
 fn fourteen_bytes_are_a_frame() {
     let mut rig = Rig::h1_with(|r| r.unsecure(A1));
@@ -42,6 +44,7 @@ fn fourteen_bytes_are_a_frame() {
     rig.one(A1.door, bare.clone()).assert_sent(A1.door, BRIDGED, &[(A3.door, bare)]);
 }
 
+/// Rules: I0.
 #[test]
 fn source_multicast_broadcast_or_zero_is_eth_src_bad() {
     for src in ["01:00:5e:00:00:01", "03:16:3e:0a:00:11", "ff:ff:ff:ff:ff:ff", "00:00:00:00:00:00"] {
@@ -49,6 +52,7 @@ fn source_multicast_broadcast_or_zero_is_eth_src_bad() {
     }
 }
 
+/// Rules: I0.
 #[test]
 fn the_sixteen_link_local_group_addresses_are_not_bridged_and_the_next_is() {
     for last in 0..=0x0f {
@@ -60,6 +64,7 @@ fn the_sixteen_link_local_group_addresses_are_not_bridged_and_the_next_is() {
     Rig::h1().one(Z1.door, next).assert_dropped(Z1.door, path, "no_receiver");
 }
 
+/// Rules: I0.
 #[test]
 fn ipv4_version_header_length_and_total_length_must_fit_the_frame() {
     let good = udp();
@@ -75,6 +80,7 @@ fn ipv4_version_header_length_and_total_length_must_fit_the_frame() {
     assert_bad(total(u16::MAX), "parse_l3");
 }
 
+/// Rules: I0.
 #[test]
 fn ipv4_cut_anywhere_in_its_packet_is_parse_l3() {
     let good = udp();
@@ -83,6 +89,7 @@ fn ipv4_cut_anywhere_in_its_packet_is_parse_l3() {
     }
 }
 
+/// Rules: I0.
 #[test]
 fn bridging_looks_neither_at_the_header_checksum_nor_at_options_that_fit() {
     assert_passes(with(&udp(), L3 + 10, &[0xde, 0xad]));
@@ -90,11 +97,13 @@ fn bridging_looks_neither_at_the_header_checksum_nor_at_options_that_fit() {
     assert_passes(frame(ip4(A1.ip, A3.ip).options(&[131, 7, 4, 10, 0, 0, 1, 0]).udp(1, 2, b""))); // LSRR
 }
 
+/// Rules: I0.
 #[test]
 fn padding_behind_the_packet_stays_on_a_bridged_frame() {
     assert_passes(padded(&udp(), 17));
 }
 
+/// Rules: I0.
 #[test]
 fn option_lengths_stay_inside_the_header() {
     let options = |bytes: [u8; 4]| frame(ip4(A1.ip, A3.ip).options(&bytes).udp(1, 2, b""));
@@ -106,6 +115,7 @@ fn option_lengths_stay_inside_the_header() {
     }
 }
 
+/// Rules: I0.
 #[test]
 fn arp_of_the_wrong_kind_or_size_is_parse_l3() {
     let good = frame(arp_reply(A1.mac, A1.ip, A3.mac, A3.ip));
@@ -124,6 +134,7 @@ fn arp_of_the_wrong_kind_or_size_is_parse_l3() {
     }
 }
 
+/// Rules: I0.
 #[test]
 fn rarp_of_the_wrong_size_is_parse_l3() {
     let good = frame(rarp(A1.mac));
@@ -132,6 +143,7 @@ fn rarp_of_the_wrong_size_is_parse_l3() {
     assert_bad(good[..L3 + 27].to_vec(), "parse_l3");
 }
 
+/// Rules: I0.
 #[test]
 fn a_tag_cut_off_by_the_frame_is_parse_l3() {
     let one = tagged(&udp(), &[0]);
@@ -144,6 +156,7 @@ fn a_tag_cut_off_by_the_frame_is_parse_l3() {
     }
 }
 
+/// Rules: I0.
 #[test]
 fn headers_are_checked_behind_a_tag_too() {
     let bad = with(&udp(), L3, &[0x44]);

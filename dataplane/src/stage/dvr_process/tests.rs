@@ -12,18 +12,21 @@ fn routed(src: MacAddr, dst: MacAddr, to: Vm, ttl: u8) -> Vec<u8> {
 const LOCAL: &str = "ingress decode vm_port qrouter dvr_process egress";
 const OUT: &str = "ingress decode vm_port qrouter dvr_process vxlan_encap egress";
 
+/// Rules: O2.
 #[test]
 fn a_routed_frame_leaves_with_the_hosts_dvr_mac() {
     let out = Rig::h1().one(A1.door, routed(A1.mac, RA.mac, B2, 64)); // EW-02
     out.assert_sent(A1.door, OUT, &[(Tunnel, vx(H1, H2, 1002, &routed(H1.dvr, B2.mac, B2, 63)))]);
 }
 
+/// Rules: O2, O1.
 #[test]
 fn on_the_host_the_router_mac_stays() {
     let out = Rig::h1().one(A1.door, routed(A1.mac, RA.mac, B1, 64)); // EW-01
     out.assert_sent(A1.door, LOCAL, &[(B1.door, routed(RB.mac, B1.mac, B1, 63))]);
 }
 
+/// Rules: O2.
 #[test]
 fn a_bridged_frame_keeps_its_source() {
     let frame = eth(A1.mac, A2.mac, ip4(A1.ip, A2.ip).udp(1, 2, b""));
@@ -31,6 +34,7 @@ fn a_bridged_frame_keeps_its_source() {
     Rig::h1().one(A1.door, frame.clone()).assert_sent(A1.door, path, &[(Tunnel, vx(H1, H2, 1001, &frame))]);
 }
 
+/// Rules: O2.
 #[test]
 fn without_a_dvr_mac_nothing_routed_leaves_the_host() {
     let mut rig = Rig::h1_with(|r| r.snap.host.dvr_mac = MacAddr::ZERO); // F04
@@ -40,12 +44,14 @@ fn without_a_dvr_mac_nothing_routed_leaves_the_host() {
     out.assert_sent(A1.door, LOCAL, &[(B1.door, routed(RB.mac, B1.mac, B1, 63))]);
 }
 
+/// Rules: O4 (until built).
 #[test]
 fn routed_to_a_vlan_network_is_not_built() {
     let out = Rig::h1().one(A1.door, routed(A1.mac, RA.mac, V2, 64));
     out.assert_dropped(A1.door, LOCAL, "not_built");
 }
 
+/// Rules: O2.
 #[test]
 fn flooded_to_ports_of_this_host_the_router_mac_stays() {
     // The next hop's MAC is known, its place is not: L3 asks the ports without port security.

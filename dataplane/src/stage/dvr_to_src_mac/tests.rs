@@ -18,6 +18,7 @@ fn arrives(src: MacAddr, dst: MacAddr, to: u32) -> Vec<u8> {
     eth(src, dst, ip4(B1.ip, to).ttl(63).udp(1, 2, b"x"))
 }
 
+/// Rules: T4, D3, D8.
 #[test]
 fn a_routed_frame_is_delivered_with_its_gateways_mac_and_the_ttl_it_had() {
     let tcp = |src| eth(src, B2.mac, ip4(A1.ip, B2.ip).ttl(63).tcp(40000, 80)); // EW-03
@@ -26,6 +27,7 @@ fn a_routed_frame_is_delivered_with_its_gateways_mac_and_the_ttl_it_had() {
     assert_eq!(out.learned, [], "a DVR MAC is never learned");
 }
 
+/// Rules: T4.
 #[test]
 fn an_allowed_pair_mac_is_deliverable() {
     let vrrp = mac("00:00:5e:00:01:07"); // EW-10
@@ -34,6 +36,7 @@ fn an_allowed_pair_mac_is_deliverable() {
     out.assert_sent(Tunnel, DELIVERED, &[(A2.door, arrives(RA.mac, vrrp, ip("10.1.0.70")))]);
 }
 
+/// Rules: T4, D5.
 #[test]
 fn ipv6_gets_the_gateway_of_its_own_subnet() {
     let frame = |src| eth(src, A2.mac, v6(ip6("fd00:b::1"), ip6("fd00:a::12")).hop_limit(63).udp(1, 2, b""));
@@ -49,6 +52,7 @@ fn second_subnet(r: &mut Rows, gateway_mac: MacAddr) {
     });
 }
 
+/// Rules: T4, D5.
 #[test]
 fn the_gateway_is_that_of_the_destinations_subnet() {
     let rx = mac("fa:16:3e:0a:00:fe");
@@ -59,6 +63,7 @@ fn the_gateway_is_that_of_the_destinations_subnet() {
     }
 }
 
+/// Rules: T4.
 #[test]
 fn behind_an_extra_route_it_is_that_of_the_ports_first_subnet() {
     let to = ip("192.168.50.9");
@@ -66,6 +71,7 @@ fn behind_an_extra_route_it_is_that_of_the_ports_first_subnet() {
     out.assert_sent(Tunnel, DELIVERED, &[(B2.door, arrives(RB.mac, B2.mac, to))]);
 }
 
+/// Rules: T4.
 #[test]
 fn without_a_router_on_the_subnet_nothing_is_delivered() {
     let mut rig = Rig::h2_with(|r| second_subnet(r, MacAddr::ZERO));
@@ -76,6 +82,7 @@ fn without_a_router_on_the_subnet_nothing_is_delivered() {
     out.assert_dropped(Tunnel, HERE, "dvr_unknown_dst");
 }
 
+/// Rules: T4.
 #[test]
 fn a_mac_that_is_no_port_of_this_host_is_dvr_unknown_dst() {
     let nobody = mac("fa:16:3e:0b:00:77"); // EW-05
@@ -85,18 +92,21 @@ fn a_mac_that_is_no_port_of_this_host_is_dvr_unknown_dst() {
     }
 }
 
+/// Rules: T4.
 #[test]
 fn a_port_of_another_network_is_not_deliverable() {
     let out = Rig::h2().one(Tunnel, vx(H1, H2, 1001, &routed(B2.mac, B2.ip)));
     out.assert_dropped(Tunnel, HERE, "dvr_unknown_dst");
 }
 
+/// Rules: T4.
 #[test]
 fn a_port_that_is_down_is_port_down() {
     let mut rig = Rig::h2_with(|r| r.down(B2));
     rig.one(Tunnel, vx(H1, H2, 1002, &routed(B2.mac, B2.ip))).assert_dropped(Tunnel, DELIVERED, "port_down");
 }
 
+/// Rules: T4.
 #[test]
 fn a_frame_to_an_sg_mac_of_this_host_is_snat_no_state() {
     let mut rig = Rig::h2_with(|r| r.static_fdb(A, SGA.mac, Target::Snat));
@@ -104,6 +114,7 @@ fn a_frame_to_an_sg_mac_of_this_host_is_snat_no_state() {
     out.assert_dropped(Tunnel, HERE, "snat_no_state");
 }
 
+/// Rules: T4.
 #[test]
 fn multicast_from_a_router_is_dvr_unknown_dst() {
     let multicasts = [
@@ -117,6 +128,7 @@ fn multicast_from_a_router_is_dvr_unknown_dst() {
     }
 }
 
+/// Rules: T4.
 #[test]
 fn a_resolution_probe_goes_to_local_ports_only() {
     let arp = eth(H2.dvr, MacAddr::BROADCAST, arp_request(H2.dvr, 0, ip("10.1.0.60")));

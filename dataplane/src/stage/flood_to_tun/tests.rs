@@ -11,6 +11,7 @@ fn broadcast() -> Vec<u8> {
     eth(A1.mac, MacAddr::BROADCAST, ip4(A1.ip, u32::MAX).udp(1, 2, b"broadcast"))
 }
 
+/// Rules: L6.
 #[test]
 fn without_a_free_frame_a_copy_is_no_frame_and_the_last_receiver_gets_the_original() {
     for frames in 1..=4 {
@@ -49,6 +50,7 @@ fn the_pool_recovers_after_a_flood_without_frames() {
     assert_eq!(rig.one(A1.door, frame.clone()).sent, [(A3.door, frame)]);
 }
 
+/// Rules: L6.
 #[test]
 fn a_full_port_costs_its_own_copy_only() {
     let mut rig = Rig::with_room(Rows::h1(), Room { tunnel_queue: 1, ..Room::default() });
@@ -61,6 +63,7 @@ fn a_full_port_costs_its_own_copy_only() {
     );
 }
 
+/// Rules: L6, O3.
 #[test]
 fn a_copy_that_cannot_be_encapsulated_costs_itself_only() {
     let mut rig = Rig::h1_with(|r| {
@@ -78,6 +81,7 @@ fn a_copy_that_cannot_be_encapsulated_costs_itself_only() {
     );
 }
 
+/// Rules: L6.
 #[test]
 fn more_receivers_than_a_burst_holds_are_served_in_order() {
     // 130 other hosts: copies fill a burst of 64 twice and begin a third.
@@ -103,6 +107,7 @@ fn more_receivers_than_a_burst_holds_are_served_in_order() {
     );
 }
 
+/// Rules: L6.
 #[test]
 fn copies_stand_where_their_original_stood() {
     let unicast = |n| eth(A1.mac, A3.mac, ip4(A1.ip, A3.ip).udp(n, 2, b""));
@@ -111,6 +116,7 @@ fn copies_stand_where_their_original_stood() {
     assert_eq!(at_a3, [unicast(1), broadcast(), unicast(2)]);
 }
 
+/// Rules: L6.
 #[test]
 fn a_burst_of_floods_is_all_served() {
     let mut rig = Rig::with_room(Rows::h1(), Room { frames: 512, queue: 256, tunnel_queue: 256 });

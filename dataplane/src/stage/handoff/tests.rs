@@ -1,4 +1,4 @@
-//! Rules: W1, G2. Worker 0 owns every port but A3's and K1's, which are worker 1's.
+//! Rules: W1, G2 (until built). Worker 0 owns every port but A3's and K1's, which are worker 1's.
 
 use crate::addr::MacAddr;
 use crate::burst::Door;

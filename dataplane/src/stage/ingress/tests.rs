@@ -23,6 +23,7 @@ fn frames_leave_in_the_order_they_came() {
     assert_eq!(sent, frames.into_iter().map(|f| (A3.door, f)).collect::<Vec<_>>());
 }
 
+/// Rules: V0 (until built), E0 (until built).
 #[test]
 fn physical_networks_are_not_built() {
     Rig::h1().one(Door::Phys(0), udp()).assert_dropped_by(Door::Phys(0), "ingress decode", "ingress", "not_built");

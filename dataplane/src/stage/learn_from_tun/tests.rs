@@ -24,6 +24,7 @@ fn event(rig: &Rig, tunnel: TunnelIx) -> LearnEvent {
     LearnEvent { seg: A, seg_generation: 1, mac: STRANGER, target, target_generation: 1, seen: rig.now }
 }
 
+/// Rules: T5, L4.
 #[test]
 fn a_frame_to_a_router_mac_is_router_mac_from_fabric_and_teaches_nothing() {
     let frame = eth(A2.mac, RA.mac, ip4(A2.ip, B1.ip).udp(1, 2, b"")); // EW-16
@@ -33,6 +34,7 @@ fn a_frame_to_a_router_mac_is_router_mac_from_fabric_and_teaches_nothing() {
     assert_eq!(Rig::h1().one(Tunnel, vx(H2, H1, 1001, &frame)).learned, []);
 }
 
+/// Rules: T5, L4.
 #[test]
 fn a_frame_to_a_dvr_mac_is_reserved_dst_and_teaches_nothing() {
     for dst in [H1.dvr, H3.dvr, mac("fa:16:3f:aa:bb:cc")] {
@@ -43,6 +45,7 @@ fn a_frame_to_a_dvr_mac_is_reserved_dst_and_teaches_nothing() {
     }
 }
 
+/// Rules: L4, T5.
 #[test]
 fn a_new_source_is_reported_with_everything_the_writer_needs() {
     let mut rig = Rig::h1_with(|r| {
@@ -60,6 +63,7 @@ fn a_new_source_is_reported_with_everything_the_writer_needs() {
     assert_eq!(out.learned, [expect]);
 }
 
+/// Rules: L4.
 #[test]
 fn a_static_row_always_wins() {
     let from_a2 = eth(A2.mac, A1.mac, ip4(A2.ip, A1.ip).udp(1, 2, b""));
@@ -70,6 +74,7 @@ fn a_static_row_always_wins() {
     }
 }
 
+/// Rules: L4.
 #[test]
 fn a_known_source_is_reported_again_once_a_second() {
     let mut rig = Rig::h1();
@@ -83,6 +88,7 @@ fn a_known_source_is_reported_again_once_a_second() {
     assert_eq!(rig.one(Tunnel, vx(H2, H1, 1001, &frame())).learned, []);
 }
 
+/// Rules: L4.
 #[test]
 fn a_source_that_moved_is_reported_at_once() {
     let mut rig = Rig::h1();
@@ -90,6 +96,7 @@ fn a_source_that_moved_is_reported_at_once() {
     assert_eq!(rig.one(Tunnel, vx(H3, H1, 1001, &frame())).learned, [event(&rig, 2)]);
 }
 
+/// Rules: L4, D1.
 #[test]
 fn a_source_known_on_another_network_is_new_here() {
     let mut rig = Rig::h1();
@@ -97,6 +104,7 @@ fn a_source_known_on_another_network_is_new_here() {
     assert_eq!(rig.one(Tunnel, vx(H2, H1, 1001, &frame())).learned, [event(&rig, 1)]);
 }
 
+/// Rules: L4.
 #[test]
 fn a_network_that_does_not_learn_learns_nothing() {
     let mut rig = Rig::h1_with(|r| r.seg(A, |s| s.learning = false));
@@ -105,6 +113,7 @@ fn a_network_that_does_not_learn_learns_nothing() {
     assert_eq!(out.learned, []);
 }
 
+/// Rules: L4, L1.
 #[test]
 fn what_was_learned_serves_the_reply() {
     let mut rig = Rig::h1();
@@ -118,11 +127,13 @@ fn what_was_learned_serves_the_reply() {
     rig.one(A1.door, reply).assert_dropped(A1.door, unknown, "unknown_unicast");
 }
 
+/// Rules: L4.
 #[test]
 fn a_secured_port_teaches_nothing() {
     assert_eq!(Rig::h1().one(A3.door, eth(A3.mac, A1.mac, ip4(A3.ip, A1.ip).udp(1, 2, b""))).learned, []);
 }
 
+/// Rules: L4.
 #[test]
 fn a_port_without_port_security_teaches_other_macs_than_its_own() {
     let mut rig = Rig::h1_with(|r| r.unsecure(A3));
@@ -141,6 +152,7 @@ fn a_port_without_port_security_teaches_other_macs_than_its_own() {
     assert_eq!(rig.one(A3.door, spoof).learned, [], "static rows win");
 }
 
+/// Rules: L4.
 #[test]
 fn a_source_learned_from_a_tunnel_moves_to_the_port_that_now_sends_it() {
     let mut rig = Rig::h1_with(|r| r.unsecure(A3));
@@ -149,6 +161,7 @@ fn a_source_learned_from_a_tunnel_moves_to_the_port_that_now_sends_it() {
     assert_eq!(learned.iter().map(|e| e.target).collect::<Vec<_>>(), [Target::Port(1)]);
 }
 
+/// Rules: L4.
 #[test]
 fn a_frame_that_is_dropped_before_teaches_nothing() {
     let mut rig = Rig::h1_with(|r| r.unsecure(A3));
@@ -157,6 +170,7 @@ fn a_frame_that_is_dropped_before_teaches_nothing() {
     assert_eq!(rig.one(Tunnel, vx(H2, H1, 1001, &bad)).learned, []);
 }
 
+/// Rules: L4.
 #[test]
 fn a_full_queue_is_counted_and_the_frame_goes_on() {
     let mut rig = Rig::h1();

@@ -21,16 +21,19 @@ fn assert_dropped(from: Host, inner: Vec<u8>, reason: &str) {
     Rig::h1().one(Tunnel, vx(from, H1, 1001, &inner)).assert_dropped(Tunnel, HERE, reason);
 }
 
+/// Rules: T3, D7.
 #[test]
 fn our_own_dvr_mac_comes_from_nowhere_else() {
     assert_dropped(H2, udp(H1.dvr, A1.mac), "own_dvr_mac"); // VX-05
 }
 
+/// Rules: T3.
 #[test]
 fn the_mac_of_an_active_local_port_is_local_mac_from_fabric() {
     assert_dropped(H2, udp(A1.mac, A3.mac), "local_mac_from_fabric"); // VX-05
 }
 
+/// Rules: T3.
 #[test]
 fn the_mac_of_a_local_port_that_is_down_may_come_from_elsewhere() {
     // As while it migrates: T06 here still names the local port.
@@ -39,11 +42,13 @@ fn the_mac_of_a_local_port_that_is_down_may_come_from_elsewhere() {
     rig.one(Tunnel, vx(H2, H1, 1001, &frame)).assert_sent(Tunnel, DELIVERED, &[(A3.door, frame)]);
 }
 
+/// Rules: T3, D7.
 #[test]
 fn a_router_mac_of_the_network_is_local_mac_from_fabric() {
     assert_dropped(H2, udp(RA.mac, A1.mac), "local_mac_from_fabric");
 }
 
+/// Rules: T3.
 #[test]
 fn a_router_mac_of_another_network_is_a_machine_like_any_other() {
     let frame = udp(RB.mac, A1.mac);
@@ -51,6 +56,7 @@ fn a_router_mac_of_another_network_is_a_machine_like_any_other() {
     out.assert_sent(Tunnel, DELIVERED, &[(A1.door, frame)]);
 }
 
+/// Rules: T3.
 #[test]
 fn an_allowed_pair_mac_here_may_be_another_owners_there() {
     let vrrp = mac("00:00:5e:00:01:07");
@@ -59,12 +65,14 @@ fn an_allowed_pair_mac_here_may_be_another_owners_there() {
     rig.one(Tunnel, vx(H2, H1, 1001, &frame)).assert_sent(Tunnel, DELIVERED, &[(A3.door, frame)]);
 }
 
+/// Rules: T3, D8.
 #[test]
 fn a_dvr_mac_from_a_host_that_does_not_own_it_is_dvr_wrong_vtep() {
     assert_dropped(H3, udp(H2.dvr, A1.mac), "dvr_wrong_vtep"); // VX-04
     assert_dropped(H2, udp(mac("fa:16:3f:aa:bb:cc"), A1.mac), "dvr_wrong_vtep");
 }
 
+/// Rules: T3, D8.
 #[test]
 fn a_host_without_a_dvr_mac_owns_none() {
     let mut rig = Rig::h1_with(|r| {
@@ -75,6 +83,7 @@ fn a_host_without_a_dvr_mac_owns_none() {
     rig.one(Tunnel, vx(H2, H1, 1001, &udp(H2.dvr, A1.mac))).assert_dropped(Tunnel, HERE, "dvr_wrong_vtep");
 }
 
+/// Rules: T3, D10.
 #[test]
 fn arp_about_a_router_address_is_router_arp_from_fabric() {
     let frames = [
@@ -90,6 +99,7 @@ fn arp_about_a_router_address_is_router_arp_from_fabric() {
     }
 }
 
+/// Rules: T3, T5, R7-probe (until built).
 #[test]
 fn an_arp_reply_to_our_own_dvr_mac_is_the_exception() {
     // Nothing is pending until R7-probe is built, so T5 drops it: reserved_dst.
@@ -99,6 +109,7 @@ fn an_arp_reply_to_our_own_dvr_mac_is_the_exception() {
     out.assert_dropped(Tunnel, path, "reserved_dst");
 }
 
+/// Rules: T3, D10.
 #[test]
 fn a_router_advertisement_and_nd_about_a_router_address_stay_out() {
     let from = lla(A2.mac);
@@ -113,6 +124,7 @@ fn a_router_advertisement_and_nd_about_a_router_address_stay_out() {
     assert_dropped(H2, eth(A2.mac, all, na(from, ip6("ff02::1"), RA_V6, A2.mac)), "router_arp_from_fabric");
 }
 
+/// Rules: T3.
 #[test]
 fn other_arp_and_nd_pass() {
     let frames = [
@@ -125,6 +137,7 @@ fn other_arp_and_nd_pass() {
     }
 }
 
+/// Rules: T3.
 #[test]
 fn the_rules_are_asked_in_their_order() {
     // Own DVR MAC before wrong VTEP; local MAC before ARP about the router; wrong VTEP before ARP.

@@ -17,12 +17,14 @@ fn udp(from: Vm, dst: MacAddr) -> Vec<u8> {
     eth(from.mac, dst, ip4(from.ip, ip("10.1.0.77")).udp(1000, 2000, b"x"))
 }
 
+/// Rules: L1, O1.
 #[test]
 fn to_a_local_port() {
     let frame = udp(A1, A3.mac); // L2-02
     Rig::h1().one(A1.door, frame.clone()).assert_sent(A1.door, BRIDGED, &[(A3.door, frame)]);
 }
 
+/// Rules: L1, O2, O3, D3.
 #[test]
 fn to_another_host_with_the_senders_mac_and_ttl() {
     for (to, host) in [(A2, H2), (SGA, H3), (A4, H4)] {
@@ -31,12 +33,14 @@ fn to_another_host_with_the_senders_mac_and_ttl() {
     }
 }
 
+/// Rules: O4 (until built).
 #[test]
 fn to_a_physical_network_is_not_built() {
     let frame = eth(V1.mac, V2.mac, ip4(V1.ip, V2.ip).udp(1, 2, b""));
     Rig::h1().one(V1.door, frame).assert_dropped(V1.door, BRIDGED, "not_built");
 }
 
+/// Rules: L1, D1.
 #[test]
 fn the_same_mac_in_another_network_is_another_machine() {
     // Z1 has A1's MAC; nobody on Z has A3's.
@@ -44,12 +48,14 @@ fn the_same_mac_in_another_network_is_another_machine() {
     Rig::h1().one(Z1.door, frame).assert_dropped(Z1.door, NOBODY, "unknown_unicast");
 }
 
+/// Rules: L1.
 #[test]
 fn a_frame_never_returns_to_the_port_it_came_from() {
     let frame = eth(A1.mac, A1.mac, ip4(A1.ip, A1.ip).udp(1, 2, b""));
     Rig::h1().one(A1.door, frame).assert_dropped(A1.door, HERE, "no_receiver");
 }
 
+/// Rules: L1, T5.
 #[test]
 fn a_frame_from_the_tunnel_never_goes_to_a_tunnel() {
     for to in [A2.mac, SGA.mac] {
@@ -58,6 +64,7 @@ fn a_frame_from_the_tunnel_never_goes_to_a_tunnel() {
     }
 }
 
+/// Rules: L2.
 #[test]
 fn a_dvr_mac_as_destination_is_reserved_dst() {
     for dst in [H1.dvr, H2.dvr, mac("fa:16:3f:aa:bb:cc")] {
@@ -65,6 +72,7 @@ fn a_dvr_mac_as_destination_is_reserved_dst() {
     }
 }
 
+/// Rules: L2.
 #[test]
 fn the_answer_to_a_probe_goes_to_the_host_that_owns_the_dvr_mac() {
     let arp = eth(A1.mac, H2.dvr, arp_reply(A1.mac, A1.ip, H2.dvr, 0));
@@ -76,6 +84,7 @@ fn the_answer_to_a_probe_goes_to_the_host_that_owns_the_dvr_mac() {
     }
 }
 
+/// Rules: L2.
 #[test]
 fn no_other_arp_goes_to_a_dvr_mac() {
     let path = "ingress decode vm_port arp_responder local_switching";
@@ -90,11 +99,13 @@ fn no_other_arp_goes_to_a_dvr_mac() {
     }
 }
 
+/// Rules: L3, D2.
 #[test]
 fn unknown_unicast_goes_to_nobody_by_default() {
     Rig::h1().one(A1.door, udp(A1, UNKNOWN)).assert_dropped(A1.door, NOBODY, "unknown_unicast"); // L2-07
 }
 
+/// Rules: L3, D2.
 #[test]
 fn unknown_unicast_floods_to_the_fabric_where_the_network_says_so() {
     let mut rig = Rig::h1_with(|r| r.seg(A, |s| s.flood_unknown = true));
@@ -104,6 +115,7 @@ fn unknown_unicast_floods_to_the_fabric_where_the_network_says_so() {
     rig.one(A1.door, frame.clone()).assert_sent_and(A1.door, path, &out, "flooded_unknown 1");
 }
 
+/// Rules: L3, D2.
 #[test]
 fn unknown_unicast_goes_to_ports_without_port_security_only() {
     let mut rig = Rig::h1_with(|r| r.unsecure(A3));
@@ -115,6 +127,7 @@ fn unknown_unicast_goes_to_ports_without_port_security_only() {
     rig.one(A3.door, frame).assert_dropped(A3.door, NOBODY, "unknown_unicast");
 }
 
+/// Rules: L3, T5.
 #[test]
 fn unknown_unicast_from_the_tunnel_never_goes_back_to_one() {
     let mut rig = Rig::h1_with(|r| {
@@ -137,6 +150,7 @@ fn everybody(frame: &[u8]) -> Vec<(Door, Vec<u8>)> {
 
 const FLOODED: &str = "ingress decode vm_port local_switching egress flood_to_tun vxlan_encap*3";
 
+/// Rules: L6.
 #[test]
 fn broadcast_and_multicast_go_to_everybody_on_the_network_but_the_sender() {
     let broadcast = eth(A1.mac, MacAddr::BROADCAST, ip4(A1.ip, u32::MAX).udp(1, 2, b"x")); // L2-04
@@ -146,6 +160,7 @@ fn broadcast_and_multicast_go_to_everybody_on_the_network_but_the_sender() {
     }
 }
 
+/// Rules: L6, T5.
 #[test]
 fn broadcast_from_the_tunnel_goes_to_local_ports_only() {
     let frame = eth(A2.mac, MacAddr::BROADCAST, ip4(A2.ip, u32::MAX).udp(1, 2, b"x")); // L2-05
@@ -154,6 +169,7 @@ fn broadcast_from_the_tunnel_goes_to_local_ports_only() {
     Rig::h1().one(Tunnel, vx(H2, H1, 1001, &frame)).assert_sent(Tunnel, &path, &both);
 }
 
+/// Rules: L6.
 #[test]
 fn a_port_that_is_down_gets_no_copy() {
     let mut rig = Rig::h1_with(|r| r.down(A3));
@@ -161,12 +177,14 @@ fn a_port_that_is_down_gets_no_copy() {
     rig.one(A1.door, frame.clone()).assert_sent(A1.door, FLOODED, &everybody(&frame)[1..]);
 }
 
+/// Rules: L6.
 #[test]
 fn a_broadcast_nobody_else_hears_is_no_receiver() {
     let frame = eth(Z1.mac, MacAddr::BROADCAST, ip4(Z1.ip, u32::MAX).udp(1, 2, b"x"));
     Rig::h1().one(Z1.door, frame).assert_dropped(Z1.door, NOBODY, "no_receiver");
 }
 
+/// Rules: L6, O4 (until built).
 #[test]
 fn the_copy_for_a_physical_network_is_not_built() {
     let frame = eth(V1.mac, MacAddr::BROADCAST, ip4(V1.ip, u32::MAX).udp(1, 2, b"x"));
@@ -174,6 +192,7 @@ fn the_copy_for_a_physical_network_is_not_built() {
     out.assert_dropped_by(V1.door, "ingress decode vm_port local_switching egress flood_to_tun", "egress", "not_built");
 }
 
+/// Rules: L5.
 #[test]
 fn announcements_flood_like_a_broadcast() {
     let path = "ingress decode vm_port arp_responder local_switching egress flood_to_tun vxlan_encap*3";
@@ -183,6 +202,7 @@ fn announcements_flood_like_a_broadcast() {
     Rig::h1().one(A1.door, rarp.clone()).assert_sent(A1.door, FLOODED, &everybody(&rarp));
 }
 
+/// Rules: L6, D10.
 #[test]
 fn arp_about_a_router_address_stays_on_the_host() {
     // A broadcast *reply* to the router is not answered; its copies stay here (D10).
@@ -191,6 +211,7 @@ fn arp_about_a_router_address_stays_on_the_host() {
     Rig::h1().one(A1.door, frame.clone()).assert_sent(A1.door, path, &[(A3.door, frame)]);
 }
 
+/// Rules: L1.
 #[test]
 fn to_an_sg_mac_of_this_host_is_snat_no_state() {
     let mut rig = Rig::h1_with(|r| r.static_fdb(A, SGA.mac, Target::Snat));

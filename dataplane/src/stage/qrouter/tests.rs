@@ -32,6 +32,7 @@ fn assert_dropped(frame: Vec<u8>, reason: &str) {
     free().one(A1.door, frame).assert_dropped(A1.door, HERE, reason);
 }
 
+/// Rules: R0.
 #[test]
 fn a_router_or_interface_that_is_down_is_router_down() {
     let down: [fn(&mut Rows); 4] = [
@@ -47,6 +48,17 @@ fn a_router_or_interface_that_is_down_is_router_down() {
     }
 }
 
+/// Rules: R0, R3.
+#[test]
+fn an_interface_that_is_down_on_the_way_out_is_router_down() {
+    let down = || Rig::h1_with(|r| r.iface(RB, |i| i.up = false));
+    down().one(A1.door, to(B1.ip)).assert_dropped(A1.door, HERE, "router_down");
+    down().one(A1.door, to(B2.ip)).assert_dropped(A1.door, HERE, "router_down");
+    // Another interface of the router goes on.
+    let out = down().one(A1.door, to(A3.ip));
+    out.assert_sent(A1.door, LOCAL, &[(A3.door, eth(RA.mac, A3.mac, packet(A3.ip, 63)))]);
+}
+
 #[test]
 fn a_router_mac_of_another_network_is_no_router_here() {
     let path = "ingress decode vm_port local_switching egress flood_to_tun";
@@ -54,6 +66,7 @@ fn a_router_mac_of_another_network_is_no_router_here() {
     Rig::h1().one(A1.door, frame).assert_dropped(A1.door, path, "unknown_unicast");
 }
 
+/// Rules: I0.
 #[test]
 fn a_wrong_header_checksum_is_parse_csum_only_when_routed() {
     let sum = to(B1.ip)[24];
@@ -63,6 +76,7 @@ fn a_wrong_header_checksum_is_parse_csum_only_when_routed() {
     assert_dropped(with(&options, 34, &[7, 3]), "parse_csum"); // the sum covers the options
 }
 
+/// Rules: I0.
 #[test]
 fn a_source_route_is_src_route_and_other_options_pass() {
     let options = |dst, o: &[u8]| ip4(A1.ip, dst).options(o).udp(1, 2, b"x");
@@ -80,6 +94,7 @@ fn a_source_route_is_src_route_and_other_options_pass() {
     passes(&[0, 131, 3, 4]); // behind the end of the list there are no options
 }
 
+/// Rules: R1.
 #[test]
 fn a_martian_source_or_destination_is_martian() {
     for src in
@@ -97,6 +112,7 @@ fn a_martian_source_or_destination_is_martian() {
     assert_dropped(eth(A1.mac, RA.mac, ip4(0, B1.ip).udp(68, 67, b"")), "martian");
 }
 
+/// Rules: R1.
 #[test]
 fn link_local_addresses_are_not_routed() {
     assert_dropped(to(ip("169.254.0.1")), "link_local");
@@ -108,6 +124,7 @@ fn link_local_addresses_are_not_routed() {
     }
 }
 
+/// Rules: R2-m (until built).
 #[test]
 fn http_to_the_metadata_address_is_not_built_and_the_rest_is_meta_blocked() {
     let meta = ip("169.254.169.254");
@@ -117,18 +134,21 @@ fn http_to_the_metadata_address_is_not_built_and_the_rest_is_meta_blocked() {
     assert_dropped(eth(A1.mac, RA.mac, ip4(A1.ip, meta).echo(1, 1, b"")), "meta_blocked");
 }
 
+/// Rules: R1.
 #[test]
 fn ipv6_to_a_router_is_ipv6_unrouted() {
     let frame = eth(A1.mac, RA.mac, v6(A1_V6, ip6("2001:db8::7")).udp(1, 2, b""));
     Rig::h1().one(A1.door, frame).assert_dropped(A1.door, HERE, "ipv6_unrouted");
 }
 
+/// Rules: R2.
 #[test]
 fn what_is_not_ip_ends_at_the_router() {
     free().one(A1.door, eth(A1.mac, RA.mac, other(0x9999, &[1, 2, 3]))).assert_consumed(A1.door, HERE);
     free().one(A1.door, eth(A1.mac, RA.mac, rarp(A1.mac))).assert_consumed(A1.door, HERE);
 }
 
+/// Rules: R3, R9, D3.
 #[test]
 fn ttl_falls_by_one_and_runs_out_at_one() {
     for ttl in [255, 64, 2] {
@@ -140,6 +160,7 @@ fn ttl_falls_by_one_and_runs_out_at_one() {
     }
 }
 
+/// Rules: R9.
 #[test]
 fn the_checksum_is_right_after_the_ttl_fell_whatever_it_was() {
     for id in 0..=u16::MAX {
@@ -149,12 +170,14 @@ fn the_checksum_is_right_after_the_ttl_fell_whatever_it_was() {
     }
 }
 
+/// Rules: R9.
 #[test]
 fn a_routed_frame_is_cut_to_its_ip_length() {
     let out = Rig::h1().one(A1.door, padded(&to(B1.ip), 12));
     out.assert_sent(A1.door, LOCAL, &[(B1.door, eth(RB.mac, B1.mac, packet(B1.ip, 63)))]);
 }
 
+/// Rules: R4-1, R7, R9, O2, O3.
 #[test]
 fn to_a_subnet_of_another_host() {
     let out = Rig::h1().one(A1.door, to(B2.ip));
@@ -162,6 +185,7 @@ fn to_a_subnet_of_another_host() {
     out.assert_sent(A1.door, OUT, &[(Tunnel, vx(H1, H2, 1002, &inner))]);
 }
 
+/// Rules: R7, D2.
 #[test]
 fn a_peer_that_never_sent_a_frame_is_reached_without_flooding() {
     let frame = |src, dst, ttl| eth(src, dst, ip4(B1.ip, A2.ip).ttl(ttl).udp(1, 2, b"")); // L2-06
@@ -169,6 +193,7 @@ fn a_peer_that_never_sent_a_frame_is_reached_without_flooding() {
     out.assert_sent(B1.door, OUT, &[(Tunnel, vx(H1, H2, 1001, &frame(H1.dvr, A2.mac, 63)))]);
 }
 
+/// Rules: L1, R9.
 #[test]
 fn a_routed_frame_may_return_to_the_port_it_came_from() {
     // A second subnet on A, on the same interface: A1 to its own other address.
@@ -181,6 +206,7 @@ fn a_routed_frame_may_return_to_the_port_it_came_from() {
     out.assert_sent(A1.door, LOCAL, &[(A1.door, eth(RA.mac, A1.mac, packet(other, 63)))]);
 }
 
+/// Rules: R4-1, R7.
 #[test]
 fn an_extra_route_leads_to_its_next_hops_mac() {
     let dst = ip("192.168.50.9"); // EW-09
@@ -191,6 +217,7 @@ fn an_extra_route_leads_to_its_next_hops_mac() {
     rig.one(A1.door, to(dst)).assert_sent(A1.door, OUT, &[(Tunnel, vx(H1, H2, 1002, &inner))]);
 }
 
+/// Rules: R7.
 #[test]
 fn nobody_at_the_address_is_no_neigh() {
     assert_dropped(to(ip("10.2.0.99")), "no_neigh"); // EW-15
@@ -203,6 +230,7 @@ fn nobody_at_the_address_is_no_neigh() {
     rig.one(A1.door, to(B2.ip)).assert_dropped(A1.door, HERE, "no_neigh");
 }
 
+/// Rules: R7, D1.
 #[test]
 fn a_neighbour_of_another_network_is_no_neighbour() {
     // 10.1.0.11 is on A and on Z, and nobody has it on B.
@@ -217,6 +245,7 @@ fn by_fdb(r: &mut Rows) {
     r.neighbour(B, ip("10.2.0.50"), mac("fa:16:3e:0b:00:50"), Target::Fdb, NeighValue::ROUTE);
 }
 
+/// Rules: R7, L1.
 #[test]
 fn a_neighbour_of_unknown_place_goes_where_its_mac_was_learned() {
     let mut rig = Rig::h1_with(by_fdb);
@@ -228,6 +257,7 @@ fn a_neighbour_of_unknown_place_goes_where_its_mac_was_learned() {
     rig.one(A1.door, to(dst)).assert_sent(A1.door, path, &[(Tunnel, vx(H1, H2, 1002, &inner))]);
 }
 
+/// Rules: D2, L3.
 #[test]
 fn a_neighbour_whose_mac_nobody_knows_is_not_flooded_to_the_fabric() {
     let mut rig = Rig::h1_with(|r| {
@@ -239,12 +269,14 @@ fn a_neighbour_whose_mac_nobody_knows_is_not_flooded_to_the_fabric() {
     out.assert_dropped(A1.door, path, "unknown_unicast");
 }
 
+/// Rules: R6 (until built).
 #[test]
 fn different_address_scopes_are_not_routed_between() {
     let mut rig = Rig::h1_with(|r| r.iface(RB, |i| i.scope = 7));
     rig.one(A1.door, to(B1.ip)).assert_dropped(A1.door, HERE, "not_built"); // `scope` with R6
 }
 
+/// Rules: R7.
 #[test]
 fn a_vip_goes_to_its_first_owner() {
     let frame = |src, dst, ttl| eth(src, dst, ip4(B1.ip, VIP).ttl(ttl).udp(1, 2, b"")); // VIP-02
@@ -252,12 +284,14 @@ fn a_vip_goes_to_its_first_owner() {
     out.assert_sent(B1.door, LOCAL, &[(A1.door, frame(RA.mac, A1.mac, 63))]);
 }
 
+/// Rules: L1.
 #[test]
 fn a_neighbour_whose_port_is_down_is_port_down() {
     let mut rig = Rig::h1_with(|r| r.down(B1));
     rig.one(A1.door, to(B1.ip)).assert_dropped(A1.door, LOCAL, "port_down");
 }
 
+/// Rules: R8.
 #[test]
 fn the_next_networks_mtu_is_the_limit_and_padding_does_not_count() {
     let sized = |n: usize| ip4(A1.ip, B1.ip).udp(1, 2, &vec![0; n - 28]);
@@ -270,6 +304,7 @@ fn the_next_networks_mtu_is_the_limit_and_padding_does_not_count() {
     rig.one(A1.door, eth(A1.mac, RA.mac, df)).assert_dropped(A1.door, HERE, "mtu");
 }
 
+/// Rules: R4-4, R7.
 #[test]
 fn without_a_route_the_source_subnets_sg_port_is_the_next_hop() {
     // SN-01, from A3, which has no floating IP.
@@ -278,6 +313,7 @@ fn without_a_route_the_source_subnets_sg_port_is_the_next_hop() {
     out.assert_sent(A3.door, OUT, &[(Tunnel, vx(H1, H3, 1001, &frame(H1.dvr, SGA.mac, 63)))]);
 }
 
+/// Rules: R4, R4-4.
 #[test]
 fn the_sg_port_is_chosen_by_the_source_address_not_by_the_interface() {
     // An address of B, routed in through rA: B's sg port, on B.
@@ -288,6 +324,7 @@ fn the_sg_port_is_chosen_by_the_source_address_not_by_the_interface() {
     out.assert_sent(A1.door, OUT, &[(Tunnel, vx(H1, H3, 1002, &frame(H1.dvr, SGB.mac, 63)))]);
 }
 
+/// Rules: R4-4, o5.
 #[test]
 fn sn_01_in_any_order_of_rows() {
     let frame = |src, dst, ttl| eth(src, dst, ip4(A3.ip, E).ttl(ttl).tcp(40000, 80));
@@ -316,6 +353,7 @@ fn sn_01_in_any_order_of_rows() {
     rig.one(A3.door, frame(A3.mac, RA.mac, 64)).assert_sent(A3.door, OUT, &expect);
 }
 
+/// Rules: R4, R4-1, R4-2 (until built).
 #[test]
 fn a_source_with_a_floating_ip_here_is_not_built_off_its_subnets_only() {
     Rig::h1().one(A1.door, to(E)).assert_dropped(A1.door, HERE, "not_built");
@@ -323,6 +361,7 @@ fn a_source_with_a_floating_ip_here_is_not_built_off_its_subnets_only() {
     out.assert_sent(A1.door, LOCAL, &[(B1.door, eth(RB.mac, B1.mac, packet(B1.ip, 63)))]);
 }
 
+/// Rules: R4-4.
 #[test]
 fn a_host_without_external_networks_sends_floating_ips_to_the_sg_port() {
     let mut rig = Rig::h1_with(|r| r.router(R1, |r1| r1.fip_here = false));
@@ -330,6 +369,7 @@ fn a_host_without_external_networks_sends_floating_ips_to_the_sg_port() {
     rig.one(A1.door, to(E)).assert_sent(A1.door, OUT, &[(Tunnel, vx(H1, H3, 1001, &inner))]);
 }
 
+/// Rules: R4, R4-5 (until built).
 #[test]
 fn a_gateway_here_without_an_sg_port_is_not_built() {
     let mut rig = Rig::h1_with(|r| {
@@ -338,6 +378,7 @@ fn a_gateway_here_without_an_sg_port_is_not_built() {
     rig.one(A1.door, to(E)).assert_dropped(A1.door, HERE, "not_built");
 }
 
+/// Rules: R4-1.
 #[test]
 fn an_extra_default_route_hides_every_way_out() {
     let mut rig = Rig::h1_with(|r| {
@@ -348,12 +389,14 @@ fn an_extra_default_route_hides_every_way_out() {
     rig.one(A1.door, to(E)).assert_sent(A1.door, OUT, &[(Tunnel, vx(H1, H2, 1002, &inner))]);
 }
 
+/// Rules: R4.
 #[test]
 fn a_router_without_gateway_has_no_route_out() {
     let frame = eth(K1.mac, RK.mac, ip4(K1.ip, E).udp(1, 2, b"")); // EW-14
     Rig::h1().one(K1.door, frame).assert_dropped(K1.door, HERE, "no_route");
 }
 
+/// Rules: L1.
 #[test]
 fn to_an_sg_mac_of_this_host_is_snat_no_state() {
     let mut rig = Rig::h1_with(|r| r.neighbour(A, SGA.ip, SGA.mac, Target::Snat, NeighValue::ROUTE));

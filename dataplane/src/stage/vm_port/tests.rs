@@ -13,18 +13,21 @@ fn udp(from: Vm, to: Vm) -> Vec<u8> {
     eth(from.mac, to.mac, ip4(from.ip, to.ip).udp(1000, 2000, b"x"))
 }
 
+/// Rules: I1.
 #[test]
 fn a_port_that_is_down_sends_nothing() {
     let mut rig = Rig::h1_with(|r| r.down(A3));
     rig.one(A3.door, udp(A3, A1)).assert_dropped(A3.door, IN, "port_down");
 }
 
+/// Rules: L1.
 #[test]
 fn a_port_that_is_down_gets_nothing() {
     let mut rig = Rig::h1_with(|r| r.down(A3));
     rig.one(A1.door, udp(A1, A3)).assert_dropped(A1.door, BRIDGED, "port_down");
 }
 
+/// Rules: I1.
 #[test]
 fn before_any_row_exists_every_port_is_down() {
     let mut rig = Rig::h1_with(|r| r.snap = Default::default());
@@ -32,6 +35,7 @@ fn before_any_row_exists_every_port_is_down() {
     rig.one(Door::Unknown, udp(A1, A3)).assert_dropped(Door::Unknown, IN, "port_down");
 }
 
+/// Rules: I1.
 #[test]
 fn a_priority_tag_counts_as_untagged_and_comes_off() {
     let plain = udp(A1, A3);
@@ -40,6 +44,7 @@ fn a_priority_tag_counts_as_untagged_and_comes_off() {
     }
 }
 
+/// Rules: I1.
 #[test]
 fn a_priority_tagged_packet_is_routed_like_any_other() {
     let frame = |ttl, src, dst| eth(src, dst, ip4(A1.ip, B1.ip).ttl(ttl).udp(1, 2, b"x"));
@@ -51,6 +56,7 @@ fn a_priority_tagged_packet_is_routed_like_any_other() {
     );
 }
 
+/// Rules: I1.
 #[test]
 fn any_other_tag_is_vlan_unexpected() {
     for tags in [&[1][..], &[4095], &[5, 6], &[0, 0], &[0, 5]] {
@@ -68,6 +74,18 @@ fn on_a_vlan_transparent_network_tags_are_payload() {
     rig.one(A1.door, arp.clone()).assert_sent(A1.door, BRIDGED, &[(A3.door, arp)]);
 }
 
+/// Rules: I0, I1.
+#[test]
+fn a_third_tag_is_payload() {
+    let frame = tagged(&udp(A1, A3), &[0, 0, 0]);
+    Rig::h1().one(A1.door, frame.clone()).assert_dropped(A1.door, IN, "vlan_unexpected");
+    let mut rig = Rig::h1_with(|r| r.seg(A, |s| s.vlan_transparent = true));
+    rig.one(A1.door, frame.clone()).assert_sent(A1.door, BRIDGED, &[(A3.door, frame.clone())]);
+    // Cut off behind the second tag it is a frame all the same.
+    let cut = frame[..22].to_vec();
+    rig.one(A1.door, cut.clone()).assert_sent(A1.door, BRIDGED, &[(A3.door, cut)]);
+}
+
 /// Reserved MACs for a port on A: PS-04's three, another host's DVR MAC, the OUI's ends, and every
 /// router on the network.
 fn reserved_macs() -> Vec<crate::addr::MacAddr> {
@@ -75,6 +93,7 @@ fn reserved_macs() -> Vec<crate::addr::MacAddr> {
     [RA.mac, H1.dvr, H2.dvr].into_iter().chain(oui).collect()
 }
 
+/// Rules: I2, D7.
 #[test]
 fn no_port_may_use_a_reserved_mac_as_ethernet_source() {
     for src in reserved_macs() {
@@ -84,6 +103,7 @@ fn no_port_may_use_a_reserved_mac_as_ethernet_source() {
     }
 }
 
+/// Rules: I2, D7.
 #[test]
 fn no_port_may_use_a_reserved_mac_as_arp_or_rarp_sender_or_in_an_nd_option() {
     for sha in reserved_macs() {
@@ -102,6 +122,7 @@ fn no_port_may_use_a_reserved_mac_as_arp_or_rarp_sender_or_in_an_nd_option() {
     }
 }
 
+/// Rules: I2.
 #[test]
 fn a_router_mac_is_reserved_on_its_own_network_only() {
     // rB is nobody on A.
@@ -110,6 +131,7 @@ fn a_router_mac_is_reserved_on_its_own_network_only() {
     rig.one(A3.door, frame.clone()).assert_sent(A3.door, BRIDGED, &[(A1.door, frame)]);
 }
 
+/// Rules: I2, D7.
 #[test]
 fn no_port_may_claim_a_router_address() {
     let claims = [
@@ -130,6 +152,7 @@ fn no_port_may_claim_a_router_address() {
     }
 }
 
+/// Rules: I2, D7.
 #[test]
 fn an_allowed_address_pair_that_names_a_router_changes_nothing() {
     let mut rig = Rig::h1_with(|r| r.port(A3.door, |p| allow(p, RA.ip, u32::MAX)));
@@ -137,6 +160,7 @@ fn an_allowed_address_pair_that_names_a_router_changes_nothing() {
     rig.one(A3.door, frame).assert_dropped(A3.door, IN, "reserved_src");
 }
 
+/// Rules: I2, D10.
 #[test]
 fn a_router_advertisement_from_a_port_is_ra_guest() {
     let frame = eth(A3.mac, mac("33:33:00:00:00:01"), ra(lla(A3.mac)));

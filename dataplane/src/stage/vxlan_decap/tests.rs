@@ -31,11 +31,13 @@ fn assert_delivered(frame: Vec<u8>) {
     Rig::h1().one(Tunnel, frame).assert_sent(Tunnel, DELIVERED, &[(A1.door, inner())]);
 }
 
+/// Rules: T0, T5.
 #[test]
 fn the_inner_frame_is_delivered_as_it_was() {
     assert_delivered(outer()); // L2-03
 }
 
+/// Rules: T0.
 #[test]
 fn what_is_not_for_our_mac_address_and_port_is_not_ours() {
     assert_dropped(with(&outer(), 0, &H3.nic.octets()), "not_ours");
@@ -49,6 +51,7 @@ fn what_is_not_for_our_mac_address_and_port_is_not_ours() {
     assert_dropped(changed(OUTER_UDP + 2, &8472u16.to_be_bytes()), "not_ours");
 }
 
+/// Rules: T0.
 #[test]
 fn a_host_without_a_vtep_owns_nothing_from_the_tunnel() {
     let mut rig = Rig::h1_with(|r| r.snap.host.vtep = 0);
@@ -56,6 +59,7 @@ fn a_host_without_a_vtep_owns_nothing_from_the_tunnel() {
     rig.one(Tunnel, changed(OUTER_IP + 16, &[0; 4])).assert_dropped(Tunnel, DECAP, "not_ours");
 }
 
+/// Rules: T0.
 #[test]
 fn the_vxlan_port_is_configured() {
     let mut rig = Rig::h1_with(|r| r.snap.host.vxlan_port = 8472);
@@ -64,6 +68,7 @@ fn the_vxlan_port_is_configured() {
     rig.one(Tunnel, frame).assert_sent(Tunnel, DELIVERED, &[(A1.door, inner())]);
 }
 
+/// Rules: T0.
 #[test]
 fn a_broken_outer_ipv4_header_is_parse_l3() {
     let total = (outer().len() - OUTER_IP) as u16;
@@ -73,12 +78,14 @@ fn a_broken_outer_ipv4_header_is_parse_l3() {
     assert_dropped(with(&outer(), OUTER_IP, &[0x4f]), "parse_l3");
 }
 
+/// Rules: T0.
 #[test]
 fn a_wrong_outer_header_checksum_is_parse_l3() {
     let sum = outer()[OUTER_IP + 10];
     assert_dropped(with(&outer(), OUTER_IP + 10, &[sum ^ 1]), "parse_l3");
 }
 
+/// Rules: T0.
 #[test]
 fn an_outer_packet_cut_anywhere_is_parse_short_or_parse_l3() {
     for len in 0..outer().len() {
@@ -86,6 +93,7 @@ fn an_outer_packet_cut_anywhere_is_parse_short_or_parse_l3() {
     }
 }
 
+/// Rules: T0.
 #[test]
 fn outer_options_and_padding_are_no_matter() {
     let data = &outer()[VXLAN..];
@@ -94,6 +102,7 @@ fn outer_options_and_padding_are_no_matter() {
     assert_delivered(padded(&outer(), 5));
 }
 
+/// Rules: T0.
 #[test]
 fn outer_fragments_are_vx_bad() {
     assert_dropped(changed(OUTER_IP + 6, &[0x20, 0]), "vx_bad");
@@ -102,6 +111,7 @@ fn outer_fragments_are_vx_bad() {
     assert_dropped(with_right_sum(&with(&changed(OUTER_UDP, &[9; 8]), OUTER_IP + 6, &[0, 9]), OUTER_IP), "vx_bad");
 }
 
+/// Rules: T0.
 #[test]
 fn a_udp_checksum_is_right_or_zero() {
     let data = &outer()[VXLAN..];
@@ -113,6 +123,7 @@ fn a_udp_checksum_is_right_or_zero() {
     assert_dropped(with(&summed, INNER + 20, &[0x5a]), "vx_bad");
 }
 
+/// Rules: T0.
 #[test]
 fn a_udp_length_that_fits_neither_the_packet_nor_a_vxlan_header_is_vx_bad() {
     let len = (outer().len() - OUTER_UDP) as u16;
@@ -121,6 +132,7 @@ fn a_udp_length_that_fits_neither_the_packet_nor_a_vxlan_header_is_vx_bad() {
     }
 }
 
+/// Rules: T0.
 #[test]
 fn the_i_flag_must_be_set_and_the_rest_is_ignored() {
     for flags in [0x00, 0xf7, 0x80] {
@@ -131,6 +143,7 @@ fn the_i_flag_must_be_set_and_the_rest_is_ignored() {
     assert_delivered(with(&outer(), VXLAN + 7, &[0xff]));
 }
 
+/// Rules: T0.
 #[test]
 fn fewer_than_14_inner_bytes_are_parse_short() {
     for len in 0..14 {
@@ -138,6 +151,7 @@ fn fewer_than_14_inner_bytes_are_parse_short() {
     }
 }
 
+/// Rules: T0, T1, T2.
 #[test]
 fn outer_checks_come_before_the_sender_and_the_sender_before_the_network() {
     let stranger = |frame: &[u8]| with_right_sum(&with(frame, OUTER_IP + 12, &[172, 20, 0, 99]), OUTER_IP);
@@ -146,6 +160,7 @@ fn outer_checks_come_before_the_sender_and_the_sender_before_the_network() {
     assert_dropped(stranger(&vx(H2, H1, 4242, &inner())), "unknown_vtep");
 }
 
+/// Rules: T1.
 #[test]
 fn the_outer_source_is_a_known_vtep() {
     let from = |vtep: u32| changed(OUTER_IP + 12, &vtep.to_be_bytes());
@@ -180,16 +195,19 @@ fn assert_ecn(make: impl Fn(u8) -> Payload) {
     }
 }
 
+/// Rules: T0.
 #[test]
 fn the_outer_mark_goes_into_ipv4_and_its_checksum_follows() {
     assert_ecn(|tos| ip4(A2.ip, A1.ip).tos(tos).udp(1000, 2000, b"hello"));
 }
 
+/// Rules: T0.
 #[test]
 fn the_outer_mark_goes_into_ipv6() {
     assert_ecn(|tos| v6(lla(A2.mac), lla(A1.mac)).tos(tos).udp(1000, 2000, b"hello"));
 }
 
+/// Rules: T0.
 #[test]
 fn the_outer_dscp_stays_outside() {
     let frame = eth(A2.mac, A1.mac, ip4(A2.ip, A1.ip).tos(0x02).udp(1, 2, b""));
@@ -197,6 +215,7 @@ fn the_outer_dscp_stays_outside() {
     out.assert_sent(Tunnel, DELIVERED, &[(A1.door, frame)]);
 }
 
+/// Rules: T0.
 #[test]
 fn a_frame_without_an_ecn_field_passes_whatever_the_mark() {
     for mark in 0..4 {

@@ -12,6 +12,7 @@ fn udp(len: usize) -> Vec<u8> {
     eth(A1.mac, A2.mac, ip4(A1.ip, A2.ip).udp(1000, 2000, &vec![7; len]))
 }
 
+/// Rules: O3.
 #[test]
 fn the_outer_header_is_that_of_the_specification() {
     let sent = Rig::h1().one(A1.door, udp(5)).sent.remove(0).1;
@@ -27,12 +28,14 @@ fn the_outer_header_is_that_of_the_specification() {
     assert_eq!(sent[INNER..], udp(5));
 }
 
+/// Rules: O3.
 #[test]
 fn the_vni_is_24_bits_wide() {
     let mut rig = Rig::h1_with(|r| r.seg(A, |s| s.wire = crate::tables::Wire::Vxlan(0xabcdef)));
     rig.one(A1.door, udp(5)).assert_sent(A1.door, OUT, &[(Door::Tunnel, vx(H1, H2, 0xabcdef, &udp(5)))]);
 }
 
+/// Rules: O3.
 #[test]
 fn the_outer_packet_is_never_larger_than_the_underlay() {
     // 1500 = inner frame + 36: an inner frame of 1464, an inner packet of 1450.
@@ -41,6 +44,7 @@ fn the_outer_packet_is_never_larger_than_the_underlay() {
     Rig::h1().one(A1.door, udp(1450 - 27)).assert_dropped(A1.door, HERE, "mtu");
 }
 
+/// Rules: O3.
 #[test]
 fn an_unresolved_next_hop_is_underlay_unresolved() {
     let mut rig = Rig::h1_with(|r| {
@@ -50,6 +54,7 @@ fn an_unresolved_next_hop_is_underlay_unresolved() {
     rig.one(A1.door, udp(5)).assert_dropped(A1.door, HERE, "underlay_unresolved");
 }
 
+/// Rules: O3.
 #[test]
 fn the_inner_mark_is_copied_out_and_the_inner_dscp_is_not() {
     for tos in [0x00, 0x01, 0x02, 0x03, 0xb8, 0xb9, 0xff] {
@@ -62,6 +67,7 @@ fn the_inner_mark_is_copied_out_and_the_inner_dscp_is_not() {
     }
 }
 
+/// Rules: O3.
 #[test]
 fn the_outer_dscp_is_configured_or_inherited() {
     let frame = eth(A1.mac, A2.mac, ip4(A1.ip, A2.ip).tos(0xb9).udp(1, 2, b""));
@@ -73,6 +79,7 @@ fn the_outer_dscp_is_configured_or_inherited() {
     inherited.one(A1.door, frame).assert_sent(A1.door, OUT, &[(Door::Tunnel, expect)]);
 }
 
+/// Rules: O3.
 #[test]
 fn a_frame_that_is_not_ip_goes_out_with_tos_0() {
     // Right behind a marked packet, so that nothing of that one can show.
@@ -84,6 +91,7 @@ fn a_frame_that_is_not_ip_goes_out_with_tos_0() {
     assert_eq!(sent, [(Door::Tunnel, vx(H1, H2, 1001, &arp))]);
 }
 
+/// Rules: O3.
 #[test]
 fn without_df_the_outer_header_has_none() {
     let mut rig = Rig::h1_with(|r| {
@@ -122,6 +130,7 @@ fn encap_at(off: usize) -> (Burst<'static>, Lane) {
     (b, lane)
 }
 
+/// Rules: O3.
 #[test]
 fn under_50_bytes_in_front_of_the_frame_are_no_headroom() {
     use crate::{burst::Fate, drop_reason::DropReason, stage::Stage};
@@ -161,6 +170,7 @@ fn to_a2(payload: Payload) -> Vec<u8> {
     eth(A1.mac, A2.mac, payload)
 }
 
+/// Rules: O3.
 #[test]
 fn the_source_ports_of_docs_behaviour() {
     assert_eq!(source_port(&to_a2(ip4(A1.ip, A2.ip).udp(1000, 2000, b""))), 61391);
@@ -170,6 +180,7 @@ fn the_source_ports_of_docs_behaviour() {
     assert_eq!(source_port(&arp), 55503);
 }
 
+/// Rules: O3.
 #[test]
 fn every_fragment_of_a_datagram_shares_a_port_and_it_ignores_the_ports_inside() {
     let fragment = |offset, more, data: &[u8]| to_a2(ip4(A1.ip, A2.ip).fragment(offset, more).carry(17, data));
@@ -180,6 +191,7 @@ fn every_fragment_of_a_datagram_shares_a_port_and_it_ignores_the_ports_inside() 
     assert_eq!(port_of(six(0, true)), port_of(six(1, false)));
 }
 
+/// Rules: O3.
 #[test]
 fn flows_spread_over_the_whole_range() {
     let mut ports: Vec<_> = (0..2000).map(|n| source_port(&to_a2(ip4(A1.ip, A2.ip).udp(n, 80, b"")))).collect();
@@ -192,6 +204,7 @@ fn flows_spread_over_the_whole_range() {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(200))]
 
+    /// Rules: O3.
     #[test]
     fn ipv4_flows_get_the_specified_port(src in 1u32..0x7f00_0000, dst: u32, sport: u16, dport: u16, kind in 0..4u8) {
         let p = ip4(src, dst);
@@ -204,6 +217,7 @@ proptest! {
         prop_assert_eq!(port_of(frame.clone()), source_port(&frame));
     }
 
+    /// Rules: O3.
     #[test]
     fn ipv6_flows_get_the_specified_port(src: u128, dst: u128, sport: u16, dport: u16, udp: bool) {
         let p = v6(src, dst);
@@ -211,6 +225,7 @@ proptest! {
         prop_assert_eq!(port_of(frame.clone()), source_port(&frame));
     }
 
+    /// Rules: O3.
     #[test]
     fn other_frames_get_the_specified_port(kind in 0x0900u16..0x8000, last: u8, data in proptest::collection::vec(any::<u8>(), 0..60)) {
         let src = mac(&format!("fa:16:3e:0a:01:{last:02x}"));
@@ -218,6 +233,7 @@ proptest! {
         prop_assert_eq!(port_of(frame.clone()), source_port(&frame));
     }
 
+    /// Rules: O3.
     #[test]
     fn fragments_share_a_port(src in 1u32..0x7f00_0000, dst: u32, proto: u8, offset in 0u16..8191, data in proptest::collection::vec(any::<u8>(), 8..60)) {
         let fragment = |offset, more| to_a2(ip4(src, dst).fragment(offset, more).carry(proto, &data));

@@ -12,6 +12,7 @@ fn inner() -> Vec<u8> {
     eth(A2.mac, A1.mac, ip4(A2.ip, A1.ip).udp(1000, 2000, b"hello"))
 }
 
+/// Rules: T2.
 #[test]
 fn a_vni_of_no_network_here_is_unknown_vni() {
     for vni in [4242, 0, 1001 << 8, 0xff_ffff] {
@@ -19,18 +20,21 @@ fn a_vni_of_no_network_here_is_unknown_vni() {
     }
 }
 
+/// Rules: T1.
 #[test]
 fn a_host_that_has_no_part_in_the_network_is_vtep_not_member() {
     let frame = eth(A2.mac, Z1.mac, ip4(A2.ip, Z1.ip).udp(1, 2, b""));
     Rig::h1().one(Tunnel, vx(H2, H1, 2001, &frame)).assert_dropped(Tunnel, HERE, "vtep_not_member"); // VX-06
 }
 
+/// Rules: T1.
 #[test]
 fn membership_ends_with_the_flood_list_entry() {
     let mut rig = Rig::h1_with(|r| r.seg(A, |s| s.members = [2, 3].into_iter().collect()));
     rig.one(Tunnel, vx(H2, H1, 1001, &inner())).assert_dropped(Tunnel, HERE, "vtep_not_member");
 }
 
+/// Rules: T1.
 #[test]
 fn without_strict_any_known_host_may_speak() {
     let mut rig = Rig::h1_with(|r| {
@@ -42,12 +46,14 @@ fn without_strict_any_known_host_may_speak() {
     rig.one(Tunnel, vx(H2, H1, 1001, &inner())).assert_sent(Tunnel, DELIVERED, &[(A1.door, inner())]);
 }
 
+/// Rules: T2, D1.
 #[test]
 fn the_same_addresses_in_another_network_are_another_machine() {
     let mut rig = Rig::h1_with(|r| r.seg(Z, |s| s.members = [1].into_iter().collect()));
     rig.one(Tunnel, vx(H2, H1, 2001, &inner())).assert_sent(Tunnel, DELIVERED, &[(Z1.door, inner())]);
 }
 
+/// Rules: T2.
 #[test]
 fn a_tag_on_the_inner_frame_is_vlan_unexpected() {
     for tags in [&[0][..], &[1], &[5, 6]] {

@@ -19,6 +19,7 @@ fn options(n: u8) -> Vec<u8> {
     [&[0, n - 1, 1, 4][..], &[0; 4], &vec![0; usize::from(n - 1) * 8]].concat()
 }
 
+/// Rules: I0.
 #[test]
 fn version_and_payload_length_must_fit_the_frame() {
     let good = udp();
@@ -32,6 +33,7 @@ fn version_and_payload_length_must_fit_the_frame() {
     }
 }
 
+/// Rules: I0.
 #[test]
 fn a_packet_without_payload_is_one_unless_it_is_a_jumbogram() {
     assert_passes(frame(packet().carry(59, &[])));
@@ -39,6 +41,7 @@ fn a_packet_without_payload_is_one_unless_it_is_a_jumbogram() {
     assert_bad(with(&jumbo, L3 + 4, &[0, 0]), "parse_l3");
 }
 
+/// Rules: I0.
 #[test]
 fn eight_extension_headers_pass_and_nine_do_not() {
     let chain = |n| (0..n).fold(packet(), |p, _| p.ext(60, &options(1)));
@@ -46,6 +49,7 @@ fn eight_extension_headers_pass_and_nine_do_not() {
     assert_bad(frame(chain(9).udp(1, 2, b"")), "parse_l3");
 }
 
+/// Rules: I0.
 #[test]
 fn an_extension_chain_of_256_bytes_passes_and_of_264_does_not() {
     assert_passes(frame(packet().ext(60, &options(32)).udp(1, 2, b"")));
@@ -53,6 +57,7 @@ fn an_extension_chain_of_256_bytes_passes_and_of_264_does_not() {
     assert_passes(frame(packet().ext(60, &options(31)).ext(60, &options(1)).udp(1, 2, b"")));
 }
 
+/// Rules: I0.
 #[test]
 fn an_extension_header_past_the_packet_is_parse_l3() {
     assert_bad(frame(packet().ext(60, &[0, 1, 1, 4, 0, 0, 0, 0]).carry(59, &[])), "parse_l3");
@@ -60,6 +65,7 @@ fn an_extension_header_past_the_packet_is_parse_l3() {
     assert_bad(frame(packet().ext(44, &[0, 0, 0, 0]).carry(59, &[])), "parse_l3");
 }
 
+/// Rules: I0.
 #[test]
 fn hop_by_hop_options_come_first_or_not_at_all() {
     assert_passes(frame(packet().ext(0, &options(1)).udp(1, 2, b"")));
@@ -68,6 +74,7 @@ fn hop_by_hop_options_come_first_or_not_at_all() {
 }
 
 /// RFC 7112: a first fragment carries the whole chain, so there is nowhere to hide.
+/// Rules: I0.
 #[test]
 fn a_first_fragment_cannot_hide_a_routing_header_type_0() {
     let first = |kind: u8| {
@@ -77,6 +84,7 @@ fn a_first_fragment_cannot_hide_a_routing_header_type_0() {
     assert_passes(first(2));
 }
 
+/// Rules: I0.
 #[test]
 fn routing_header_type_0_is_parse_l3_and_others_pass() {
     let routing = |kind: u8| frame(packet().ext(43, &[0, 0, kind, 0, 0, 0, 0, 0]).udp(1, 2, b""));
@@ -85,6 +93,7 @@ fn routing_header_type_0_is_parse_l3_and_others_pass() {
     assert_passes(routing(4));
 }
 
+/// Rules: I0.
 #[test]
 fn an_authentication_header_counts_its_length_in_words_of_four() {
     let ah = |words: u8| [&[0, words - 2], &vec![0; usize::from(words) * 4 - 2][..]].concat();
@@ -92,6 +101,7 @@ fn an_authentication_header_counts_its_length_in_words_of_four() {
     assert_bad(frame(packet().ext(51, &[0, 4, 0, 0, 0, 0, 0, 0]).carry(59, &[])), "parse_l3");
 }
 
+/// Rules: I0.
 #[test]
 fn what_follows_a_fragment_is_not_read_as_a_header() {
     // A later fragment's payload may look like anything, here like a routing header of type 0.
@@ -116,6 +126,7 @@ fn assert_nd_passes(frame: Vec<u8>) {
     Rig::h1().one(A1.door, frame.clone()).assert_sent(A1.door, path, &[(A3.door, frame)]);
 }
 
+/// Rules: I0.
 #[test]
 fn neighbour_discovery_has_hop_limit_255_code_0_and_a_good_checksum() {
     assert_nd_passes(solicitation());
@@ -127,6 +138,7 @@ fn neighbour_discovery_has_hop_limit_255_code_0_and_a_good_checksum() {
     assert_bad(with(&solicitation(), sum, &[wrong]), "parse_l3");
 }
 
+/// Rules: I0.
 #[test]
 fn neighbour_discovery_options_have_a_length_and_fit() {
     assert_nd_passes(solicit(255, 0, &[1, 1, 2, 2, 2, 2, 2, 2]));
@@ -137,6 +149,7 @@ fn neighbour_discovery_options_have_a_length_and_fit() {
     assert_bad(solicit(255, 0, &[1]), "parse_l3");
 }
 
+/// Rules: I0.
 #[test]
 fn neighbour_discovery_cut_short_is_parse_l3() {
     for (kind, body) in [(133u8, 4usize), (134, 12), (135, 20), (136, 20), (137, 36)] {
@@ -147,6 +160,7 @@ fn neighbour_discovery_cut_short_is_parse_l3() {
     }
 }
 
+/// Rules: I0.
 #[test]
 fn a_redirect_is_checked_like_the_rest() {
     let redirect = |hops| frame(v6(A1_V6, A3_LLA).hop_limit(hops).icmp(137, 0, &[0; 36]));
@@ -154,6 +168,7 @@ fn a_redirect_is_checked_like_the_rest() {
     assert_bad(redirect(64), "parse_l3");
 }
 
+/// Rules: I0.
 #[test]
 fn other_icmpv6_needs_none_of_that() {
     assert_passes(frame(v6(A1_V6, A3_LLA).hop_limit(1).icmp(128, 7, &[0, 1, 0, 1])));

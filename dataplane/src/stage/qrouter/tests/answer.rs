@@ -17,6 +17,7 @@ fn assert_reply(request: Payload, reply: Payload) {
     out.assert_answered(A1.door, ANSWERED, "qrouter", eth(RA.mac, A1.mac, reply));
 }
 
+/// Rules: R2.
 #[test]
 fn an_echo_request_to_any_address_of_the_router_is_answered_from_it() {
     for asked in [RA.ip, RB.ip, RV.ip, RC1.ip] {
@@ -28,6 +29,7 @@ fn an_echo_request_to_any_address_of_the_router_is_answered_from_it() {
     }
 }
 
+/// Rules: R2.
 #[test]
 fn address_scopes_do_not_keep_a_router_from_answering() {
     let mut rig = Rig::h1_with(|r| r.iface(RB, |i| i.scope = 7)); // R2 comes before R6
@@ -36,6 +38,7 @@ fn address_scopes_do_not_keep_a_router_from_answering() {
     out.assert_answered(A1.door, ANSWERED, "qrouter", reply);
 }
 
+/// Rules: R2.
 #[test]
 fn the_reply_has_ttl_64_and_the_requests_tos_and_id() {
     assert_reply(
@@ -44,6 +47,7 @@ fn the_reply_has_ttl_64_and_the_requests_tos_and_id() {
     );
 }
 
+/// Rules: R2.
 #[test]
 fn the_reply_has_no_options_and_no_padding() {
     let request = ip4(A1.ip, RA.ip).options(&[7, 7, 4, 0, 0, 0, 0, 0]).echo(1, 1, b"abc");
@@ -52,6 +56,7 @@ fn the_reply_has_no_options_and_no_padding() {
     out.assert_answered(A1.door, ANSWERED, "qrouter", reply);
 }
 
+/// Rules: R2.
 #[test]
 fn the_replys_checksum_is_right_whatever_was_asked() {
     for (id, seq, data) in [(0, 0, &b""[..]), (0, 0, &[0; 56]), (0xffff, 0, b""), (0xf7ff, 0, b""), (0xf7fe, 1, b"")] {
@@ -59,6 +64,7 @@ fn the_replys_checksum_is_right_whatever_was_asked() {
     }
 }
 
+/// Rules: R2, R2-l4 (until built).
 #[test]
 fn anything_else_to_the_router_is_consumed() {
     let to_router = || ip4(A1.ip, RA.ip);
@@ -87,6 +93,7 @@ fn anything_else_to_the_router_is_consumed() {
     }
 }
 
+/// Rules: R2.
 #[test]
 fn a_fragmented_echo_request_is_consumed() {
     let echo = [8, 0, 0xf7, 0xff, 0, 0, 0, 0];
@@ -96,6 +103,7 @@ fn a_fragmented_echo_request_is_consumed() {
     }
 }
 
+/// Rules: R2.
 #[test]
 fn a_wrong_icmp_checksum_is_ct_invalid() {
     // 3.1: L4 checksums are verified for ICMP, bad is ct_invalid.
@@ -103,6 +111,7 @@ fn a_wrong_icmp_checksum_is_ct_invalid() {
     Rig::h1().one(A1.door, bad).assert_dropped(A1.door, HERE, "ct_invalid");
 }
 
+/// Rules: R2.
 #[test]
 fn another_routers_address_is_not_this_routers() {
     // R1 has a route to R2's K network: 10.4.0.1 is answered by R2, two routers away from nothing.
@@ -112,6 +121,7 @@ fn another_routers_address_is_not_this_routers() {
     out.assert_answered(A1.door, ANSWERED, "qrouter", reply);
 }
 
+/// Rules: R2, R3.
 #[test]
 fn the_reply_through_two_routers_does_not_depend_on_the_requests_ttl_once_it_arrived() {
     let out = Rig::h1().one(A1.door, ask(ip4(A1.ip, RK.ip).ttl(2).echo(1, 1, b"x")));
@@ -120,6 +130,7 @@ fn the_reply_through_two_routers_does_not_depend_on_the_requests_ttl_once_it_arr
     Rig::h1().one(A1.door, ask(ip4(A1.ip, RK.ip).ttl(1).echo(1, 1, b"x"))).assert_dropped(A1.door, HERE, "ttl");
 }
 
+/// Rules: R2.
 #[test]
 fn a_reply_that_has_to_be_routed_and_cannot_be_is_a_drop_of_its_own() {
     // Asked in the name of somebody no router knows a way to.
@@ -131,18 +142,19 @@ fn a_reply_that_has_to_be_routed_and_cannot_be_is_a_drop_of_its_own() {
     );
 }
 
+/// Rules: R2, R1.
 #[test]
 fn an_echo_request_in_another_routers_name_does_not_go_round() {
     // Source 10.9.0.2 is R2's, asked is R1: answered straight back to the port, once.
     let request = ask(ip4(RC2.ip, RB.ip).echo(1, 1, b"x"));
     let reply = eth(RA.mac, A1.mac, ip4(RB.ip, RC2.ip).echo_reply(1, 1, b"x"));
     free().one(A1.door, request).assert_answered(A1.door, ANSWERED, "qrouter", reply);
-    // Asked is R2, through R1: the reply is addressed to R2's own interface and ends there.
+    // Asked is R2, through R1: R1 before R2, its own address is no source.
     let request = ask(ip4(RC2.ip, RK.ip).echo(1, 1, b"x"));
-    let out = free().one(A1.door, request);
-    assert_eq!(out.sent, []);
+    free().one(A1.door, request).assert_dropped(A1.door, HERE, "martian");
 }
 
+/// Rules: R2, R7.
 #[test]
 fn a_route_by_way_of_the_routers_own_address_does_not_make_it_answer_for_others() {
     // R2 is about the router's addresses; 192.168.50.9 is none, whatever the next hop.

@@ -33,6 +33,7 @@ fn next_hop(rig: &mut Rig, packet: Payload) -> MacAddr {
     MacAddr::new(sent[0].1[..6].try_into().unwrap())
 }
 
+/// Rules: R5.
 #[test]
 fn every_packet_of_a_flow_takes_the_same_hop() {
     let mut rig = ecmp();
@@ -43,6 +44,7 @@ fn every_packet_of_a_flow_takes_the_same_hop() {
     }
 }
 
+/// Rules: R5.
 #[test]
 fn flows_spread_over_all_hops() {
     let mut rig = ecmp();
@@ -55,6 +57,7 @@ fn flows_spread_over_all_hops() {
     assert!(seen.values().all(|n| (350..650).contains(n)), "a quarter of 2000 each: {seen:?}");
 }
 
+/// Rules: R5.
 #[test]
 fn each_field_of_the_five_tuple_counts() {
     let mut rig = ecmp();
@@ -70,6 +73,7 @@ fn each_field_of_the_five_tuple_counts() {
     assert_eq!(spread(&mut rig, &|n| ip4(A1.ip, dst).carry(20 + n as u8 % 80, b"")), 4, "protocol");
 }
 
+/// Rules: R5.
 #[test]
 fn every_fragment_of_a_datagram_takes_the_same_hop() {
     let mut rig = ecmp();
@@ -90,12 +94,14 @@ fn through_both(src: MacAddr, dst: MacAddr, ttl: u8) -> Vec<u8> {
     eth(src, dst, ip4(A1.ip, K1.ip).ttl(ttl).echo(1, 1, b"x"))
 }
 
+/// Rules: R7, R9, D3.
 #[test]
 fn two_routers_in_a_row_take_one_ttl_each_and_no_wire() {
     let out = Rig::h1().one(A1.door, through_both(A1.mac, RA.mac, 64)); // EW-08
     out.assert_sent(A1.door, LOCAL, &[(K1.door, through_both(RK.mac, K1.mac, 62))]);
 }
 
+/// Rules: R3, D3.
 #[test]
 fn ttl_2_ends_at_the_second_router() {
     Rig::h1().one(A1.door, through_both(A1.mac, RA.mac, 2)).assert_dropped(A1.door, HERE, "ttl");
@@ -103,20 +109,33 @@ fn ttl_2_ends_at_the_second_router() {
     out.assert_sent(A1.door, LOCAL, &[(K1.door, through_both(RK.mac, K1.mac, 1))]);
 }
 
+/// Rules: R0, R1, R4.
 #[test]
 fn the_second_router_has_its_own_rules() {
     let mut rig = Rig::h1_with(|r| r.router(R2, |r2| r2.active = false));
     rig.one(A1.door, through_both(A1.mac, RA.mac, 64)).assert_dropped(A1.door, HERE, "router_down");
     let mut rig = Rig::h1_with(|r| r.iface(RC2, |i| i.up = false));
     rig.one(A1.door, through_both(A1.mac, RA.mac, 64)).assert_dropped(A1.door, HERE, "router_down");
+    // R2's own address may be a source at R1, which has none such, but not at R2.
+    let own = eth(A1.mac, RA.mac, ip4(RK.ip, K1.ip).udp(1, 2, b""));
+    free().one(A1.door, own).assert_dropped(A1.door, HERE, "martian");
+    // R1 knows the way to R2, which knows none.
+    let mut rig = Rig::h1_with(|r| {
+        let far = extra([192, 168, 70, 0], RC1.ix, RC2.ip);
+        r.router(R1, |r1| r1.routes = routes(R1, &[far]));
+    });
+    let lost = eth(A1.mac, RA.mac, ip4(A1.ip, ip("192.168.70.9")).udp(1, 2, b""));
+    rig.one(A1.door, lost).assert_dropped(A1.door, HERE, "no_route");
 }
 
+/// Rules: R8.
 #[test]
 fn the_network_between_two_routers_has_an_mtu_too() {
     let mut rig = Rig::h1_with(|r| r.iface(RC1, |i| i.mtu = 28));
     rig.one(A1.door, through_both(A1.mac, RA.mac, 64)).assert_dropped(A1.door, HERE, "mtu");
 }
 
+/// Rules: R4-4.
 #[test]
 fn the_first_routers_snat_port_is_not_asked_by_the_second() {
     // R2 has a default route to R1 and R1's sg port of A is the way out: from K, no subnet of R1's.
@@ -158,6 +177,7 @@ fn row_of(n: u16) -> Rig {
     })
 }
 
+/// Rules: R7.
 #[test]
 fn eight_traversals_pass_and_the_ninth_is_loop_limit() {
     let dst = ip("192.168.60.9");
@@ -167,6 +187,7 @@ fn eight_traversals_pass_and_the_ninth_is_loop_limit() {
     row_of(8).one(A1.door, to(dst)).assert_dropped(A1.door, HERE, "loop_limit");
 }
 
+/// Rules: R7.
 #[test]
 fn routers_in_a_circle_end_in_loop_limit() {
     let dst = ip("192.168.70.9");
@@ -180,6 +201,7 @@ fn routers_in_a_circle_end_in_loop_limit() {
     rig.one(A1.door, short).assert_dropped(A1.door, HERE, "ttl");
 }
 
+/// Rules: R1, R2.
 #[test]
 fn a_reply_that_comes_back_to_its_router_is_martian() {
     // Asked through R1 in the name of an address both routers send to each other: R1 sends R2's reply
@@ -198,6 +220,7 @@ fn a_reply_that_comes_back_to_its_router_is_martian() {
     );
 }
 
+/// Rules: R7.
 #[test]
 fn frames_of_one_burst_at_different_routers_keep_apart() {
     let local = eth(A1.mac, RA.mac, ip4(A1.ip, B1.ip).udp(1, 2, b""));

@@ -30,6 +30,7 @@ fn from(src: MacAddr, payload: Payload) -> Vec<u8> {
     eth(src, A1.mac, payload)
 }
 
+/// Rules: I2-ps.
 #[test]
 fn the_source_mac_is_one_of_the_ports() {
     assert_drops(from(A1.mac, ip4(A3.ip, A1.ip).udp(1, 2, b"")), "mac_spoof"); // PS-01
@@ -39,6 +40,7 @@ fn the_source_mac_is_one_of_the_ports() {
     assert_drops(from(OTHER, other(0x9999, &[])), "mac_spoof");
 }
 
+/// Rules: I2-ps.
 #[test]
 fn the_ipv4_source_is_one_of_the_ports() {
     assert_passes(from(A3.mac, ip4(A3.ip, A1.ip).udp(1, 2, b"")), |_| {});
@@ -46,12 +48,14 @@ fn the_ipv4_source_is_one_of_the_ports() {
     assert_drops(from(A3.mac, ip4(E, A1.ip).udp(1, 2, b"")), "ip_spoof");
 }
 
+/// Rules: I2-ps.
 #[test]
 fn a_spoofed_packet_is_not_routed_either() {
     let frame = eth(A3.mac, RA.mac, ip4(A1.ip, B1.ip).udp(1, 2, b""));
     Rig::h1().one(A3.door, frame).assert_dropped(A3.door, IN, "ip_spoof");
 }
 
+/// Rules: I2-ps.
 #[test]
 fn without_an_address_only_a_dhcp_client_may_speak() {
     let discover = |src: u16, dst: u16| eth(A3.mac, BROADCAST, ip4(0, u32::MAX).udp(src, dst, b"dhcp"));
@@ -62,11 +66,13 @@ fn without_an_address_only_a_dhcp_client_may_speak() {
     assert_drops(eth(A3.mac, BROADCAST, ip4(0, u32::MAX).tcp(68, 67)), "ip_spoof");
 }
 
+/// Rules: I2-ps.
 #[test]
 fn a_dhcp_client_still_needs_the_ports_mac() {
     assert_drops(eth(OTHER, BROADCAST, ip4(0, u32::MAX).udp(68, 67, b"")), "mac_spoof");
 }
 
+/// Rules: I2-ps.
 #[test]
 fn an_allowed_pair_widens_addresses_for_its_own_mac_only() {
     let pair = |r: &mut Rows| {
@@ -85,6 +91,7 @@ fn an_allowed_pair_widens_addresses_for_its_own_mac_only() {
     out.assert_dropped(A3.door, IN, "ip_spoof");
 }
 
+/// Rules: I2-ps.
 #[test]
 fn an_allowed_prefix_ends_where_it_ends() {
     let prefix = |r: &mut Rows| r.port(A3.door, |p| allow(p, ip("10.66.0.0"), 0xffff_0000));
@@ -93,6 +100,7 @@ fn an_allowed_prefix_ends_where_it_ends() {
     out.assert_dropped(A3.door, IN, "ip_spoof");
 }
 
+/// Rules: I2-ps.
 #[test]
 fn the_arp_sender_is_a_pair_of_the_port_and_the_ethernet_source() {
     assert_passes(from(A3.mac, arp_reply(A3.mac, A3.ip, A1.mac, A1.ip)), |_| {});
@@ -102,6 +110,7 @@ fn the_arp_sender_is_a_pair_of_the_port_and_the_ethernet_source() {
     assert_drops(from(A3.mac, arp_reply(A1.mac, A1.ip, A1.mac, A1.ip)), "arp_spoof");
 }
 
+/// Rules: I2-ps.
 #[test]
 fn the_arp_sender_may_not_be_another_mac_of_the_port_than_the_ethernet_source() {
     let mut rig = Rig::h1_with(|r| {
@@ -114,12 +123,14 @@ fn the_arp_sender_may_not_be_another_mac_of_the_port_than_the_ethernet_source() 
     rig.one(A3.door, frame).assert_dropped(A3.door, IN, "arp_spoof");
 }
 
+/// Rules: I2-ps.
 #[test]
 fn an_arp_probe_has_no_sender_address_but_the_right_mac() {
     assert_passes(from(A3.mac, arp_request(A3.mac, 0, A1.ip)), |_| {});
     assert_drops(from(A3.mac, arp_request(OTHER, 0, A1.ip)), "arp_spoof");
 }
 
+/// Rules: I2-ps.
 #[test]
 fn rarp_is_for_the_ports_own_mac() {
     let out = Rig::h1().one(A3.door, eth(A3.mac, BROADCAST, rarp(A3.mac))); // PS-07
@@ -134,6 +145,7 @@ fn rarp_is_for_the_ports_own_mac() {
     rig.one(A3.door, eth(OTHER, BROADCAST, rarp(OTHER))).assert_dropped(A3.door, IN, "mac_spoof");
 }
 
+/// Rules: I2-ps.
 #[test]
 fn the_ipv6_source_is_one_of_the_ports() {
     let packet = |src| from(A3.mac, v6(src, lla(A1.mac)).udp(1, 2, b""));
@@ -144,6 +156,7 @@ fn the_ipv6_source_is_one_of_the_ports() {
     assert_drops(packet(0), "ip_spoof");
 }
 
+/// Rules: I2-ps.
 #[test]
 fn without_an_address_mld_reports_and_solicitations_may_be_sent() {
     let group = ip6("ff02::16");
@@ -156,6 +169,7 @@ fn without_an_address_mld_reports_and_solicitations_may_be_sent() {
     assert_drops(from(A3.mac, rs(0, A3.mac)), "ip_spoof");
 }
 
+/// Rules: I2-ps.
 #[test]
 fn the_advertised_neighbour_is_one_of_the_ports() {
     let advertise = |target| from(A3.mac, na(lla(A3.mac), lla(A1.mac), target, A3.mac));
@@ -164,6 +178,7 @@ fn the_advertised_neighbour_is_one_of_the_ports() {
     assert_drops(advertise(lla(A1.mac)), "nd_spoof");
 }
 
+/// Rules: I2-ps.
 #[test]
 fn a_guest_is_no_dhcp_server() {
     assert_drops(from(A3.mac, ip4(A3.ip, A1.ip).udp(67, 68, b"")), "dhcp_server"); // PS-05
@@ -175,6 +190,7 @@ fn a_guest_is_no_dhcp_server() {
     assert_passes(from(A3.mac, v6(lla(A3.mac), lla(A1.mac)).udp(546, 547, b"")), |_| {});
 }
 
+/// Rules: I2-ps.
 #[test]
 fn a_guest_is_no_dhcp_server_in_fragments() {
     let udp = [0, 67, 0, 68, 0, 40, 0, 0, 2, 1, 6, 0, 0, 0, 0, 0];
@@ -186,6 +202,7 @@ fn a_guest_is_no_dhcp_server_in_fragments() {
     assert_passes(from(A3.mac, ip4(A3.ip, A1.ip).fragment(3, true).carry(17, &udp)), |_| {});
 }
 
+/// Rules: I2-ps.
 #[test]
 fn other_ethertypes_are_not_permitted() {
     for kind in [0x9999, 0x88cc, 0x8847, 0x0022] {
@@ -193,6 +210,7 @@ fn other_ethertypes_are_not_permitted() {
     }
 }
 
+/// Rules: I1, I2, I2-ps.
 #[test]
 fn a_frame_that_breaks_several_rules_is_named_after_the_first() {
     let frame = eth(OTHER, A1.mac, ip4(A1.ip, A1.ip).udp(67, 68, b""));
