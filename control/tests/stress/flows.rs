@@ -32,7 +32,7 @@ impl Flow {
     }
 
     /// Inside VXLAN from H2 to H1.
-    pub fn from_h2(mut self, vni: u32) -> Flow {
+    pub fn through_h2(mut self, vni: u32) -> Flow {
         let mut payload = vec![8, 0, 0, 0];
         payload.extend((vni << 8).to_be_bytes());
         payload.append(&mut self.frame);

@@ -222,15 +222,15 @@ impl<'a> Machine<'a> {
         for i in 0..STEADY {
             let key = 0xff00_0000 | (self.id as u32) << 8 | u32::from(i);
             let (vm, routed) = (steady(0x0a, i), steady(0x0b, i));
-            add(Door::Tunnel, key, &|id| Flow::new(id, remote(i), vm).from_h2(1001));
-            add(Door::Tunnel, key | 8, &|id| Flow::new(id, (DVR_H2, remote(i).1), routed).from_h2(1002));
+            add(Door::Tunnel, key, &|id| Flow::new(id, remote(i), vm).through_h2(1001));
+            add(Door::Tunnel, key | 8, &|id| Flow::new(id, (DVR_H2, remote(i).1), routed).through_h2(1002));
             let stranger = ([0xfa, 0x16, 0x3e, 0x50, self.id as u8, i], [10, 1, 0, 99]);
-            add(Door::Tunnel, key | 24, &|id| Flow::new(id, stranger, vm).from_h2(1001));
+            add(Door::Tunnel, key | 24, &|id| Flow::new(id, stranger, vm).through_h2(1001));
         }
         for k in 0..SLOTS {
             let key = 0xff00_0000 | (self.id as u32) << 8 | 16 | u32::from(k);
             let slot = (self.slots[usize::from(k)], [10, 1, 0, 110 + k]);
-            add(Door::Tunnel, key, &|id| Flow::new(id, remote(k), slot).from_h2(1001));
+            add(Door::Tunnel, key, &|id| Flow::new(id, remote(k), slot).through_h2(1001));
         }
         for (_, flow) in &mut flows {
             if flow.id >> 24 == 0xff && flow.id & 16 != 0 && flow.id & 8 == 0 {
