@@ -7,6 +7,21 @@ pub(crate) use std::sync::atomic::Ordering;
 #[cfg(not(loom))]
 pub(crate) use std::sync::atomic::{AtomicU64, fence};
 
+/// Words that one thread alone stores.
+pub(crate) trait OwnWord {
+    /// What is stored, for the one who stores. A plain load; in a model no step of its own: loom
+    /// remembers only the last access to a word, and the writer's would hide a reader's.
+    fn own(&self) -> u64;
+}
+
+#[cfg(not(loom))]
+impl OwnWord for AtomicU64 {
+    #[inline(always)]
+    fn own(&self) -> u64 {
+        self.load(Ordering::Relaxed)
+    }
+}
+
 /// loom's atomics with one thing more: a model can ask for one ordering of the code under test,
 /// named by its line, to be weaker than written. A model that then still holds does not need it.
 #[cfg(loom)]
@@ -56,26 +71,38 @@ pub(crate) mod modelled {
     }
 
     #[derive(Debug)]
-    pub(crate) struct AtomicU64(loom::sync::atomic::AtomicU64);
+    pub(crate) struct AtomicU64 {
+        word: loom::sync::atomic::AtomicU64,
+        /// What was stored last, unknown to loom.
+        last: std::sync::atomic::AtomicU64,
+    }
 
     impl AtomicU64 {
         pub fn new(value: u64) -> Self {
-            AtomicU64(loom::sync::atomic::AtomicU64::new(value))
+            AtomicU64 { word: loom::sync::atomic::AtomicU64::new(value), last: value.into() }
         }
 
         #[track_caller]
         pub fn load(&self, o: Ordering) -> u64 {
-            self.0.load(order(Location::caller(), o))
+            self.word.load(order(Location::caller(), o))
         }
 
         #[track_caller]
         pub fn store(&self, value: u64, o: Ordering) {
-            self.0.store(value, order(Location::caller(), o));
+            self.word.store(value, order(Location::caller(), o));
+            self.last.store(value, Relaxed);
         }
 
         #[track_caller]
         pub fn fetch_add(&self, n: u64, o: Ordering) -> u64 {
-            self.0.fetch_add(n, order(Location::caller(), o))
+            self.last.fetch_add(n, Relaxed);
+            self.word.fetch_add(n, order(Location::caller(), o))
+        }
+    }
+
+    impl super::OwnWord for AtomicU64 {
+        fn own(&self) -> u64 {
+            self.last.load(Relaxed)
         }
     }
 

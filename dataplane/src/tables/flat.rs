@@ -11,7 +11,7 @@
 
 use super::qsbr::{Epoch, Qsbr};
 use crate::prefetch::prefetch;
-use crate::sync::{AtomicU64, Ordering};
+use crate::sync::{AtomicU64, Ordering, OwnWord};
 use ahash::RandomState;
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -290,11 +290,11 @@ impl<const K: usize> FlatWriter<K> {
 /// The writer's steps on one slot, in the order readers rely on.
 impl<const K: usize> Slot<K> {
     fn word0(&self) -> u64 {
-        self.key.first().map_or(FREE, |w| w.load(Ordering::Relaxed))
+        self.key.first().map_or(FREE, AtomicU64::own)
     }
 
     fn holds(&self, key: &[u64; K]) -> bool {
-        self.key.iter().zip(key).all(|(s, k)| s.load(Ordering::Relaxed) == *k)
+        self.key.iter().zip(key).all(|(s, k)| s.own() == *k)
     }
 
     fn fill(&self, key: &[u64; K], value: u64) {
@@ -323,5 +323,9 @@ impl<const K: usize> Slot<K> {
 
 #[cfg(test)]
 mod churn;
+#[cfg(test)]
+mod machine;
+#[cfg(all(test, loom))]
+mod model;
 #[cfg(test)]
 mod tests;

@@ -1,5 +1,4 @@
 use super::*;
-use std::collections::HashMap;
 
 fn fixed() -> RandomState {
     RandomState::with_seeds(1, 2, 3, 4)
@@ -70,28 +69,4 @@ fn a_slot_is_not_refilled_while_a_worker_may_stand_on_it() {
     worker.quiesce();
     w.bury();
     assert_eq!(word0(&w), FREE, "tombstones before a free slot become free");
-}
-
-proptest::proptest! {
-    #[test]
-    fn agrees_with_a_map(ops in proptest::collection::vec((1u64..40, 0u64..5, proptest::bool::ANY), 1..400)) {
-        let (mut w, q) = writer::<1>(64);
-        let worker = q.worker(0).unwrap();
-        let mut map = HashMap::new();
-        for (key, value, quiet) in ops {
-            if quiet {
-                worker.quiesce();
-            }
-            if value == 0 {
-                proptest::prop_assert_eq!(w.remove(&[key]), map.remove(&key).is_some());
-            } else {
-                w.put(&[key], value).unwrap();
-                map.insert(key, value);
-            }
-            for k in 1..40 {
-                proptest::prop_assert_eq!(w.get(&[k]), map.get(&k).copied().unwrap_or(0));
-            }
-            proptest::prop_assert_eq!(w.len(), map.len());
-        }
-    }
 }
