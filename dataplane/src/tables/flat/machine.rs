@@ -250,8 +250,8 @@ macro_rules! machines {
     ($($name:ident $words:literal),*) => {$(
         #[test]
         fn $name() {
-            let mut config = ProptestConfig { cases: 96, ..ProptestConfig::default() };
-            config.failure_persistence = None;
+            let cases = std::env::var("PROPTEST_CASES").map_or(96, |n| n.parse().unwrap());
+            let config = ProptestConfig { cases, failure_persistence: None, ..ProptestConfig::default() };
             let steps = Expected::sequential_strategy(1..200);
             proptest!(config.clone(), |((state, steps, seen) in steps)| {
                 Machine::<$words>::test_sequential(config.clone(), state, steps, seen);
