@@ -150,7 +150,7 @@ impl Homes {
         match self {
             Homes::Hashed(_) => true,
             Homes::One => home == 77,
-            Homes::Cluster => home >= SLOTS - 2 || home < 2,
+            Homes::Cluster => !(2..SLOTS - 2).contains(&home),
         }
     }
 }
