@@ -27,6 +27,7 @@ pub mod learn;
 pub mod pipeline;
 mod prefetch;
 pub mod stage;
+mod sync;
 pub mod tables;
 #[cfg(test)]
 mod testkit;

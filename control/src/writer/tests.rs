@@ -3,6 +3,7 @@
 mod learning;
 mod limits;
 mod named;
+mod order;
 mod steps;
 
 pub(crate) use named::named;

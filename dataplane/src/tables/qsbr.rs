@@ -7,9 +7,9 @@
 //! wrong: its store may drain after a later load, and the writer would see a quiet worker that
 //! still reads.
 
+use crate::sync::{AtomicU64, Ordering, fence};
 use crossbeam::utils::CachePadded;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering, fence};
 
 /// A worker that is asleep or gone holds nothing: it has "seen" every token.
 const OFFLINE: u64 = u64::MAX;

@@ -1,0 +1,72 @@
+use super::*;
+
+fn fixed() -> RandomState {
+    RandomState::with_seeds(1, 2, 3, 4)
+}
+
+fn writer<const K: usize>(limit: usize) -> (FlatWriter<K>, Arc<Qsbr>) {
+    let q = Qsbr::new(1);
+    (FlatWriter::new(limit, Arc::clone(&q), fixed()), q)
+}
+
+#[test]
+fn insert_update_delete() {
+    let (mut w, _q) = writer::<1>(64);
+    let k = [1 << 48 | 5];
+    assert_eq!(w.get(&k), 0);
+    w.put(&k, 7).unwrap();
+    assert_eq!(w.reader().lookup(&k), 7);
+    w.put(&k, 8).unwrap();
+    assert_eq!((w.get(&k), w.len()), (8, 1));
+    assert!(w.remove(&k));
+    assert!(!w.remove(&k));
+    assert_eq!((w.get(&k), w.len()), (0, 0));
+}
+
+#[test]
+fn keys_of_three_words_differ_in_any_word() {
+    let (mut w, _q) = writer::<3>(64);
+    for (n, k) in [[1, 2, 3], [1, 2, 4], [1, 5, 3], [6, 2, 3]].iter().enumerate() {
+        w.put(k, n as u64 + 1).unwrap();
+    }
+    assert_eq!(w.get(&[1, 2, 4]), 2);
+    assert_eq!(w.get(&[6, 2, 3]), 4);
+    assert_eq!(w.get(&[6, 2, 4]), 0);
+}
+
+#[test]
+fn refuses_past_the_limit_and_reserved_words_and_keeps_the_rest() {
+    let (mut w, _q) = writer::<1>(8);
+    for i in 1..=8 {
+        w.put(&[i], i).unwrap();
+    }
+    assert_eq!(w.put(&[9], 9), Err(InsertError::Full));
+    w.put(&[3], 33).unwrap();
+    assert_eq!(w.put(&[0], 1), Err(InsertError::Reserved));
+    assert_eq!(w.put(&[u64::MAX], 1), Err(InsertError::Reserved));
+    assert_eq!(w.put(&[3], 0), Err(InsertError::Reserved));
+    assert_eq!((w.get(&[3]), w.get(&[8]), w.len()), (33, 8, 8));
+}
+
+#[test]
+fn a_slot_is_not_refilled_while_a_worker_may_stand_on_it() {
+    let (mut w, q) = writer::<1>(8);
+    let worker = q.worker(0).unwrap();
+    worker.online();
+    w.put(&[1], 11).unwrap();
+    let home = w.table.home(&[1]) & w.table.mask;
+    let word0 = |w: &FlatWriter<1>| w.table.slots[home].word0();
+    assert!(w.remove(&[1]));
+    assert_eq!(word0(&w), TOMBSTONE);
+    w.put(&[1], 12).unwrap();
+    assert_eq!(word0(&w), TOMBSTONE, "the row came back in another slot");
+    assert_eq!(w.get(&[1]), 12);
+    worker.quiesce();
+    w.bury();
+    assert!(!w.is_grave(home));
+    assert_eq!(w.get(&[1]), 12, "behind a tombstone that others still probe across");
+    assert!(w.remove(&[1]));
+    worker.quiesce();
+    w.bury();
+    assert_eq!(word0(&w), FREE, "tombstones before a free slot become free");
+}
