@@ -11,6 +11,7 @@
 //! a row of another generation means the port is gone, never that it is yet to come.
 
 mod bell;
+mod doze;
 
 pub use bell::Bell;
 

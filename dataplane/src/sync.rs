@@ -98,6 +98,12 @@ pub(crate) mod modelled {
             self.last.fetch_add(n, Relaxed);
             self.word.fetch_add(n, order(Location::caller(), o))
         }
+
+        #[track_caller]
+        pub fn swap(&self, value: u64, o: Ordering) -> u64 {
+            self.last.store(value, Relaxed);
+            self.word.swap(value, order(Location::caller(), o))
+        }
     }
 
     impl super::OwnWord for AtomicU64 {

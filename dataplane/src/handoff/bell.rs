@@ -1,21 +1,17 @@
 //! [`Bell`]: wakes a worker that sleeps.
 
+use super::doze::Doze;
 use rustix::event::{EventfdFlags, Timespec, epoll, eventfd};
 use rustix::io::{read, write};
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
-use std::sync::atomic::{AtomicBool, Ordering, fence};
 use std::time::Duration;
 
 /// An eventfd and a flag that says whether anybody needs it: ringing costs a fence while the worker
-/// is awake, one system call when it sleeps.
-///
-/// No wake-up is lost: the sleeper sets its flag, then looks for work once more; who brings work
-/// stores it, then looks at the flag. The two fences order each store before its look, so one of
-/// them sees the other.
+/// is awake, one system call when it sleeps. No wake-up is lost ([`Doze`]).
 #[derive(Debug)]
 pub struct Bell {
-    asleep: AtomicBool,
+    doze: Doze,
     event: OwnedFd,
     epoll: OwnedFd,
 }
@@ -25,7 +21,7 @@ impl Bell {
     pub fn new() -> io::Result<Self> {
         let event = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?;
         let epoll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
-        let bell = Bell { asleep: AtomicBool::new(false), event, epoll };
+        let bell = Bell { doze: Doze::new(), event, epoll };
         bell.watch(&bell.event)?;
         Ok(bell)
     }
@@ -33,18 +29,15 @@ impl Bell {
     /// After work was stored where the worker looks.
     #[inline]
     pub fn ring(&self) {
-        fence(Ordering::SeqCst);
-        if self.asleep.load(Ordering::Relaxed) {
+        if self.doze.ask() {
             self.wake();
         }
     }
 
     #[cold]
     fn wake(&self) {
-        // The first to take the flag rings for all. An eventfd that is full is ringing already.
-        if self.asleep.swap(false, Ordering::Relaxed) {
-            let _ = write(&self.event, &1u64.to_ne_bytes());
-        }
+        // An eventfd that is full is ringing already.
+        let _ = write(&self.event, &1u64.to_ne_bytes());
     }
 
     /// Sleep ends from now on when `fd` (a socket, readable) has something. Fails if it cannot be
@@ -56,8 +49,7 @@ impl Bell {
     /// Sleeps until the bell rings, something watched is readable, or `at_most` is over; not at all
     /// if `has_work`, asked once more after it is known that we sleep. Returns whether it slept.
     pub fn sleep(&self, at_most: Duration, has_work: impl FnOnce() -> bool) -> bool {
-        self.asleep.store(true, Ordering::Relaxed);
-        fence(Ordering::SeqCst);
+        self.doze.announce();
         let slept = !has_work();
         if slept {
             let limit = Timespec { tv_sec: at_most.as_secs().min(3600) as i64, tv_nsec: at_most.subsec_nanos().into() };
@@ -65,7 +57,7 @@ impl Bell {
             // Interrupted or refused: the caller looks for work and comes again.
             let _ = epoll::wait(&self.epoll, &mut seen[..], Some(&limit));
         }
-        if !self.asleep.swap(false, Ordering::Relaxed) {
+        if self.doze.end() {
             let _ = read(&self.event, &mut [0; 8]); // somebody rang
         }
         slept
@@ -76,7 +68,7 @@ impl Bell {
 mod tests {
     use super::*;
     use std::sync::Arc;
-    use std::sync::atomic::AtomicU64;
+    use std::sync::atomic::{AtomicU64, Ordering};
     use std::time::Instant;
 
     #[test]
