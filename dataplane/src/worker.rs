@@ -305,7 +305,8 @@ impl<'u> Worker<'u> {
         }
     }
 
-    /// Puts every frame this worker drops from now on into `tap` while that is on; nobody else may put any in.
+    /// Puts every frame this worker drops from now on into `tap` while that is on. On threads of their own, workers
+    /// have a tap each; driven by one thread they may share one, which then keeps the order of their drops.
     pub fn tap_drops(&mut self, tap: Arc<DropTap>) {
         self.tap = Some(tap);
     }
