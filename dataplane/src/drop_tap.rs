@@ -4,18 +4,16 @@
 //! them out. Everything is allocated at the start. A full tap loses records, never packets or
 //! time: each one lost is counted as [`Event::DropCaptureFull`](crate::counters::Event).
 
-use crate::burst::{Door, FrameMeta};
+use crate::burst::{Burst, Door, FrameMeta};
 use crate::drop_reason::DropReason;
 use crate::stage::Stage;
 use crate::tables::OUTER;
-use crate::umem::MAX_FRAME;
+use crate::umem::{Frame, MAX_FRAME};
 use crossbeam::queue::ArrayQueue;
 use std::sync::atomic::{AtomicU16, Ordering};
 
-/// Length of an 802.1Q tag.
-const TAG: usize = 4;
-/// Both Ethernet addresses and the tag behind them.
-const TAGGED: usize = 16;
+/// Bytes of a frame that stages may rewrite: the inner IP header of a tunnel frame ends before, whatever tags it has.
+const HEAD: usize = 128;
 
 /// One dropped frame.
 #[derive(Clone, Debug)]
@@ -35,8 +33,8 @@ pub struct DropRecord {
 }
 
 impl DropRecord {
-    /// Its first bytes as received, a tunnel frame's outer headers included. What a stage before the
-    /// drop wrote into the frame (addresses, TTL, ECN) is seen as written.
+    /// Its first bytes as received, a tunnel frame's outer headers included; an answer made here, as made. Of a frame
+    /// that was received before the tap was on, what stages wrote into it is seen as written.
     pub fn bytes(&self) -> &[u8] {
         self.bytes.get(..usize::from(self.kept)).unwrap_or_default()
     }
@@ -106,30 +104,33 @@ impl DropTap {
         self.records.push(record).is_ok()
     }
 
-    /// As [`DropTap::keep`], for a frame in its chunk: the extent it was received in.
+    /// As [`DropTap::keep`], for a frame in its chunk: the extent it was received in, with the head it had.
     #[cold]
     #[inline(never)]
     pub(crate) fn keep_chunk(&self, what: Dropped, meta: &FrameMeta, chunk: &[u8]) -> bool {
-        let whole = meta.received();
-        let frame = chunk.get(whole.clone()).unwrap_or_default();
-        if usize::from(meta.off) + OUTER == whole.start + TAG {
-            // A priority tag that came off was overwritten by the outer headers.
-            let untagged = frame.get(TAG..).unwrap_or_default();
-            return self.keep(what, untagged.len(), untagged);
-        }
-        match frame.first_chunk::<TAGGED>() {
-            Some(head) if usize::from(meta.off) == whole.start + TAG => {
-                // `vm_port` put a priority tag in front of the addresses; back where it came from.
-                let mut tagged = [0; MAX_FRAME];
-                let Some(whole) = tagged.get_mut(..frame.len()) else { return self.keep(what, frame.len(), frame) };
-                whole.copy_from_slice(frame);
-                let mut head = *head;
-                head.rotate_left(TAG);
-                whole.iter_mut().zip(head).for_each(|(to, from)| *to = from);
-                self.keep(what, frame.len(), whole)
-            }
-            _ => self.keep(what, frame.len(), frame),
-        }
+        let mut whole = [0; MAX_FRAME];
+        let frame = chunk.get(meta.received()).unwrap_or_default();
+        let Some(whole) = whole.get_mut(..frame.len()) else { return self.keep(what, frame.len(), frame) };
+        whole.copy_from_slice(frame);
+        let head = chunk.get(..usize::from(meta.rx_head)).unwrap_or_default();
+        whole.iter_mut().zip(head).for_each(|(to, from)| *to = *from);
+        self.keep(what, whole.len(), whole)
+    }
+}
+
+/// Saves the head of every received frame of a burst at the start of its chunk, before stages rewrite it: MACs, TTL, a
+/// priority tag. [`FrameMeta::rx_head`] says how many bytes are there.
+#[cold]
+#[inline(never)]
+pub(crate) fn save_heads(b: &mut Burst<'_>) {
+    for lane in b.live {
+        let received = b.meta[lane].received();
+        let Some(chunk) = b.frame[lane].as_mut().map(Frame::chunk_mut) else { continue };
+        // The outer headers go between the saved head and the frame.
+        let Some((front, _)) = chunk.split_at_checked(received.start.saturating_sub(OUTER)) else { continue };
+        let len = front.len().min(received.len()).min(HEAD);
+        chunk.copy_within(received.start..received.start + len, 0);
+        b.meta[lane].rx_head = len as u8;
     }
 }
 

@@ -208,13 +208,10 @@ To see the frames themselves, with the reason as comment of each packet:
     tshark -r DROPS.pcapng -Y 'frame.comment contains \"drop: mac_spoof |\"'
     dvrctl trace --cloud FILE --host HOST --in PORT --pcap DROPS.pcapng --frame N
 
-Each frame is on the interface of the port it came in by, with its time, as it was received: with its outer headers if it
-came by the tunnel. Bytes that were rewritten before the drop are seen rewritten: MACs, TTL and IPv4 checksum in drops by
-the stages `vxlan_encap`, `flood_to_tun` and `egress`, ECN bits behind `vxlan_tun_to_lv`, the source MAC behind
-`dvr_to_src_mac`. An answer made here (ARP, echo) is shown as made. A priority tag (VID 0) is there, except in a frame that
-had its outer headers on already. A frame longer than 1792 bytes is cut there; `frame.len` tells its length. A flooded frame
-stands once for each copy that was dropped. Frames of one time stand in the order in which they were dropped, which depends
-on `--burst`.
+Each frame is on the interface of the port it came in by, with its time, as it was received: not as a router had rewritten
+it before the drop, and with its outer headers if it came by the tunnel. An answer made here (ARP, echo) is shown as made. A
+frame longer than 1792 bytes is cut there; `frame.len` tells its length. A flooded frame stands once for each copy that was
+dropped. Frames of one time stand in the order in which they were dropped, which depends on `--burst`.
 
 In the commands, capitals are what you fill in.
 ",

@@ -47,6 +47,9 @@ pub struct FrameMeta {
     pub rx_off: u16,
     /// Length of what was received, bytes.
     pub rx_len: u16,
+    /// Bytes at the start of the chunk that are the first ones as received; 0 = not saved, as always while drops are
+    /// not captured.
+    pub rx_head: u8,
     /// Chunks the packet is made of; 1 until multi-buffer ports exist.
     pub segments: u8,
     /// Transport checksum.
@@ -73,7 +76,7 @@ impl FrameMeta {
     /// The frame is one made here now: what it was made of has been consumed.
     #[inline(always)]
     pub fn made_here(&mut self) {
-        (self.rx_off, self.rx_len) = (self.off, self.len);
+        (self.rx_off, self.rx_len, self.rx_head) = (self.off, self.len, 0);
     }
 }
 

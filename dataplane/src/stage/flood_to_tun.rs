@@ -70,6 +70,8 @@ fn copy<'u>(b: &Burst<'u>, lane: Lane, pool: &mut FramePool<'u>) -> Option<Frame
     if let (Some(to), Some(bytes)) = (frame.chunk_mut().get_mut(start..end), from.chunk().get(start..end)) {
         to.copy_from_slice(bytes);
     }
+    let head = from.chunk().get(..usize::from(meta.rx_head)).unwrap_or_default();
+    frame.chunk_mut().iter_mut().zip(head).for_each(|(to, from)| *to = *from);
     Some(frame)
 }
 
