@@ -22,7 +22,7 @@ fn explain_says_what_to_look_at() {
         "dead VLAN 4095",
         "openstack port show PORT -c status",
         "drops.port_down",
-        "vm_port or egress",
+        "vm_port, egress or handoff",
         "I1, L1, T4 (docs/behaviour.md)",
     ] {
         assert!(flat.contains(words), "{words}: {}", ran.out);
@@ -265,6 +265,8 @@ fn the_bytes_are_those_received_and_a_trace_can_follow() {
     // The same for each burst size, and as input of another run.
     let one = Dir::new("drops-bytes-1");
     traffic.replay(&one, &["--burst", "1"]).ends(0);
+    assert!(one.read("drops.pcapng") == dir.read("drops.pcapng"));
+    traffic.replay(&one, &["--workers", "3"]).ends(0);
     assert!(one.read("drops.pcapng") == dir.read("drops.pcapng"));
     let (n, first) = traffic.expected.iter().enumerate().find(|(_, s)| s.port == "tunnel").unwrap();
     let (cloud, file, n) = (cloud(), dir.text("drops.pcapng"), (n + 1).to_string());

@@ -100,9 +100,6 @@ fn state(reason: DropReason, e: &Reason) -> Option<String> {
     match e.occurs {
         Occurs::Now => None,
         Occurs::Defect => Some("Must stay 0.".to_owned()),
-        Occurs::Later("egress") => {
-            Some(format!("{} cannot happen in this build, which has one worker.", reason.name()))
-        }
         Occurs::Later(rule) => {
             Some(format!("{} cannot happen in this build: rule {rule} will give it.", reason.name()))
         }
@@ -211,7 +208,8 @@ To see the frames themselves, with the reason as comment of each packet:
 Each frame is on the interface of the port it came in by, with its time, as it was received: not as a router had rewritten
 it before the drop, and with its outer headers if it came by the tunnel. An answer made here (ARP, echo) is shown as made. A
 frame longer than 1792 bytes is cut there; `frame.len` tells its length. A flooded frame stands once for each copy that was
-dropped. Frames of one time stand in the order in which they were dropped, which depends on `--burst`.
+dropped. Frames of one time stand in the order in which they were dropped, which depends on `--burst` and
+`--workers`.
 
 In the commands, capitals are what you fill in.
 ",

@@ -142,19 +142,18 @@ fn a_priority_tag_under_the_outer_headers_is_back() {
 #[test]
 fn what_stages_rewrote_is_as_received() {
     // Routed: MACs, TTL, checksum and the outer headers in front.
-    let mut rig = Rig::with_room(Rows::h1(), Room { tunnel_queue: 0, queue: 0, ..Room::default() });
+    let mut rig = Rig::with_room(Rows::h1(), Room { tunnel_queue: 0, ..Room::default() });
     let tap = tapped(&mut rig, 16);
     for frame in [
         eth(A1.mac, RA.mac, ip4(A1.ip, B2.ip).udp(1, 2, b"x")),
         tagged(&eth(A1.mac, RA.mac, ip4(A1.ip, B2.ip).udp(1, 2, &[7; 300]))),
     ] {
-        rig.worker.attach(A1.door, crate::io::Port::Memory(crate::io::MemoryPort::new(4)));
         rig.one(A1.door, frame.clone());
         assert_eq!(all(&tap), [(A1.door, Stage::Egress, DropReason::TxFull, frame)]);
     }
     // Routed elsewhere, with a mark of congestion on the way: MAC, TOS and checksum of the inner packet.
-    rig.worker.attach(A1.door, crate::io::Port::Memory(crate::io::MemoryPort::new(0)));
-    rig.worker.attach(Tunnel, crate::io::Port::Memory(crate::io::MemoryPort::new(4)));
+    let mut rig = Rig::with_room(Rows::h1(), Room { queue: 0, ..Room::default() });
+    let tap = tapped(&mut rig, 16);
     let inner = eth(H2.dvr, A1.mac, ip4(B2.ip, A1.ip).tos(2).udp(1, 2, b"x"));
     let mut frame = vx(H2, H1, 1001, &inner);
     let check = u16::from_be_bytes([frame[24], frame[25]]);

@@ -1,8 +1,8 @@
 //! Output, and what can happen anywhere.
 
-use dataplane::stage::Stage::{self, Egress, FloodToTun, Ingress, Qrouter, VxlanEncap};
+use dataplane::stage::Stage::{self, Egress, FloodToTun, Handoff, Ingress, Qrouter, VxlanEncap};
 
-use super::Occurs::{Defect, Later, Now};
+use super::Occurs::{Defect, Now};
 use super::Place::{Anywhere, Output};
 use super::Reason;
 
@@ -58,17 +58,22 @@ pub(super) const NO_HEADROOM: Reason = Reason {
 
 pub(super) const HANDOFF_FULL: Reason = Reason {
     place: Output,
-    occurs: Later("egress"),
-    stages: &[],
-    more: "The port belongs to another worker, and the ring to that worker has no room: it is behind.",
+    occurs: Now,
+    stages: &[Handoff],
+    more: "The port belongs to another worker, and the ring to that worker, of 1,024 frames, has no room: it is behind. Frames \
+           of other ports and workers go on.",
     cause: "One worker with most of the load: a single heavy flow, or all busy ports on one worker.",
-    look: &["the counters of the workers against each other; spread the busy ports over more workers"],
+    look: &[
+        "tshark -r DROPS.pcapng -q -z conv,ip   # one heavy flow, or many",
+        "dvrctl trace --cloud FILE --host HOST --in PORT --pcap DROPS.pcapng --frame N   # to which port",
+        "the stage handoff in the counters: handed_over against taken_over; more workers spread the ports",
+    ],
 };
 
 pub(super) const PORT_GONE: Reason = Reason {
     place: Output,
     occurs: Now,
-    stages: &[Egress, VxlanEncap],
+    stages: &[Egress, Handoff, VxlanEncap],
     more: "Between the decision and the output the port, the tunnel or the network was removed by a batch of changes. A few at \
            the moment of a change are its nature (docs/behaviour.md, row batches).",
     cause: "A VM was deleted or migrated while packets to it were under way. If it goes on without changes: a table row points \

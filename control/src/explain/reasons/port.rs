@@ -1,6 +1,6 @@
 //! From a VM or service port.
 
-use dataplane::stage::Stage::{Egress, LearnFromTun, LocalSwitching, VmPort};
+use dataplane::stage::Stage::{Egress, Handoff, LearnFromTun, LocalSwitching, VmPort};
 
 use super::Occurs::{Later, Now};
 use super::Place::Port;
@@ -9,7 +9,7 @@ use super::Reason;
 pub(super) const PORT_DOWN: Reason = Reason {
     place: Port,
     occurs: Now,
-    stages: &[VmPort, Egress],
+    stages: &[VmPort, Egress, Handoff],
     more: "The port a frame comes from or goes to is not active on this host: its status is not ACTIVE, its admin state is \
            down, it is bound to another host, its binding failed, or this host has no row for it at all. Neutron puts such a \
            port into the dead VLAN 4095.",
