@@ -16,18 +16,22 @@ use crate::writer::{Limits, TableFull, TableUse, Writer};
 use dataplane::burst::{BURST, Door};
 use dataplane::counters::{Event, WorkerCounters};
 use dataplane::drop_reason::DropReason;
+use dataplane::drop_tap::{DropRecord, DropTap};
 use dataplane::io::{InjectError, MemoryPort, Port};
 use dataplane::stage::Stage;
 use dataplane::tables::{PortRow, SegRow};
 use dataplane::trace::TraceRecord;
-use dataplane::umem::Umem;
+use dataplane::umem::{MAX_FRAME, Umem};
 use dataplane::worker::Worker;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 /// Frames a local port holds: of each frame of a burst it gets at most one copy.
 const PORT_QUEUE: usize = 2 * BURST;
 /// Frames for [`Umem::new`]. A burst whose copies would not fit is cut into smaller ones.
 pub const FRAMES: usize = 4096;
+/// Records of a tap for drops: the copies of one frame, to every port and every other host there can be, fit.
+const TAP_RECORDS: usize = 8192;
 /// Physical networks a host can have.
 const MAX_PHYS: usize = 16;
 /// The name of the underlay NIC.
@@ -102,6 +106,23 @@ struct Sent {
     time: u64,
 }
 
+/// A frame that was dropped.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Dropped {
+    /// The port it came in by.
+    pub port: String,
+    /// When, ns.
+    pub time: u64,
+    /// Where it ended.
+    pub stage: Stage,
+    /// Why.
+    pub reason: DropReason,
+    /// Its length as received, bytes.
+    pub len: u32,
+    /// Its first bytes as received; all of them unless it was longer than a port's buffer.
+    pub bytes: Vec<u8>,
+}
+
 /// See the module text.
 #[derive(Debug)]
 pub struct Host<'u> {
@@ -118,6 +139,11 @@ pub struct Host<'u> {
     /// Frames that may go through at once, so that every copy of a flood finds a buffer.
     at_once: usize,
     sent: Vec<Sent>,
+    /// Where dropped frames go, if anyone wants them.
+    tap: Option<Arc<DropTap>>,
+    dropped: Vec<Dropped>,
+    /// The port behind [`Door::Unknown`] now.
+    unknown: String,
 }
 
 impl<'u> Host<'u> {
@@ -154,6 +180,9 @@ impl<'u> Host<'u> {
             waiting: None,
             at_once: 1,
             sent: Vec::new(),
+            tap: None,
+            dropped: Vec::new(),
+            unknown: String::new(),
         };
         host.attach_ports();
         Ok(host)
@@ -164,7 +193,8 @@ impl<'u> Host<'u> {
         let copies = |s: &SegRow| s.flood_ports.len() + s.flood_tunnels.len() + 2;
         let most = self.writer.current().segments.iter().map(|(_, s)| copies(s)).max().unwrap_or(2);
         let frames = self.workers.first().map_or(0, |w| w.frames().1);
-        self.at_once = (frames / most).clamp(1, BURST);
+        let room = self.tap.as_ref().map_or(usize::MAX, |tap| tap.capacity());
+        self.at_once = (frames.min(room) / most).clamp(1, BURST);
         let rows = &self.writer.current().ports;
         let live: BTreeMap<u16, &PortRow> =
             self.writer.indexes().ports().filter_map(|(_, ix)| Some((ix, rows.get(ix)?))).collect();
@@ -215,12 +245,19 @@ impl<'u> Host<'u> {
         let limit = burst.clamp(1, self.at_once);
         self.ports.entry(port.to_owned()).or_default().rx += 1;
         let waiting = match self.waiting {
-            Some((worker, same, n)) if (worker, same) == (id, door) => n,
+            Some((worker, same, n))
+                if (worker, same) == (id, door) && (door != Door::Unknown || self.unknown == port) =>
+            {
+                n
+            }
             _ => {
                 self.run();
                 0
             }
         };
+        if door == Door::Unknown {
+            port.clone_into(&mut self.unknown);
+        }
         let Some(worker) = self.workers.get_mut(id) else { return };
         let injected = match worker.port_and_pool(door) {
             Some((Port::Memory(memory), pool)) => memory.inject(frame, now, pool),
@@ -228,8 +265,11 @@ impl<'u> Host<'u> {
         };
         match injected {
             Ok(()) => self.waiting = Some((id, door, waiting + 1)),
-            Err(InjectError::TooLong) => worker.refuse(door, DropReason::Mtu),
-            Err(InjectError::Full) => worker.refuse(door, DropReason::NoFrame),
+            Err(InjectError::TooLong) => worker.refuse(door, DropReason::Mtu, frame, now),
+            Err(InjectError::Full) => worker.refuse(door, DropReason::NoFrame, frame, now),
+        }
+        if injected.is_err() {
+            self.collect_drops();
         }
         if waiting + 1 >= limit {
             self.run();
@@ -263,6 +303,39 @@ impl<'u> Host<'u> {
             }
         }
         workers::settle(&mut self.workers);
+        self.collect_drops();
+    }
+
+    /// Empties the tap, while a door still means the port the frame came in by.
+    fn collect_drops(&mut self) {
+        let Some(tap) = &self.tap else { return };
+        while let Some(r) = tap.pop() {
+            let port = match r.door {
+                Door::Tunnel => TUNNEL.to_owned(),
+                Door::Unknown => self.unknown.clone(),
+                Door::Phys(n) => self.phys.get(usize::from(n)).cloned().unwrap_or_default(),
+                Door::Port(ix) => {
+                    let port = self.writer.indexes().ports().find(|(_, i)| *i == ix);
+                    port.map(|(id, _)| id.to_owned()).unwrap_or_default()
+                }
+            };
+            let DropRecord { time, stage, reason, len, .. } = r;
+            self.dropped.push(Dropped { port, time, stage, reason, len, bytes: r.bytes().to_vec() });
+        }
+    }
+
+    /// Keep every frame dropped from now on, for [`Host::take_dropped`].
+    pub fn keep_drops(&mut self) {
+        let tap = Arc::new(DropTap::new(TAP_RECORDS));
+        tap.start(MAX_FRAME);
+        self.workers.iter_mut().for_each(|worker| worker.tap_drops(tap.clone()));
+        self.tap = Some(tap);
+        self.attach_ports();
+    }
+
+    /// Frames dropped since the last call, copies of floods included, as they were dropped.
+    pub fn take_dropped(&mut self) -> Vec<Dropped> {
+        std::mem::take(&mut self.dropped)
     }
 
     /// Everything received goes through the pipeline, and what workers learned is stored: the

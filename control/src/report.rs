@@ -3,9 +3,11 @@
 use std::collections::BTreeMap;
 use std::fmt::Write;
 
+use dataplane::counters::Event;
 use dataplane::drop_reason::DropReason;
 use serde::Serialize;
 
+use crate::explain::reasons::of_event;
 use crate::host::Totals;
 use crate::replay::{Outcome, Refused};
 
@@ -98,6 +100,7 @@ fn drops(s: &mut String, t: &Totals) {
         let meaning = DropReason::from_name(name).map(meaning).unwrap_or_default();
         let _ = writeln!(s, "  {n:>8}  {name:<22} {meaning}");
     }
+    let _ = writeln!(s, "  dvrctl explain NAME: the commonest cause and what to look at");
 }
 
 /// What a reason means, and its rules.
@@ -118,7 +121,9 @@ fn counters(s: &mut String, t: &Totals) {
     if !t.counters.is_empty() {
         let _ = writeln!(s, "\nCounters");
         for (name, n) in &t.counters {
-            let _ = writeln!(s, "  {n:>8}  {name}");
+            let event = Event::ALL.into_iter().find(|e| e.name() == name);
+            let meaning = event.map(|e| of_event(e).meaning).unwrap_or_default();
+            let _ = writeln!(s, "  {n:>8}  {name:<22} {meaning}");
         }
     }
 }

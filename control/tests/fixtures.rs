@@ -95,7 +95,7 @@ impl Case {
         let host = case["host"].as_str().unwrap().to_owned();
         Ok(Case {
             name: dir.file_name().unwrap().display().to_string(),
-            options: Options { cloud, host, burst: 64, workers: Workers::ONE },
+            options: Options { cloud, host, burst: 64, workers: Workers::ONE, drops: false },
             one_queue: case.get("one_queue").and_then(toml::Value::as_bool) == Some(true),
             inputs: inputs.collect::<Result<Vec<_>, String>>()?,
             events: Events::parse(&events, "events.jsonl"),

@@ -67,11 +67,14 @@ pub enum Event {
     SnapshotReload,
     /// The queue of learn events was full; the frame went on.
     LearnQueueFull,
+    /// A dropped frame is missing in a capture of drops, whose tap was full; it is counted as dropped all the same.
+    DropCaptureFull,
 }
 
 impl Event {
     /// All of them.
-    pub const ALL: [Event; 3] = [Event::FloodedUnknown, Event::SnapshotReload, Event::LearnQueueFull];
+    pub const ALL: [Event; 4] =
+        [Event::FloodedUnknown, Event::SnapshotReload, Event::LearnQueueFull, Event::DropCaptureFull];
 
     /// The name operators see.
     pub const fn name(self) -> &'static str {
@@ -79,6 +82,7 @@ impl Event {
             Event::FloodedUnknown => "flooded_unknown",
             Event::SnapshotReload => "snapshot_reload",
             Event::LearnQueueFull => "learn_queue_full",
+            Event::DropCaptureFull => "drop_capture_full",
         }
     }
 }

@@ -12,7 +12,7 @@
 //! | [`tables`] | what workers read: snapshot, flat tables, grace periods |
 //! | [`worker`], [`umem`], [`io`] | who owns what: workers, frames, ports |
 //! | [`handoff`] | frames to ports of other workers, and their buffers home |
-//! | [`drop_reason`], [`counters`], [`trace`] | what became of each packet |
+//! | [`drop_reason`], [`counters`], [`trace`], [`drop_tap`] | what became of each packet |
 //! | [`learn`] | what workers report |
 #![deny(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing))]
@@ -21,6 +21,7 @@ pub mod addr;
 pub mod burst;
 pub mod counters;
 pub mod drop_reason;
+pub mod drop_tap;
 pub mod handoff;
 pub mod io;
 pub mod learn;

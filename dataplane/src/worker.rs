@@ -4,8 +4,9 @@
 //! and its counters. Nothing here is shared for writing.
 
 use crate::burst::{BURST, Burst, Door, Mask};
-use crate::counters::WorkerCounters;
+use crate::counters::{Event, WorkerCounters};
 use crate::drop_reason::DropReason;
+use crate::drop_tap::{DropTap, Dropped};
 use crate::handoff::{Handed, Links};
 use crate::io::Port;
 use crate::learn::{LEARN_QUEUE, LearnQueue};
@@ -135,6 +136,8 @@ pub struct Worker<'u> {
     count: Arc<WorkerCounters>,
     learn: LearnQueue,
     tracer: Arc<Tracer>,
+    /// Where dropped frames go, if anyone may want them.
+    tap: Option<Arc<DropTap>>,
     burst: Box<Burst<'u>>,
     io: WorkerIo<'u>,
     /// Record the steps of every frame received from now on.
@@ -152,6 +155,7 @@ impl<'u> Worker<'u> {
             count: Arc::new(WorkerCounters::new(ports, phys)),
             learn: Arc::new(ArrayQueue::new(LEARN_QUEUE)),
             tracer: Arc::new(Tracer::new(TRACE_RECORDS)),
+            tap: None,
             burst: Box::default(),
             io: WorkerIo::new(pool, ports, phys),
             trace: false,
@@ -261,6 +265,7 @@ impl<'u> Worker<'u> {
             count: &self.count,
             learn: &self.learn,
             tracer: &self.tracer,
+            tap: self.tap.as_deref().filter(|tap| tap.is_on()),
         };
         line(&mut self.burst, &x, &mut self.io);
         self.io.publish();
@@ -286,11 +291,24 @@ impl<'u> Worker<'u> {
         slept
     }
 
-    /// Counts a frame the port could not take in: `mtu` if it is longer than a buffer, `no_frame` if none was free.
-    pub fn refuse(&mut self, door: Door, reason: DropReason) {
+    /// Counts a frame the port could not take in at `time` ns: `mtu` if it is longer than a buffer, `no_frame` if
+    /// none was free.
+    pub fn refuse(&mut self, door: Door, reason: DropReason, frame: &[u8], time: u64) {
         self.count.received.add(1);
         self.count.port(door).rx.add(1);
         self.count.drop_frame(door, Stage::Ingress, reason);
+        if let Some(tap) = self.tap.as_ref().filter(|tap| tap.is_on()) {
+            let what = Dropped { time, door, stage: Stage::Ingress, reason };
+            if !tap.keep(what, frame.len(), frame) {
+                self.count.event(Event::DropCaptureFull).add(1);
+            }
+        }
+    }
+
+    /// Puts every frame this worker drops from now on into `tap` while that is on. On threads of their own, workers
+    /// have a tap each; driven by one thread they may share one, which then keeps the order of their drops.
+    pub fn tap_drops(&mut self, tap: Arc<DropTap>) {
+        self.tap = Some(tap);
     }
 
     /// Its counters.

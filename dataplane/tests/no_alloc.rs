@@ -1,7 +1,7 @@
 //! A worker never allocates after its start: counted, kind of packet by kind of packet.
 #![allow(unsafe_code, reason = "a global allocator is an unsafe trait")]
 
-use dataplane::{addr, burst, drop_reason, handoff, io, learn, stage, tables, umem, worker};
+use dataplane::{addr, burst, drop_reason, drop_tap, handoff, io, learn, stage, tables, umem, worker};
 
 #[allow(dead_code, unused_imports, reason = "shared with the crate's own tests")]
 #[path = "../src/testkit/mod.rs"]
@@ -199,6 +199,20 @@ fn drops() {
     for (door, frame, reason) in frames {
         assert_did(&assert_no_allocation(h1(), door, &frame), 0, &format!("drop.{reason}"));
     }
+}
+
+/// Every round drops 64; the tap holds 100, so it is full in some of them.
+#[test]
+fn captured_drops() {
+    let mut rig = h1();
+    let tap = std::sync::Arc::new(drop_tap::DropTap::new(100));
+    tap.start(128);
+    rig.worker.tap_drops(tap.clone());
+    let stranger = eth(mac("fa:16:3e:0a:00:77"), A3.mac, ip4(A1.ip, A3.ip).udp(1, 2, b""));
+    let out = assert_no_allocation(rig, A1.door, &stranger);
+    assert_did(&out, 0, "drop.mac_spoof");
+    assert_eq!(out.moved.get("drop_capture_full"), Some(&64));
+    assert_eq!(tap.pop().map(|r| r.bytes().to_vec()), Some(stranger));
 }
 
 #[test]

@@ -2,6 +2,7 @@
 //!
 //! [`Capture::load`] reads pcap and pcapng, micro- and nanoseconds, either byte order, gzip or not, told apart by
 //! their first bytes. [`PcapWriter`] writes pcap with nanoseconds, little endian: the form of `pcap-fixtures`.
+//! [`PcapNgWriter`] writes pcapng, with an interface per port and a comment per packet.
 //!
 //! What is wrong with a whole file is a [`CaptureError`] and nothing is read. What is wrong with one packet, and a
 //! tail that is cut off, is a [`Fault`]: everything else of the file is there.
@@ -9,6 +10,7 @@
 mod pcap;
 mod pcapng;
 mod write;
+mod write_ng;
 
 use std::fs::File;
 use std::io::Read;
@@ -18,6 +20,7 @@ use std::{fmt, io};
 use thiserror::Error;
 
 pub use write::PcapWriter;
+pub use write_ng::PcapNgWriter;
 
 /// The longest frame taken, bytes. No Ethernet frame is longer, and the pipeline counts in 16 bits.
 pub const MAX_FRAME: usize = 65_535;

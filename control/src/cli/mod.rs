@@ -2,6 +2,7 @@
 
 mod check;
 mod demo;
+mod explain;
 mod input;
 mod replay;
 mod trace;
@@ -45,6 +46,7 @@ enum Command {
     Replay(replay::Args),
     Trace(trace::Args),
     Check(check::Args),
+    Explain(explain::Args),
     Demo(demo::Args),
 }
 
@@ -86,6 +88,7 @@ pub fn main() -> ExitCode {
         Command::Replay(args) => replay::run(&args),
         Command::Trace(args) => trace::run(&args),
         Command::Check(args) => check::run(&args),
+        Command::Explain(args) => explain::run(&args),
         Command::Demo(args) => demo::run(&args),
     };
     let answer =

@@ -12,10 +12,13 @@ use crate::host::Workers;
 use crate::replay::{Events, Input, Options, Outcome, run as replay};
 use crate::report;
 
+mod drops;
+
 const EXAMPLES: &str = "Examples:
   dvrctl replay --cloud cloud.json --host compute1 --in vm1=vm1.pcap --out out
   dvrctl replay --cloud cloud.toml --host compute1 --in vm1=vm1.pcap --in tunnel=eth1.pcapng.gz \\
                 --events changes.jsonl --out out --json
+  dvrctl replay --cloud cloud.json --host compute1 --in tunnel=eth1.pcap --out out --drops drops.pcapng
 
 PORT is a Neutron port's id or unique name, \"tunnel\" (the underlay NIC), or a physical network.
 Captures are pcap or pcapng, gzipped or not; they are merged by time, and their clock drives everything.
@@ -38,6 +41,9 @@ pub(super) struct Args {
     /// Folder for PORT.pcap of each port that sent something; made if it is not there
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
+    /// Also write every dropped frame, with the reason as packet comment, to this pcapng file
+    #[arg(long, value_name = "FILE")]
+    drops: Option<PathBuf>,
     /// Workers that share the ports and queues, 1 to 64; the result is the same for each
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=64))]
     workers: u8,
@@ -69,11 +75,21 @@ pub(super) fn run(args: &Args) -> Result<Answer, Failure> {
         inputs.push(Input { port: port.clone(), capture });
     }
     let partial = !answer.warnings.is_empty();
+    let read = [args.host.cloud.as_path()].into_iter().chain(args.events.as_deref());
+    let read: Vec<&Path> = read.chain(args.inputs.iter().map(|(_, p)| p.as_path())).collect();
+    if let Some(file) = &args.drops {
+        drops::check(file, &read, &args.out)?;
+    }
     make_dir(&args.out)?;
     let workers = Workers::by_flow(args.workers.into(), 0);
-    let options = Options { cloud, host: args.host.host.clone(), burst: args.burst.into(), workers };
+    let (host, drops) = (args.host.host.clone(), args.drops.is_some());
+    let options = Options { cloud, host, burst: args.burst.into(), workers, drops };
     let outcome = replay(&options, &inputs, &events).map_err(|e| Failure::new(e.to_string()))?;
-    let written = write(&args.out, &outcome.sent, &args.inputs)?;
+    let mut written = write(&args.out, &outcome.sent, &args.inputs)?;
+    if let Some(file) = &args.drops {
+        drops::write(file, &outcome)?;
+        written.push((file.clone(), outcome.dropped.len()));
+    }
     leftovers(&args.out, &written, &mut answer.warnings);
     for refused in &outcome.refused {
         let head = format!("refused line {} of the events, which changes nothing: ", refused.line);

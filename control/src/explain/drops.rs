@@ -5,6 +5,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use dataplane::drop_reason::DropReason;
 use dataplane::stage::Stage;
 
+use super::reasons;
 use super::stages::Tale;
 use crate::report::rules;
 
@@ -28,19 +29,14 @@ pub(super) fn because(tale: &Tale<'_>, stage: Stage, reason: DropReason, waits: 
 fn not_built(tale: &Tale<'_>, stage: Stage, waits: Option<&'static str>) -> Why {
     let dst = tale.addresses().map(|(_, dst)| dst);
     let metadata = dst == Some(IpAddr::V4(Ipv4Addr::new(169, 254, 169, 254)));
-    let (rule, what) = match stage {
-        Stage::Ingress => ("V E", "frames from a physical network's NIC"),
-        Stage::Egress | Stage::FloodToTun => ("O4", "the way out by a physical network's NIC"),
-        Stage::Qrouter if metadata => ("R2-m", "the metadata service at 169.254.169.254"),
-        Stage::Qrouter => match waits {
-            Some("R6") => ("R6", "a route between networks of different address scopes"),
-            Some("R4-2") => ("R4-2", "the way out for a source with a floating IP on this host"),
-            Some("R4-3") => ("R4-3", "the way out, untranslated, for a source in the external network's address scope"),
-            Some("R4-5") => ("R4-5", "source NAT on the router's gateway host"),
-            other => (other.unwrap_or_default(), "the rule for this frame"),
-        },
-        _ => ("", "the rule for this frame"),
+    let rule = match stage {
+        Stage::Ingress => "V E",
+        Stage::Egress | Stage::FloodToTun => "O4",
+        Stage::Qrouter if metadata => "R2-m",
+        Stage::Qrouter => waits.unwrap_or_default(),
+        _ => "",
     };
+    let what = reasons::waits(rule).unwrap_or("the rule for this frame");
     Why { text: format!("not built yet: {what}{}", rules(rule)), rule }
 }
 

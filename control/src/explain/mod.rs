@@ -5,7 +5,9 @@
 //! implies or the cloud file tells about the addresses in it.
 
 mod drops;
+pub mod page;
 mod print;
+pub mod reasons;
 mod stages;
 mod words;
 

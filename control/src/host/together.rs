@@ -27,8 +27,8 @@ impl Host<'_> {
             };
             match injected {
                 Ok(()) => from.push((door, 1)),
-                Err(InjectError::TooLong) => worker.refuse(door, DropReason::Mtu),
-                Err(InjectError::Full) => worker.refuse(door, DropReason::NoFrame),
+                Err(InjectError::TooLong) => worker.refuse(door, DropReason::Mtu, bytes, *time),
+                Err(InjectError::Full) => worker.refuse(door, DropReason::NoFrame, bytes, *time),
             }
         }
         for (worker, from) in self.workers.iter_mut().zip(&from) {

@@ -19,7 +19,7 @@ use dataplane::umem::Umem;
 use thiserror::Error;
 
 use crate::capture::Capture;
-use crate::host::{Host, HostError, Totals, Workers};
+use crate::host::{Dropped, Host, HostError, Totals, Workers};
 use crate::model::{Cloud, NotFound, Problems};
 use crate::writer::TableUse;
 
@@ -39,6 +39,8 @@ pub struct Options {
     pub burst: usize,
     /// How many workers share the work; the result is the same for each number.
     pub workers: Workers,
+    /// Keep dropped frames in the outcome.
+    pub drops: bool,
 }
 
 /// Frames received on one port.
@@ -76,6 +78,8 @@ pub struct Outcome {
     pub frames: (usize, usize),
     /// Frames sent, by port; empty if they went to a sink of the caller.
     pub sent: BTreeMap<String, Capture>,
+    /// Frames dropped, by time, those of one time as they were dropped; empty unless asked for.
+    pub dropped: Vec<Dropped>,
 }
 
 /// Why a replay cannot start.
@@ -127,6 +131,9 @@ pub fn run_into(
     }
     let mut umem = Umem::new(buffers(cloud, workers.count));
     let mut host = Host::with_workers(cloud.clone(), name, &mut umem, *workers).map_err(ReplayError::Host)?;
+    if options.drops {
+        host.keep_drops();
+    }
     let queues = inputs.iter().map(|i| Queue::new(&host, i, events)).collect::<Result<Vec<_>, _>>()?;
     let start = queues.iter().filter_map(Queue::time).min().unwrap_or(0);
     let mut replay = Replay { host: &mut host, queues, burst: options.burst, refused: events.unreadable(), see };
@@ -141,6 +148,7 @@ pub fn run_into(
         end,
         frames: host.frames(),
         sent: BTreeMap::new(),
+        dropped: host.take_dropped(),
     })
 }
 

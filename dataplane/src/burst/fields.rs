@@ -3,6 +3,7 @@
 use crate::drop_reason::DropReason;
 use crate::stage::Stage;
 use crate::tables::{PortIx, TunnelIx};
+use std::ops::Range;
 
 /// What is known of a frame's transport checksum.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -42,6 +43,13 @@ pub struct FrameMeta {
     pub off: u16,
     /// Length of the frame, bytes, without FCS.
     pub len: u16,
+    /// First byte in its chunk of what was received: the outer headers of a tunnel frame.
+    pub rx_off: u16,
+    /// Length of what was received, bytes.
+    pub rx_len: u16,
+    /// Bytes at the start of the chunk that are the first ones as received; 0 = not saved, as always while drops are
+    /// not captured.
+    pub rx_head: u8,
     /// Chunks the packet is made of; 1 until multi-buffer ports exist.
     pub segments: u8,
     /// Transport checksum.
@@ -52,6 +60,24 @@ pub struct FrameMeta {
     pub rx_hash: u32,
     /// When it was received, ns of the dataplane's clock.
     pub rx_time: u64,
+}
+
+impl FrameMeta {
+    /// A frame of `len` bytes received at `off` of its chunk at `time` ns, in one piece.
+    pub fn of_received(off: u16, len: u16, time: u64) -> Self {
+        FrameMeta { off, len, rx_off: off, rx_len: len, segments: 1, rx_time: time, ..FrameMeta::default() }
+    }
+
+    /// Where in the chunk the frame as received lies.
+    pub fn received(&self) -> Range<usize> {
+        usize::from(self.rx_off)..usize::from(self.rx_off) + usize::from(self.rx_len)
+    }
+
+    /// The frame is one made here now: what it was made of has been consumed.
+    #[inline(always)]
+    pub fn made_here(&mut self) {
+        (self.rx_off, self.rx_len, self.rx_head) = (self.off, self.len, 0);
+    }
 }
 
 /// Layer 3 of a frame.

@@ -41,13 +41,7 @@ impl<'u> MemoryPort<'u> {
         if let Some(place) = frame.chunk_mut().get_mut(HEADROOM..HEADROOM + bytes.len()) {
             place.copy_from_slice(bytes);
         }
-        let meta = FrameMeta {
-            off: HEADROOM as u16,
-            len: bytes.len() as u16,
-            segments: 1,
-            rx_time: time,
-            ..FrameMeta::default()
-        };
+        let meta = FrameMeta::of_received(HEADROOM as u16, bytes.len() as u16, time);
         self.rx.push_back((frame, meta));
         Ok(())
     }

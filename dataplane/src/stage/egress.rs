@@ -62,7 +62,7 @@ pub fn account<'u>(b: &mut Burst<'u>, x: &Ctx<'_>, io: &mut WorkerIo<'u>) {
     for lane in b.ended {
         let (stage, note) = match b.fate[lane] {
             Fate::Dropped(stage, reason) => {
-                x.count.drop_frame(b.door[lane], stage, reason);
+                x.drop_frame(b, lane, stage, reason);
                 (stage, Note::Dropped(reason))
             }
             Fate::Consumed(stage) => {

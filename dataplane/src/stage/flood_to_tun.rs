@@ -40,7 +40,7 @@ pub fn flood_to_tun<'u>(b: &mut Burst<'u>, x: &Ctx<'_>, lane: Lane, set: FloodSe
                 x.note(b, lane, STAGE, Note::Copy(out));
                 copies.adopt(b, lane, frame, out);
             }
-            None => x.count.drop_frame(door, STAGE, DropReason::NoFrame),
+            None => x.drop_frame(b, lane, STAGE, DropReason::NoFrame),
         }
         if copies.is_full() || n + 1 == total {
             output(&mut copies, x, io);
@@ -59,13 +59,19 @@ fn receivers(seg: &SegRow, set: FloodSet, door: Door) -> impl Iterator<Item = Ou
     ports.chain(tunnels.iter().map(|t| Out::Tunnel(*t))).chain(phys)
 }
 
-/// A frame of its own with the same bytes.
+/// A frame of its own with the same bytes, those around it that were received with it included: what a capture
+/// of drops shows of a copy must not be what an earlier packet left in the buffer.
 fn copy<'u>(b: &Burst<'u>, lane: Lane, pool: &mut FramePool<'u>) -> Option<Frame<'u>> {
     let mut frame = pool.take()?;
-    let (start, bytes) = (usize::from(b.meta[lane].off), b.bytes(lane));
-    if let Some(to) = frame.chunk_mut().get_mut(start..start + bytes.len()) {
+    let (meta, from) = (&b.meta[lane], b.frame[lane].as_ref()?);
+    let received = meta.received();
+    let start = usize::from(meta.off).min(received.start);
+    let end = usize::from(meta.off + meta.len).max(received.end);
+    if let (Some(to), Some(bytes)) = (frame.chunk_mut().get_mut(start..end), from.chunk().get(start..end)) {
         to.copy_from_slice(bytes);
     }
+    let head = from.chunk().get(..usize::from(meta.rx_head)).unwrap_or_default();
+    frame.chunk_mut().iter_mut().zip(head).for_each(|(to, from)| *to = *from);
     Some(frame)
 }
 

@@ -4,6 +4,7 @@
 
 use super::{Ctx, Stage};
 use crate::burst::{Burst, Door, Mask};
+use crate::drop_tap::save_heads;
 use crate::trace::Note;
 
 /// The frames of a burst by kind of door.
@@ -21,6 +22,9 @@ pub struct Doors {
 pub fn ingress(b: &mut Burst<'_>, x: &Ctx<'_>) -> Doors {
     x.enter(Stage::Ingress, b, b.live);
     x.count.received.add(b.live.count());
+    if x.tap.is_some() {
+        save_heads(b);
+    }
     let mut doors = Doors::default();
     let mut rest = b.live;
     while let Some(first) = rest.next() {

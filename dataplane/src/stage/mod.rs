@@ -3,6 +3,7 @@
 use crate::burst::{Burst, Lane, Mask};
 use crate::counters::{Event, WorkerCounters};
 use crate::drop_reason::DropReason;
+use crate::drop_tap::{DropTap, Dropped};
 use crate::learn::LearnQueue;
 use crate::tables::{
     InterfaceRow, PortIx, PortRow, RouterRow, SegRow, Snapshot, SnapshotSource, Tables, TunnelIx, TunnelRow,
@@ -113,6 +114,8 @@ pub struct Ctx<'a> {
     pub learn: &'a LearnQueue,
     /// Where trace records go.
     pub tracer: &'a Tracer,
+    /// Where dropped frames go while they are captured.
+    pub tap: Option<&'a DropTap>,
 }
 
 impl<'s> Ctx<'s> {
@@ -132,6 +135,20 @@ impl<'s> Ctx<'s> {
     pub fn note(&self, b: &Burst<'_>, lane: Lane, stage: Stage, note: Note) {
         if b.traced.has(lane) {
             self.tracer.push(TraceRecord { lane, stage, note });
+        }
+    }
+
+    /// Counts the end of a frame, or of the copy of it that there is no buffer for, and keeps it if drops are
+    /// captured.
+    #[inline(always)]
+    pub fn drop_frame(&self, b: &Burst<'_>, lane: Lane, stage: Stage, reason: DropReason) {
+        self.count.drop_frame(b.door[lane], stage, reason);
+        if let Some(tap) = self.tap {
+            let what = Dropped { time: b.meta[lane].rx_time, door: b.door[lane], stage, reason };
+            let chunk = b.frame[lane].as_ref().map_or(&[][..], |f| f.chunk());
+            if !tap.keep_chunk(what, &b.meta[lane], chunk) {
+                self.count.event(Event::DropCaptureFull).add(1);
+            }
         }
     }
 

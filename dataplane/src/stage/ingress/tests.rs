@@ -32,7 +32,7 @@ fn physical_networks_are_not_built() {
 #[test]
 fn a_frame_a_port_could_not_take_in_is_received_and_dropped() {
     let mut rig = Rig::h1();
-    rig.worker.refuse(A1.door, crate::drop_reason::DropReason::Mtu);
+    rig.worker.refuse(A1.door, crate::drop_reason::DropReason::Mtu, &[2; 9000], 1);
     rig.step(A1.door, &[]).assert_moved("", "");
     let c = rig.worker.counters();
     assert_eq!((c.received.get(), c.dropped.get(), c.port(A1.door).rx.get()), (1, 1, 1));

@@ -27,6 +27,7 @@ pub(super) fn to_router(b: &mut Burst<'_>, x: &Ctx<'_>, lane: Lane, visit: &mut 
     x.count.generated.add(1);
     x.count.stage(STAGE).consumed.add(1);
     remove_options(b, lane);
+    b.meta[lane].made_here();
     reply(b, lane);
     match b.door[lane] {
         Door::Port(port) if visit.trav[lane] == 0 => {

@@ -124,6 +124,7 @@ fn encap_at(off: usize) -> (Burst<'static>, Lane) {
         count: rig.worker.counters(),
         learn: rig.worker.learn_queue(),
         tracer: rig.worker.tracer(),
+        tap: None,
     };
     let all = b.decided;
     super::vxlan_encap(&mut b, &x, all);
