@@ -1,7 +1,7 @@
 //! Cloud files, changes and events.
 
 use control::capture::Capture;
-use control::host::{Host, HostError, Totals};
+use control::host::{Host, HostError, Totals, Workers};
 use control::model::{Change, Cloud, Problems};
 use control::replay::{self, Events, Input, Options};
 use control::rows::Rows;
@@ -11,16 +11,8 @@ use serde_json::Value;
 use std::cell::RefCell;
 
 /// Tables small enough to be made for every input; a cloud that does not fit is refused, which is a result.
-const LIMITS: Limits = Limits {
-    ports: 64,
-    segments: 64,
-    tunnels: 64,
-    routers: 64,
-    interfaces: 64,
-    fdb: 256,
-    neighbours: 256,
-    fips: 64,
-};
+const LIMITS: Limits =
+    Limits { ports: 64, segments: 64, tunnels: 64, routers: 64, interfaces: 64, fdb: 256, neighbours: 256, fips: 64 };
 
 /// A JSON cloud file.
 pub fn cloud_json(data: &[u8]) {
@@ -183,7 +175,7 @@ pub fn events(data: &[u8]) {
         return;
     }
     let cloud = REFERENCE.with(Cloud::clone);
-    let options = Options { cloud, host: "H1".to_owned(), burst: 64 };
+    let options = Options { cloud, host: "H1".to_owned(), burst: 64, workers: Workers::by_flow(2, 1) };
     FRAMES.with(|probes| {
         let outcome = replay::run(&options, probes, &events).expect("host, ports and burst are right");
         assert_eq!(outcome.frames.0, outcome.frames.1, "packet buffers leaked");

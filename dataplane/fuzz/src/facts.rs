@@ -82,10 +82,8 @@ impl Facts {
     pub fn new(cloud: &Cloud, name: &str) -> Facts {
         let me = &cloud.hosts[name];
         let others = cloud.hosts.values().filter(|h| h.name != name);
-        let peer = |h: &control::model::Host| Peer {
-            nic: h.vtep_mac.map(|m| m.octets()),
-            dvr: h.dvr_mac.map(|m| m.octets()),
-        };
+        let peer =
+            |h: &control::model::Host| Peer { nic: h.vtep_mac.map(|m| m.octets()), dvr: h.dvr_mac.map(|m| m.octets()) };
         let [o0, o1, o2, ..] = cloud.settings.dvr_base_mac.octets();
         Facts {
             vtep: v4(me.vtep),

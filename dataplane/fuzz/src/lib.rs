@@ -3,7 +3,7 @@
 //!
 //! | target | input | what must hold |
 //! |---|---|---|
-//! | [`burst`] | frames at the doors of a host ([`input`]) | accounting, burst 1 = burst 64, [`check`] of every frame sent |
+//! | [`burst`] | frames at the doors of a host ([`input`]) | accounting; the same with bursts of 1, of 64 and with three workers; [`check`] of every frame sent |
 //! | [`explain`] | the same | `dvrctl trace` has words for every way a frame can go |
 //! | [`decode`], [`vxlan`] | a frame | the parsers of the dataplane and etherparse read the same |
 //! | [`cloud_json`], [`cloud_toml`] | a cloud file | refused with words, or rows and tables for every host |
@@ -33,7 +33,7 @@ pub const REFERENCE: &str = include_str!("../../../pcap-fixtures/T/cloud.json");
 /// Frames at the doors of a host, in bursts of 1 and of 64.
 pub fn burst(data: &[u8]) {
     let input = input::Input::decode(data);
-    world::with(input.variant, |world| world.both(&input));
+    world::with(input.variant, |world| world.all(&input));
 }
 
 /// The same frames, each traced and put into words.

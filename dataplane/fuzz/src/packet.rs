@@ -110,7 +110,7 @@ pub fn splice(frame: &mut [u8], r: &mut Random) {
         7 | 8 => put(frame, base + 30, &ip),
         9 => put(frame, base + 23, &[*r.pick(&PROTOCOLS)]),
         10 => put(frame, base + 20, &[*r.pick(&PROTOCOLS)]), // IPv6 next header
-        11 => put(frame, base + *r.pick(&[22, 32]), &mac),  // ARP sender, target
+        11 => put(frame, base + *r.pick(&[22, 32]), &mac),   // ARP sender, target
         12 => put(frame, base + *r.pick(&[28, 38]), &ip),
         13 => put(frame, base + *r.pick(&[15, 20, 22, 34, 35]), &[byte]), // TOS, fragment, TTL, ICMP
         14 => put(frame, 46, &(r.pick(&VNIS) << 8).to_be_bytes()),

@@ -7,11 +7,50 @@ use serde_json::{Map, Value, json};
 /// Scalars that mean something in a cloud, and some that should not.
 fn scalar(r: &mut Random) -> Value {
     const WORDS: [&str; 44] = [
-        "A", "B", "C", "K", "V", "X", "Z", "A-v4", "A-v6", "R1", "R2", "A1", "A2", "B1", "rA", "sgA", "H1", "H2", "H3",
-        "ACTIVE", "DOWN", "dvr", "dvr_snat", "dvr_no_external", "vxlan", "vlan", "flat", "physnet1", "local", "off",
-        "compute:nova", "network:dhcp", "network:router_interface_distributed", "network:router_centralized_snat",
-        "10.1.0.11", "10.1.0.0/24", "0.0.0.0/0", "255.255.255.255/32", "fd00:a::1", "::/0", "fa:16:3e:0a:00:11",
-        "00:00:00:00:00:00", "", "\u{1b}[31m",
+        "A",
+        "B",
+        "C",
+        "K",
+        "V",
+        "X",
+        "Z",
+        "A-v4",
+        "A-v6",
+        "R1",
+        "R2",
+        "A1",
+        "A2",
+        "B1",
+        "rA",
+        "sgA",
+        "H1",
+        "H2",
+        "H3",
+        "ACTIVE",
+        "DOWN",
+        "dvr",
+        "dvr_snat",
+        "dvr_no_external",
+        "vxlan",
+        "vlan",
+        "flat",
+        "physnet1",
+        "local",
+        "off",
+        "compute:nova",
+        "network:dhcp",
+        "network:router_interface_distributed",
+        "network:router_centralized_snat",
+        "10.1.0.11",
+        "10.1.0.0/24",
+        "0.0.0.0/0",
+        "255.255.255.255/32",
+        "fd00:a::1",
+        "::/0",
+        "fa:16:3e:0a:00:11",
+        "00:00:00:00:00:00",
+        "",
+        "\u{1b}[31m",
     ];
     const NUMBERS: [i64; 14] = [0, 1, 4, 6, 68, 300, 1001, 1450, 1500, 4095, 65535, 65536, 16_777_216, -1];
     match r.below(10) {
@@ -72,7 +111,11 @@ fn step(tree: &mut Value, r: &mut Random) {
             let at = r.below(s.chars().count());
             let other = *r.pick(&['0', '1', '9', 'a', 'f', ':', '.', '/', ' ']);
             let cut = r.below(3) == 0;
-            *s = s.chars().enumerate().filter_map(|(i, c)| if i != at { Some(c) } else { (!cut).then_some(other) }).collect();
+            *s = s
+                .chars()
+                .enumerate()
+                .filter_map(|(i, c)| if i != at { Some(c) } else { (!cut).then_some(other) })
+                .collect();
         }
         (_, at @ (Value::Array(_) | Value::Object(_))) if r.below(8) > 0 => {
             // Whole lists are seldom worth losing.

@@ -3,10 +3,10 @@
 
 use control::capture::Capture;
 use flate2::{Compression, write::GzEncoder};
-use libfuzzer_sys as _; // what the coverage flags of ./run call
 use fuzz::input::{Input, Item};
 use fuzz::packet::vxlan_payload;
 use fuzz::world;
+use libfuzzer_sys as _; // what the coverage flags of ./run call
 use serde_json::{Value, json};
 use std::fs;
 use std::io::Write;
