@@ -1,7 +1,7 @@
 //! What must be true of a frame that was sent, given the one that caused it. Read by etherparse and judged by
 //! [`Facts`], from docs/behaviour.md; the rule ids stand beside the checks.
 
-use crate::facts::{Facts, Local, Mac, Net};
+use crate::facts::{Facts, Local, Mac, Net, Peer};
 use control::host::TUNNEL;
 use etherparse::{Ethernet2HeaderSlice, Ipv4HeaderSlice, Ipv6ExtensionsSlice, Ipv6HeaderSlice, UdpSlice};
 use etherparse::{Icmpv6Slice, IpNumber, Ipv4Slice};
@@ -47,9 +47,9 @@ fn vxlan(bytes: &[u8]) -> Option<(Ipv4Addr, u32, u8, &[u8])> {
 pub fn sent(facts: &Facts, from: &str, input: &[u8], to: &str, out: &[u8]) {
     let case = Case { facts, from, input, to, out };
     if from == TUNNEL {
-        case.from_tunnel();
+        case.by_tunnel();
     } else if let Some(port) = facts.ports.get(from) {
-        case.from_port(port);
+        case.by_port(port);
     } else {
         case.wrong("nothing may come of a frame at this door (V, E, I1)");
     }
@@ -104,9 +104,20 @@ impl<'a> Case<'a> {
         self.must(!port.secured || dst[0] & 1 == 1 || own, "unicast for another machine at a secured port (D2, L3)");
     }
 
+    /// L1, R7: unicast for a MAC that traffic cannot move goes where its port is, and nowhere else.
+    fn at_home(&self, net: &Net, dst: Mac, peer: Option<&Peer>) {
+        if let Some((host, port)) = net.homes.get(&dst) {
+            let there = match peer {
+                Some(peer) => peer.name == *host,
+                None => *host == self.facts.name && *port == self.to,
+            };
+            self.must(there, "unicast for a known port goes somewhere else (L1, R7)");
+        }
+    }
+
     // From the tunnel.
 
-    fn from_tunnel(&self) {
+    fn by_tunnel(&self) {
         let f = self.facts;
         self.must(self.to != TUNNEL, "tunnel to tunnel (L1, T5)");
         let (vtep, vni, ecn, inner) = self.some(vxlan(self.input), "what came in is no whole VXLAN packet (T0)");
@@ -118,6 +129,7 @@ impl<'a> Case<'a> {
         let out = self.some(eth(self.out), "shorter than an Ethernet header");
         self.must(out.dst == input.dst && out.kind == input.kind, "a bridged frame changed");
         self.for_receiver(port, out.dst);
+        self.at_home(net, out.dst, None);
         self.must(input.src != f.dvr, "own DVR MAC from the fabric (T3)");
         self.must(!net.router_macs.contains(&input.src), "router MAC from the fabric (T3)");
         self.must(!net.router_macs.contains(&input.dst), "to a router MAC from the fabric (T5)");
@@ -166,7 +178,7 @@ impl<'a> Case<'a> {
 
     // From a port of this host.
 
-    fn from_port(&self, port: &Local) {
+    fn by_port(&self, port: &Local) {
         let f = self.facts;
         self.must(port.active, "from a port that is not active (I1)");
         let net = &f.nets[&port.network];
@@ -175,12 +187,12 @@ impl<'a> Case<'a> {
         let tagged = matches!(input.kind, 0x8100 | 0x88a8);
         self.must(!tagged || net.transparent, "a tagged frame (I1)");
         self.may_send(port, net, &input, tagged);
-        let (out, network) = match self.to {
+        let (out, network, peer) = match self.to {
             TUNNEL => self.outer(),
             _ => {
                 let receiver = self.receiver();
                 let out = self.some(eth(self.out), "shorter than an Ethernet header");
-                (out, receiver.network.as_str())
+                (out, receiver.network.as_str(), None)
             }
         };
         let to = &f.nets[network];
@@ -198,6 +210,7 @@ impl<'a> Case<'a> {
                 self.must(!about_router(&out, net) || tagged, "ARP, ND or RA about a router leaves the host (D10)");
             }
         }
+        self.at_home(to, out.dst, peer);
         if self.to != TUNNEL {
             self.for_receiver(self.receiver(), out.dst);
         }
@@ -245,8 +258,8 @@ impl<'a> Case<'a> {
         self.must(good, "not the port's own addresses, and port security is on (I2-ps)");
     }
 
-    /// The outer header of a frame sent to another host (O3); returns the inner frame and its network.
-    fn outer(&self) -> (Eth<'a>, &'a str) {
+    /// The outer header of a frame sent to another host (O3); returns the inner frame, its network and that host.
+    fn outer(&self) -> (Eth<'a>, &'a str, Option<&'a Peer>) {
         let f = self.facts;
         let outer = self.some(eth(self.out), "shorter than an Ethernet header");
         self.must(outer.kind == IPV4 && outer.src == f.nic, "outer Ethernet header");
@@ -277,7 +290,7 @@ impl<'a> Case<'a> {
             _ => 0,
         };
         self.must(h.dcp().value() == 0 && h.ecn().value() == tos & 3, "outer TOS is not the inner packet's ECN");
-        (inner, network)
+        (inner, network, Some(peer))
     }
 
     /// I3-a: an answer to the asker, made in the request's frame. `false`: it is none.
@@ -297,7 +310,7 @@ impl<'a> Case<'a> {
         let f = self.facts;
         let masked = if self.to == TUNNEL { out.src == f.dvr } else { to.router_macs.contains(&out.src) };
         self.must(masked, "the source of a routed frame is neither DVR MAC nor router (O2, R9)");
-        self.must(out.dst[0] & 1 == 0, "routed to a group");
+        self.must(to.macs.contains(&out.dst), "routed to a MAC that the model does not have there (R7)");
         self.must(input.kind == IPV4 && out.kind == IPV4, "only IPv4 is routed (R1)");
         let a = self.some(Ipv4HeaderSlice::from_slice(input.body).ok(), "what was routed is no IPv4 packet (I0)");
         self.must(header_sum_good(input.body), "routed with a wrong checksum (I0)");
@@ -372,7 +385,7 @@ fn priority_tag_off(frame: &[u8]) -> Vec<u8> {
 
 /// ARP for IPv4 over Ethernet: operation, sender MAC and address, target MAC and address.
 fn arp(e: &Eth<'_>) -> Option<(u16, Mac, Ipv4Addr, Mac, Ipv4Addr)> {
-    let b: &[u8; 28] = e.body.first_chunk().filter(|_| e.kind == ARP)?;
+    let b: &[u8; 28] = e.body.first_chunk().filter(|b: &&[u8; 28]| e.kind == ARP && b[..6] == [0, 1, 8, 0, 6, 4])?;
     let mac = |at: usize| -> Mac { [b[at], b[at + 1], b[at + 2], b[at + 3], b[at + 4], b[at + 5]] };
     let ip = |at: usize| Ipv4Addr::new(b[at], b[at + 1], b[at + 2], b[at + 3]);
     Some((u16::from_be_bytes([b[6], b[7]]), mac(8), ip(14), mac(18), ip(24)))
@@ -415,3 +428,6 @@ fn dhcp_server(packet: &[u8]) -> bool {
     let ports = packet.get(h.slice().len()..usize::from(h.total_len())).and_then(|p| p.first_chunk::<4>());
     h.protocol() == IpNumber::UDP && h.fragments_offset().value() == 0 && ports == Some(&[0, 67, 0, 68])
 }
+
+#[cfg(test)]
+mod tests;

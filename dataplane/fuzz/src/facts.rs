@@ -11,6 +11,8 @@ pub type Mac = [u8; 6];
 /// Another host.
 #[derive(Clone, Debug)]
 pub struct Peer {
+    /// Its name.
+    pub name: String,
     /// MAC of its VTEP.
     pub nic: Option<Mac>,
     /// Source of what it has routed.
@@ -30,6 +32,10 @@ pub struct Net {
     pub router_macs: BTreeSet<Mac>,
     /// Their addresses.
     pub router_ips: BTreeSet<IpAddr>,
+    /// Where the MACs are that traffic cannot move: of active ports that routers do not own. Host and port id.
+    pub homes: BTreeMap<Mac, (String, String)>,
+    /// Every MAC the model has here.
+    pub macs: BTreeSet<Mac>,
     /// Networks that are routers away, itself included.
     pub reach: BTreeSet<String>,
 }
@@ -52,6 +58,8 @@ pub struct Local {
 /// See the module text.
 #[derive(Clone, Debug)]
 pub struct Facts {
+    /// Its name.
+    pub name: String,
     /// This host's VTEP.
     pub vtep: Ipv4Addr,
     /// Its MAC.
@@ -82,10 +90,14 @@ impl Facts {
     pub fn new(cloud: &Cloud, name: &str) -> Facts {
         let me = &cloud.hosts[name];
         let others = cloud.hosts.values().filter(|h| h.name != name);
-        let peer =
-            |h: &control::model::Host| Peer { nic: h.vtep_mac.map(|m| m.octets()), dvr: h.dvr_mac.map(|m| m.octets()) };
+        let peer = |h: &control::model::Host| Peer {
+            name: h.name.clone(),
+            nic: h.vtep_mac.map(|m| m.octets()),
+            dvr: h.dvr_mac.map(|m| m.octets()),
+        };
         let [o0, o1, o2, ..] = cloud.settings.dvr_base_mac.octets();
         Facts {
+            name: name.to_owned(),
             vtep: v4(me.vtep),
             nic: me.vtep_mac.expect("the fuzzed clouds name it").octets(),
             dvr: me.dvr_mac.expect("the fuzzed clouds name it").octets(),
@@ -113,6 +125,10 @@ fn bound(port: &Port, host: &str) -> bool {
     port.binding_host_id.as_deref() == Some(host) && (port.device_owner.starts_with("compute:") || port.is_dhcp())
 }
 
+fn active(port: &Port) -> bool {
+    port.status == PortStatus::Active && port.admin_state_up
+}
+
 fn local(port: &Port) -> Local {
     let mac = port.mac_address.octets();
     let exact = IpNet::host;
@@ -120,8 +136,7 @@ fn local(port: &Port) -> Local {
     allowed.extend(port.allowed_address_pairs.iter().map(|p| (p.mac_address.octets(), p.ip_address)));
     let macs: BTreeSet<Mac> = allowed.iter().map(|(mac, _)| *mac).chain([mac]).collect();
     allowed.extend(macs.into_iter().map(|mac| (mac, exact(link_local(mac).into()))));
-    let active = port.status == PortStatus::Active && port.admin_state_up;
-    Local { network: port.network_id.clone(), mac, active, secured: port.port_security_enabled, allowed }
+    Local { network: port.network_id.clone(), mac, active: active(port), secured: port.port_security_enabled, allowed }
 }
 
 /// The address a machine makes of its MAC (RFC 4291, 2.5.1).
@@ -144,6 +159,18 @@ fn nets(cloud: &Cloud) -> BTreeMap<String, Net> {
         let net = nets.get_mut(&port.network_id).expect("a port has a network");
         net.router_macs.insert(port.mac_address.octets());
         net.router_ips.extend(port.fixed_ips.iter().map(|f| f.ip_address));
+    }
+    for port in cloud.ports.values() {
+        let net = nets.get_mut(&port.network_id).expect("a port has a network");
+        net.macs.insert(port.mac_address.octets());
+        net.macs.extend(port.allowed_address_pairs.iter().map(|p| p.mac_address.octets()));
+        let machine = port.device_owner.starts_with("compute:") || port.is_dhcp() || port.is_router_snat();
+        if let (true, Some(host)) = (machine && active(port), &port.binding_host_id) {
+            net.homes.insert(port.mac_address.octets(), (host.clone(), port.id.clone()));
+        }
+    }
+    for n in cloud.neighbors.values() {
+        nets.get_mut(&n.network_id).expect("a neighbor has a network").macs.insert(n.mac_address.octets());
     }
     for id in cloud.networks.keys() {
         let mut reach = BTreeSet::from([id.clone()]);

@@ -12,6 +12,9 @@
 //! | [`capture`] | pcap, pcapng, gzip | frames or faults, and never more memory than the file warrants |
 //! | [`frame_text`] | a frame | one printable line |
 
+#[cfg(test)]
+use libfuzzer_sys as _; // what the coverage flags of ./run call
+
 mod captures;
 pub mod check;
 mod clouds;

@@ -16,8 +16,11 @@ const FRAMES: usize = 1024;
 /// When an input begins, ns.
 const START: u64 = 1_000_000_000;
 
+/// A host of the reference cloud, and what is done to the cloud first.
+pub type Variant = (&'static str, fn(&mut Cloud));
+
 /// Host, and what is different from the reference cloud.
-pub const VARIANTS: [(&str, fn(&mut Cloud)); 6] =
+pub const VARIANTS: [Variant; 6] =
     [("H1", |_| {}), ("H1", open), ("H1", loose), ("H3", |_| {}), ("H3", open), ("H2", loose)];
 
 /// No port has port security, unknown unicast is flooded.
