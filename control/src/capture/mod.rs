@@ -145,9 +145,14 @@ enum Stop {
 impl Capture {
     /// Reads a file.
     pub fn load(path: &Path) -> Result<Capture, CaptureError> {
-        let io = |source| CaptureError::Io { path: path.to_owned(), source };
-        let file = File::open(path).map_err(io)?;
-        let (bytes, broken) = read_all(file).map_err(io)?;
+        let file = File::open(path).map_err(|source| CaptureError::Io { path: path.to_owned(), source })?;
+        Self::read_from(file, path)
+    }
+
+    /// Reads what a file would hold, gzipped or not; `path` is what errors call it.
+    pub fn read_from(source: impl Read, path: &Path) -> Result<Capture, CaptureError> {
+        let (bytes, broken) =
+            read_all(source).map_err(|source| CaptureError::Io { path: path.to_owned(), source })?;
         if bytes.len() as u64 > MAX_CAPTURE {
             return Err(CaptureError::TooLarge { path: path.to_owned() });
         }
@@ -232,8 +237,8 @@ impl fmt::Debug for Capture {
     }
 }
 
-/// All bytes of a file, decompressed if they are gzip, and why there are no more if decompression failed.
-fn read_all(mut file: File) -> io::Result<(Vec<u8>, Option<String>)> {
+/// All bytes of a source, decompressed if they are gzip, and why there are no more if decompression failed.
+fn read_all(mut file: impl Read) -> io::Result<(Vec<u8>, Option<String>)> {
     let mut head = Vec::new();
     (&mut file).take(2).read_to_end(&mut head)?;
     let gzip = head == [0x1f, 0x8b];
