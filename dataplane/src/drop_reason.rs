@@ -125,10 +125,7 @@ mod tests {
     /// Id and text of every rule of docs/behaviour.md, state included.
     fn rules() -> Vec<(&'static str, &'static str)> {
         let items = BEHAVIOUR.split("\n- **").skip(1).map(|item| item.split_once("** \u{b7} ").unwrap());
-        let items = items.map(|(id, text)| (id, text.split("\n\n").next().unwrap()));
-        // R4 is a paragraph, its steps are the items.
-        let r4 = BEHAVIOUR.split("\n\n").find(|p| p.starts_with("R4 picks")).unwrap();
-        items.chain([("R4", r4)]).collect()
+        items.map(|(id, text)| (id, text.split("\n\n").next().unwrap())).collect()
     }
 
     /// Name and rules of every row of its table of drop reasons.
