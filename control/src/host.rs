@@ -414,6 +414,8 @@ impl<'u> Host<'u> {
             let (dropped, consumed) = (sum(&|c| c.stage(*s).dropped.get()), sum(&|c| c.stage(*s).consumed.get()));
             (packets + dropped + consumed != 0).then(|| (s.name(), s.neutron(), packets, dropped, consumed))
         };
+        let events = Event::ALL.iter().filter_map(|e| some(e.name(), sum(&|c| c.event(*e).get())));
+        let limits = self.writer.counters().into_iter().filter_map(|(name, n)| some(name, n));
         Totals {
             received: sum(&|c| c.received.get()),
             generated: sum(&|c| c.generated.get()),
@@ -424,7 +426,7 @@ impl<'u> Host<'u> {
             held: 0,
             handed_over: sum(&|c| c.handed_over.get()),
             drops: DropReason::ALL.iter().filter_map(|r| some(r.name(), sum(&|c| c.reason(*r).get()))).collect(),
-            counters: Event::ALL.iter().filter_map(|e| some(e.name(), sum(&|c| c.event(*e).get()))).collect(),
+            counters: events.chain(limits).collect(),
             ports: self.ports.clone(),
             stages: Stage::ALL.iter().filter_map(stage).collect(),
         }
