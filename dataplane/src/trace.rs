@@ -83,7 +83,7 @@ pub enum Note {
     Sent(Out),
 }
 
-/// Bounded queue of records; when it is full the newest records are lost.
+/// Bounded queue of records; when it is full the newest records are lost, and the caller counts them.
 #[derive(Debug)]
 pub struct Tracer {
     queue: ArrayQueue<TraceRecord>,
@@ -95,10 +95,11 @@ impl Tracer {
         Tracer { queue: ArrayQueue::new(records.max(1)) }
     }
 
-    /// Stores a record; lost if there is no room.
+    /// Stores a record; `false`: there is no room, it is lost.
     #[cold]
-    pub fn push(&self, record: TraceRecord) {
-        let _ = self.queue.push(record);
+    #[must_use]
+    pub fn push(&self, record: TraceRecord) -> bool {
+        self.queue.push(record).is_ok()
     }
 
     /// The oldest record.

@@ -13,6 +13,7 @@ pub use learned::AGE_NS;
 use crate::rows::Rows;
 use compile::Compiled;
 use dataplane::addr::MacAddr;
+use dataplane::flood::FloodLimits;
 use dataplane::learn::LearnEvent;
 use dataplane::police::Rate;
 use dataplane::tables::{
@@ -47,6 +48,8 @@ pub struct Limits {
     pub learned_by_port: usize,
     /// New ones of one source, a host or a local port.
     pub learn_rate: Rate,
+    /// Floods of each worker.
+    pub flood: FloodLimits,
     /// T07 and T13.
     pub neighbours: usize,
     /// T14.
@@ -67,6 +70,7 @@ impl Default for Limits {
             learned_by_host: 1024,
             learned_by_port: 64,
             learn_rate: Rate { per_second: 1000, burst: 2000 },
+            flood: FloodLimits::default(),
             neighbours: 1 << 18,
             fips: 2048,
         }
