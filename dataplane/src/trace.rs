@@ -107,3 +107,31 @@ impl Tracer {
         self.queue.pop()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::counters::Event;
+    use crate::testkit::*;
+    use crate::worker::TRACE_RECORDS;
+
+    /// The frame goes its way, and what could not be recorded is counted.
+    #[test]
+    fn records_past_the_queue_are_lost_and_counted() {
+        let frame = eth(A1.mac, A3.mac, ip4(A1.ip, A3.ip).udp(1, 2, b""));
+        let mut rig = Rig::h1();
+        rig.worker.trace = true;
+        rig.one(A1.door, frame.clone());
+        let each = std::iter::from_fn(|| rig.worker.tracer().pop()).count();
+        let fit = TRACE_RECORDS / each;
+        let lost = |rig: &Rig| rig.worker.counters().event(Event::TraceLost).get() as usize;
+        for part in vec![frame.clone(); fit].chunks(64) {
+            rig.step(A1.door, part);
+        }
+        assert_eq!(lost(&rig), 0);
+        assert_eq!(rig.one(A1.door, frame.clone()).sent, [(A3.door, frame.clone())]);
+        assert_eq!(lost(&rig), (fit + 1) * each - TRACE_RECORDS);
+        rig.one(A1.door, frame);
+        assert_eq!(lost(&rig), (fit + 2) * each - TRACE_RECORDS);
+        assert_eq!(std::iter::from_fn(|| rig.worker.tracer().pop()).count(), TRACE_RECORDS, "the oldest are kept");
+    }
+}

@@ -59,6 +59,21 @@ fn each_table_that_would_overflow_refuses_the_whole_batch() {
 }
 
 #[test]
+fn networks_routers_and_interfaces_have_limits_too() {
+    let one_less = [
+        ("T04 segments", 6, Limits { segments: 5, ..exact() }),
+        ("T10 routers", 2, Limits { routers: 1, ..exact() }),
+        ("T11 router interfaces", 6, Limits { interfaces: 5, ..exact() }),
+    ];
+    for (table, rows, limits) in one_less {
+        let mut writer = Writer::new(1, limits);
+        let error = writer.apply(&crate::rows::tests::rows(&fixture(), "H1")).unwrap_err();
+        assert_eq!(error, TableFull { table, rows, limit: rows - 1 });
+        assert!(writer.tables().iter().all(|t| t.rows == 0), "{table}: nothing of it");
+    }
+}
+
+#[test]
 fn more_routes_than_a_router_may_have_refuse_the_batch() {
     let mut b = Bench::new();
     let via = "10.2.0.12".parse().unwrap();
