@@ -78,14 +78,14 @@ impl Default for Limits {
 }
 
 impl Limits {
-    /// For replay and tests: the flat tables hold at least four times the rows, and 65,536 learned addresses.
+    /// For replay and tests: the flat tables hold at least four times the rows, and 16,384 learned addresses.
     pub fn for_rows(rows: &Rows) -> Self {
         let room = |n: usize| (4 * n).next_power_of_two().max(4096);
         Limits {
             ports: Target::PORTS,
             segments: 16384,
             fdb: room(rows.fdb.len()),
-            learned: 1 << 16,
+            learned: 1 << 14,
             neighbours: room(rows.neighbours.len()),
             fips: room(rows.fips.len()),
             ..Limits::default()

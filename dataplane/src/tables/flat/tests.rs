@@ -70,18 +70,3 @@ fn a_slot_is_not_refilled_while_a_worker_may_stand_on_it() {
     w.bury();
     assert_eq!(word0(&w), FREE, "tombstones before a free slot become free");
 }
-
-#[test]
-fn no_row_is_stored_further_than_the_probe_limit_from_its_home() {
-    let (mut w, _q) = writer::<1>(4096);
-    // Keys that all want to sit in one place.
-    let mask = w.table.mask;
-    let mut together =
-        (1..u64::MAX).filter(|k| w.table.home(&[*k]) & mask < 4).take(PROBE_LIMIT + 8).collect::<Vec<_>>();
-    let last = together.pop().unwrap();
-    let stored = together.iter().filter(|k| w.put(&[**k], 1).is_ok()).count();
-    assert!((PROBE_LIMIT..=PROBE_LIMIT + 3).contains(&stored), "{stored}");
-    assert_eq!(w.put(&[last], 1), Err(InsertError::Crowded));
-    assert_eq!((w.get(&[last]), w.len()), (0, stored));
-    assert!(together.iter().filter(|k| w.get(&[**k]) == 1).count() == stored, "the rest is there");
-}
