@@ -92,7 +92,7 @@ impl Learned {
 
     /// May the address be stored? If another one must go for it, that one is forgotten here and
     /// handed to `evict`. An address that moves is new where it moves to. `room`: the table has
-    /// free slots for rows that come and go.
+    /// free slots for rows that come and go. Rules: L4-quota.
     pub fn admit(&mut self, key: u64, event: &LearnEvent, room: bool, evict: impl FnOnce(u64)) -> bool {
         let old = self.entries.get(&key).map(|e| e.target);
         if old == Some(event.target) {

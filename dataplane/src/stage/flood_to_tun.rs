@@ -107,7 +107,7 @@ fn wait<'u>(b: &mut Burst<'u>, x: &Ctx<'_>, lane: Lane, cursor: Cursor, io: &mut
     x.count.held.set(io.floods.held() as u64);
 }
 
-/// A turn begins: floods that wait go on, first come first, as far as their ports' share of it goes.
+/// A turn begins: floods that wait go on, first come first, as far as their ports' share of it goes. Rules: L6-storm.
 #[cold]
 pub fn go_on<'u>(x: &Ctx<'_>, io: &mut WorkerIo<'u>) {
     let Some(mut waiting) = io.floods.waiting.take() else { return };

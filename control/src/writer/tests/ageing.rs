@@ -1,5 +1,7 @@
 //! L4: when a learned address is forgotten. Workers report the first frame of each second of the
 //! clock; the frame of the last nanosecond of that second must still count for 300 s.
+//!
+//! Rules: L4.
 
 use super::*;
 use crate::rows::tests::port;

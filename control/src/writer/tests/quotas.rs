@@ -1,4 +1,6 @@
 //! L4-quota: who sends can fill only what is theirs, and every limit that is met has a name.
+//!
+//! Rules: L4-quota.
 
 use super::*;
 use crate::rows::tests::port;

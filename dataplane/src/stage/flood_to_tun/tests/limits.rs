@@ -1,4 +1,6 @@
 //! L6-storm: how often a port may flood, how many copies a turn, how many floods wait.
+//!
+//! Rules: L6-storm.
 
 use super::*;
 use crate::counters::WorkerCounters;
