@@ -83,7 +83,7 @@ pub struct Totals {
     pub dropped: u64,
     /// Frames whose purpose was served.
     pub consumed: u64,
-    /// Frames parked (none in this build).
+    /// Frames that wait: floods for their next turn. None whenever a replay looks.
     pub held: u64,
     /// Frames one worker gave to another, which owns their egress port: a measure of the set-up, not of
     /// the traffic; 0 with one worker.
@@ -136,7 +136,9 @@ pub struct Host<'u> {
     ports: BTreeMap<String, PortTotals>,
     /// Frames waiting in a port's receive queue: whose, the door and how many.
     waiting: Option<(usize, Door, usize)>,
-    /// Frames that may go through at once, so that every copy of a flood finds a buffer.
+    /// Copies of one port's floods a worker makes in one turn.
+    copies: usize,
+    /// Frames that may go through at once, so that every copy of a flood is made at once and finds a buffer.
     at_once: usize,
     sent: Vec<Sent>,
     /// Where dropped frames go, if anyone wants them.
@@ -164,8 +166,9 @@ impl<'u> Host<'u> {
         let limits = Limits::for_rows(&rows);
         let mut writer = Writer::new(setup.count, limits);
         writer.apply(&rows)?;
-        let workers = workers::start(&writer, umem, setup.count, (limits.ports, phys.len()));
-        let workers = workers.ok_or(HostError::NoWorker(setup.count))?;
+        let mut workers = workers::start(&writer, umem, setup.count, (limits.ports, phys.len()))
+            .ok_or(HostError::NoWorker(setup.count))?;
+        workers.iter_mut().for_each(|w| w.set_flood_limits(limits.flood));
         let names = Names::new(&cloud, &writer);
         let ports = BTreeMap::new();
         let mut host = Host {
@@ -178,6 +181,7 @@ impl<'u> Host<'u> {
             phys,
             ports,
             waiting: None,
+            copies: limits.flood.copies as usize,
             at_once: 1,
             sent: Vec::new(),
             tap: None,
@@ -194,7 +198,8 @@ impl<'u> Host<'u> {
         let most = self.writer.current().segments.iter().map(|(_, s)| copies(s)).max().unwrap_or(2);
         let frames = self.workers.first().map_or(0, |w| w.frames().1);
         let room = self.tap.as_ref().map_or(usize::MAX, |tap| tap.capacity());
-        self.at_once = (frames.min(room) / most).clamp(1, BURST);
+        // Within one turn's copies, no flood waits while a later frame of its port goes out before it.
+        self.at_once = (frames.min(room).min(self.copies) / most).clamp(1, BURST);
         let rows = &self.writer.current().ports;
         let live: BTreeMap<u16, &PortRow> =
             self.writer.indexes().ports().filter_map(|(_, ix)| Some((ix, rows.get(ix)?))).collect();
@@ -285,9 +290,22 @@ impl<'u> Host<'u> {
         self.collect();
     }
 
-    /// Frames between workers arrive; what was sent is taken out of the ports.
+    /// Frames between workers arrive and floods end; what was sent is taken out of the ports.
     fn collect(&mut self) {
+        loop {
+            let more = self.pending();
+            workers::settle(&mut self.workers);
+            self.drain();
+            if !more {
+                break;
+            }
+        }
         workers::settle(&mut self.workers);
+        self.collect_drops();
+    }
+
+    /// Takes what was sent out of the ports.
+    fn drain(&mut self) {
         let local: Vec<(u16, String)> = self.writer.indexes().ports().map(|(id, ix)| (ix, id.to_owned())).collect();
         let doors = local.into_iter().map(|(ix, id)| (Door::Port(ix), id)).chain([(Door::Tunnel, TUNNEL.to_owned())]);
         for (door, id) in doors {
@@ -302,8 +320,6 @@ impl<'u> Host<'u> {
                 port.reclaim(pool);
             }
         }
-        workers::settle(&mut self.workers);
-        self.collect_drops();
     }
 
     /// Empties the tap, while a door still means the port the frame came in by.
@@ -400,9 +416,9 @@ impl<'u> Host<'u> {
         self.quiet();
     }
 
-    /// Are parked packets, probes or announcements under way? Not in this build.
+    /// Are floods, parked packets, probes or announcements under way?
     pub fn pending(&self) -> bool {
-        false
+        self.workers.iter().any(|w| w.held() > 0)
     }
 
     /// The books, of all workers together.
@@ -414,6 +430,8 @@ impl<'u> Host<'u> {
             let (dropped, consumed) = (sum(&|c| c.stage(*s).dropped.get()), sum(&|c| c.stage(*s).consumed.get()));
             (packets + dropped + consumed != 0).then(|| (s.name(), s.neutron(), packets, dropped, consumed))
         };
+        let events = Event::ALL.iter().filter_map(|e| some(e.name(), sum(&|c| c.event(*e).get())));
+        let limits = self.writer.counters().into_iter().filter_map(|(name, n)| some(name, n));
         Totals {
             received: sum(&|c| c.received.get()),
             generated: sum(&|c| c.generated.get()),
@@ -421,10 +439,10 @@ impl<'u> Host<'u> {
             sent: sum(&|c| c.sent.get()),
             dropped: sum(&|c| c.dropped.get()),
             consumed: sum(&|c| c.consumed.get()),
-            held: 0,
+            held: sum(&|c| c.held.get()),
             handed_over: sum(&|c| c.handed_over.get()),
             drops: DropReason::ALL.iter().filter_map(|r| some(r.name(), sum(&|c| c.reason(*r).get()))).collect(),
-            counters: Event::ALL.iter().filter_map(|e| some(e.name(), sum(&|c| c.event(*e).get()))).collect(),
+            counters: events.chain(limits).collect(),
             ports: self.ports.clone(),
             stages: Stage::ALL.iter().filter_map(stage).collect(),
         }

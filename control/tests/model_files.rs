@@ -239,3 +239,18 @@ fn files_that_are_no_cloud() {
     assert!(missing.to_string().starts_with("no-such-directory/cloud.json: file: cannot be read: "), "{missing}");
     assert_eq!(Cloud::from_json("{}", "a.json").unwrap(), Cloud::default());
 }
+
+/// A parser that recursed as deep as a file says would run out of stack.
+#[test]
+fn a_file_nested_too_deep_is_refused() {
+    let refused = |depth: usize| {
+        let text = format!("{{\"networks\": {}1{}}}", "[".repeat(depth), "]".repeat(depth));
+        Cloud::from_json(&text, "deep.json").unwrap_err().to_string()
+    };
+    for depth in [127, 128, 1_000_000] {
+        let error = refused(depth);
+        assert!(error.contains("recursion limit exceeded"), "{error}");
+    }
+    let error = refused(126); // with the object around it 127
+    assert!(!error.contains("recursion"), "wrong, but not too deep: {error}");
+}

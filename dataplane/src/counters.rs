@@ -19,6 +19,12 @@ impl Counter {
         self.0.store(self.0.load(Ordering::Relaxed).wrapping_add(n), Ordering::Relaxed);
     }
 
+    /// Makes it `n`: of a gauge. Only the owning worker may call this.
+    #[inline(always)]
+    pub fn set(&self, n: u64) {
+        self.0.store(n, Ordering::Relaxed);
+    }
+
     /// The value now.
     pub fn get(&self) -> u64 {
         self.0.load(Ordering::Relaxed)
@@ -69,12 +75,14 @@ pub enum Event {
     LearnQueueFull,
     /// A dropped frame is missing in a capture of drops, whose tap was full; it is counted as dropped all the same.
     DropCaptureFull,
+    /// The queue of trace records was full; the record is lost, the frame went on.
+    TraceLost,
 }
 
 impl Event {
     /// All of them.
-    pub const ALL: [Event; 4] =
-        [Event::FloodedUnknown, Event::SnapshotReload, Event::LearnQueueFull, Event::DropCaptureFull];
+    pub const ALL: [Event; 5] =
+        [Event::FloodedUnknown, Event::SnapshotReload, Event::LearnQueueFull, Event::DropCaptureFull, Event::TraceLost];
 
     /// The name operators see.
     pub const fn name(self) -> &'static str {
@@ -83,6 +91,7 @@ impl Event {
             Event::SnapshotReload => "snapshot_reload",
             Event::LearnQueueFull => "learn_queue_full",
             Event::DropCaptureFull => "drop_capture_full",
+            Event::TraceLost => "trace_lost",
         }
     }
 }
@@ -107,6 +116,8 @@ pub struct WorkerCounters {
     pub handed_over: Counter,
     /// Frames taken from other workers. Over all workers, `handed_over - taken_over` are in the rings.
     pub taken_over: Counter,
+    /// Frames that wait, now: floods for their next turn.
+    pub held: Counter,
     events: [Counter; Event::ALL.len()],
     stages: [StageCounters; Stage::COUNT],
     reasons: [Counter; DropReason::COUNT],
@@ -129,6 +140,7 @@ impl WorkerCounters {
             consumed: Counter::default(),
             handed_over: Counter::default(),
             taken_over: Counter::default(),
+            held: Counter::default(),
             events: Default::default(),
             stages: std::array::from_fn(|_| StageCounters::default()),
             reasons: std::array::from_fn(|_| Counter::default()),
@@ -189,7 +201,8 @@ impl WorkerCounters {
         self.stage(stage).consumed.add(1);
     }
 
-    /// A copy of every counter that is not zero, by name: what tests compare before and after.
+    /// A copy of every counter that is not zero, by name: what tests compare before and after. Without
+    /// `held`, which is a gauge.
     pub fn snapshot(&self) -> Vec<(String, u64)> {
         let mut all = vec![
             ("received".to_owned(), self.received.get()),

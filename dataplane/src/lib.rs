@@ -14,6 +14,7 @@
 //! | [`handoff`] | frames to ports of other workers, and their buffers home |
 //! | [`drop_reason`], [`counters`], [`trace`], [`drop_tap`] | what became of each packet |
 //! | [`learn`] | what workers report |
+//! | [`flood`], [`police`] | bounds of floods, rate limits |
 #![deny(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing))]
 
@@ -22,10 +23,12 @@ pub mod burst;
 pub mod counters;
 pub mod drop_reason;
 pub mod drop_tap;
+pub mod flood;
 pub mod handoff;
 pub mod io;
 pub mod learn;
 pub mod pipeline;
+pub mod police;
 mod prefetch;
 pub mod stage;
 mod sync;

@@ -83,7 +83,7 @@ pub enum Note {
     Sent(Out),
 }
 
-/// Bounded queue of records; when it is full the newest records are lost.
+/// Bounded queue of records; when it is full the newest records are lost, and the caller counts them.
 #[derive(Debug)]
 pub struct Tracer {
     queue: ArrayQueue<TraceRecord>,
@@ -95,14 +95,43 @@ impl Tracer {
         Tracer { queue: ArrayQueue::new(records.max(1)) }
     }
 
-    /// Stores a record; lost if there is no room.
+    /// Stores a record; `false`: there is no room, it is lost.
     #[cold]
-    pub fn push(&self, record: TraceRecord) {
-        let _ = self.queue.push(record);
+    #[must_use]
+    pub fn push(&self, record: TraceRecord) -> bool {
+        self.queue.push(record).is_ok()
     }
 
     /// The oldest record.
     pub fn pop(&self) -> Option<TraceRecord> {
         self.queue.pop()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::counters::Event;
+    use crate::testkit::*;
+    use crate::worker::TRACE_RECORDS;
+
+    /// The frame goes its way, and what could not be recorded is counted.
+    #[test]
+    fn records_past_the_queue_are_lost_and_counted() {
+        let frame = eth(A1.mac, A3.mac, ip4(A1.ip, A3.ip).udp(1, 2, b""));
+        let mut rig = Rig::h1();
+        rig.worker.trace = true;
+        rig.one(A1.door, frame.clone());
+        let each = std::iter::from_fn(|| rig.worker.tracer().pop()).count();
+        let fit = TRACE_RECORDS / each;
+        let lost = |rig: &Rig| rig.worker.counters().event(Event::TraceLost).get() as usize;
+        for part in vec![frame.clone(); fit].chunks(64) {
+            rig.step(A1.door, part);
+        }
+        assert_eq!(lost(&rig), 0);
+        assert_eq!(rig.one(A1.door, frame.clone()).sent, [(A3.door, frame.clone())]);
+        assert_eq!(lost(&rig), (fit + 1) * each - TRACE_RECORDS);
+        rig.one(A1.door, frame);
+        assert_eq!(lost(&rig), (fit + 2) * each - TRACE_RECORDS);
+        assert_eq!(std::iter::from_fn(|| rig.worker.tracer().pop()).count(), TRACE_RECORDS, "the oldest are kept");
     }
 }

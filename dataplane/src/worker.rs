@@ -7,11 +7,12 @@ use crate::burst::{BURST, Burst, Door, Mask};
 use crate::counters::{Event, WorkerCounters};
 use crate::drop_reason::DropReason;
 use crate::drop_tap::{DropTap, Dropped};
+use crate::flood::{FloodLimits, Floods};
 use crate::handoff::{Handed, Links};
 use crate::io::Port;
 use crate::learn::{LEARN_QUEUE, LearnQueue};
 use crate::pipeline::{process_burst, process_handed};
-use crate::stage::{Ctx, Stage};
+use crate::stage::{Ctx, Stage, go_on};
 use crate::tables::{PortIx, Published, QsbrWorker, Snapshot, SnapshotSource, Tables, Target};
 use crate::trace::Tracer;
 use crate::umem::{Frame, FramePool};
@@ -20,7 +21,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 /// Trace records of one worker until somebody reads them: one frame flooded to 1,000 receivers fits.
-const TRACE_RECORDS: usize = 16384;
+pub const TRACE_RECORDS: usize = 16384;
 
 /// Number of a worker, from 0.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -55,6 +56,8 @@ pub struct WorkerIo<'u> {
     pub(crate) pool: FramePool<'u>,
     /// Copies of flooded frames on their way out; taken while in use.
     pub(crate) copies: Option<Box<Burst<'u>>>,
+    /// Floods that wait, and what each port may still flood.
+    pub(crate) floods: Floods<'u>,
     local: Vec<Option<LocalPort<'u>>>,
     tunnel: Option<Port<'u>>,
     phys: Vec<Option<Port<'u>>>,
@@ -70,6 +73,7 @@ impl<'u> WorkerIo<'u> {
             id: pool.id(),
             pool,
             copies,
+            floods: Floods::new(ports),
             local: (0..ports).map(|_| None).collect(),
             tunnel: None,
             phys: (0..phys).map(|_| None).collect(),
@@ -214,7 +218,8 @@ impl<'u> Worker<'u> {
         self.io.links = Some(links);
     }
 
-    /// One turn for one port: up to `limit` frames (at most [`BURST`]) through the pipeline. Returns how many.
+    /// One turn for one port: floods that wait go on, then up to `limit` frames (at most [`BURST`]) go through
+    /// the pipeline. Returns how many.
     #[inline]
     pub fn poll(&mut self, door: Door, limit: usize) -> usize {
         self.poll_ports(&[(door, limit)])
@@ -224,8 +229,7 @@ impl<'u> Worker<'u> {
     /// `from`, up to so many of each. Returns how many.
     #[inline]
     pub fn poll_ports(&mut self, from: &[(Door, usize)]) -> usize {
-        // Nothing read earlier is held any more: token first, then the snapshot.
-        self.view.token.quiesce();
+        self.turn(); // token first, then the snapshot
         let snap = self.view.published.load();
         let mut n = 0;
         for &(door, limit) in from {
@@ -271,20 +275,41 @@ impl<'u> Worker<'u> {
         self.io.publish();
     }
 
-    /// A turn with nothing to receive: the grace period goes on, every buffer goes home.
-    pub fn idle(&mut self) {
+    /// Nothing read earlier is held any more, and floods that wait go on.
+    #[inline(always)]
+    fn turn(&mut self) {
         self.view.token.quiesce();
+        self.io.floods.next_turn();
+        if self.io.floods.held() != 0 {
+            self.run(|_, x, io| go_on(x, io));
+        }
+    }
+
+    /// A turn with nothing to receive: floods and the grace period go on, every buffer goes home.
+    pub fn idle(&mut self) {
+        self.turn();
         self.view.published.load();
         if let Some(links) = &mut self.io.links {
             links.exchange_buffers(&mut self.io.pool, true);
         }
     }
 
+    /// Floods that wait for their next turn: each [`Worker::poll`] and [`Worker::idle`] brings them nearer to their end.
+    pub fn held(&self) -> usize {
+        self.io.floods.held()
+    }
+
+    /// Bounds of floods from now on; [`FloodLimits::default`] until then.
+    pub fn set_flood_limits(&mut self, limits: FloodLimits) {
+        self.io.floods.limits = limits;
+    }
+
     /// Sleeps until another worker hands something over, a socket its bell watches is readable, or `at_most` is
-    /// over. Grace periods do not wait for a sleeper. Returns whether it slept; a worker alone does not.
+    /// over. Grace periods do not wait for a sleeper. Returns whether it slept; a worker alone, or one in which
+    /// floods wait, does not.
     pub fn sleep(&mut self, at_most: Duration) -> bool {
         self.idle();
-        let Some(links) = &self.io.links else { return false };
+        let Some(links) = self.io.links.as_ref().filter(|_| self.io.floods.held() == 0) else { return false };
         self.view.token.offline();
         let slept = links.bell().sleep(at_most, || links.has_work());
         self.view.token.online();

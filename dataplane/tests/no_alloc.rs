@@ -9,6 +9,7 @@ mod testkit;
 
 use addr::MacAddr;
 use burst::Door;
+use dataplane::flood::FloodLimits;
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 use testkit::rig::Outcome;
@@ -168,6 +169,24 @@ fn echo_replies() {
 fn floods() {
     let frame = udp(A1, MacAddr::BROADCAST, u32::MAX);
     assert_did(&assert_no_allocation(h1(), A1.door, &frame), 256, "copied");
+}
+
+#[test]
+fn floods_that_wait_for_their_next_turn_and_those_beyond_the_queue() {
+    let mut rig = h1();
+    rig.worker.set_flood_limits(FloodLimits { copies: 3, queued: 40, ..FloodLimits::default() });
+    let frame = udp(A1, MacAddr::BROADCAST, u32::MAX);
+    (0..64).for_each(|_| rig.inject(A1.door, &frame));
+    let n = counted(|| {
+        assert_eq!(rig.worker.poll(A1.door, 64), 64);
+        assert_eq!(rig.worker.held(), 40);
+        while rig.worker.held() > 0 {
+            rig.worker.idle();
+        }
+    });
+    assert_eq!(n, 0, "allocations or frees while floods wait");
+    assert_eq!(rig.drain().len(), 4 * 40);
+    assert_did(&rig.step(A1.door, &vec![frame; 64]), 4 * 40, "drop.storm");
 }
 
 #[test]

@@ -151,9 +151,13 @@ impl Capture {
 
     /// Reads what a file would hold, gzipped or not; `path` is what errors call it.
     pub fn read_from(source: impl Read, path: &Path) -> Result<Capture, CaptureError> {
-        let (bytes, broken) =
-            read_all(source).map_err(|source| CaptureError::Io { path: path.to_owned(), source })?;
-        if bytes.len() as u64 > MAX_CAPTURE {
+        Self::read_limited(source, path, MAX_CAPTURE)
+    }
+
+    fn read_limited(source: impl Read, path: &Path, limit: u64) -> Result<Capture, CaptureError> {
+        let io = |source| CaptureError::Io { path: path.to_owned(), source };
+        let (bytes, broken) = read_all(source, limit).map_err(io)?;
+        if bytes.len() as u64 > limit {
             return Err(CaptureError::TooLarge { path: path.to_owned() });
         }
         Self::read(bytes, broken).map_err(|stop| match stop {
@@ -238,18 +242,18 @@ impl fmt::Debug for Capture {
 }
 
 /// All bytes of a source, decompressed if they are gzip, and why there are no more if decompression failed.
-fn read_all(mut file: impl Read) -> io::Result<(Vec<u8>, Option<String>)> {
+fn read_all(mut file: impl Read, limit: u64) -> io::Result<(Vec<u8>, Option<String>)> {
     let mut head = Vec::new();
     (&mut file).take(2).read_to_end(&mut head)?;
     let gzip = head == [0x1f, 0x8b];
     let whole = io::Cursor::new(head).chain(file);
     let mut bytes = Vec::new();
     if !gzip {
-        whole.take(MAX_CAPTURE + 1).read_to_end(&mut bytes)?;
+        whole.take(limit + 1).read_to_end(&mut bytes)?;
         return Ok((bytes, None));
     }
     // read_to_end keeps in `bytes` what it got before an error.
-    let mut plain = flate2::read::MultiGzDecoder::new(io::BufReader::new(whole)).take(MAX_CAPTURE + 1);
+    let mut plain = flate2::read::MultiGzDecoder::new(io::BufReader::new(whole)).take(limit + 1);
     match plain.read_to_end(&mut bytes) {
         Ok(_) => Ok((bytes, None)),
         Err(e) => Ok((bytes, Some(e.to_string()))),

@@ -192,3 +192,17 @@ proptest::proptest! {
         }
     }
 }
+
+#[test]
+fn a_capture_larger_than_the_limit_is_refused() {
+    let bytes = sample().to_pcap();
+    let size = bytes.len() as u64;
+    let mut packed = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    packed.write_all(&bytes).unwrap();
+    for content in [bytes, packed.finish().unwrap()] {
+        let read = |limit| Capture::read_limited(&content[..], "large.pcap".as_ref(), limit);
+        assert_eq!(read(size).unwrap().len(), sample().len());
+        let error = read(size - 1).unwrap_err().to_string();
+        assert!(error.contains("larger than"), "{error}");
+    }
+}

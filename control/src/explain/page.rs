@@ -2,7 +2,6 @@
 
 use std::fmt::Write;
 
-use dataplane::counters::Event;
 use dataplane::drop_reason::DropReason;
 use serde::Serialize;
 
@@ -14,21 +13,21 @@ use super::wrap_under;
 pub enum Topic {
     /// Why a frame was dropped.
     Drop(DropReason),
-    /// An event beside the drops.
-    Event(Event),
+    /// A counter beside the drops, by its name.
+    Counter(&'static str, &'static Happening),
 }
 
 impl Topic {
     /// Of the name operators see.
     pub fn of(name: &str) -> Option<Topic> {
-        let event = || Event::ALL.into_iter().find(|e| e.name() == name).map(Topic::Event);
-        DropReason::from_name(name).map(Topic::Drop).or_else(event)
+        let counter = || reasons::counters().find(|(n, _)| *n == name).map(|(n, e)| Topic::Counter(n, e));
+        DropReason::from_name(name).map(Topic::Drop).or_else(counter)
     }
 
     /// Every one, by place.
     pub fn all() -> Vec<Topic> {
         let by_place = Place::ALL.into_iter().flat_map(drops_at).map(Topic::Drop);
-        by_place.chain(Event::ALL.into_iter().map(Topic::Event)).collect()
+        by_place.chain(reasons::counters().map(|(name, e)| Topic::Counter(name, e))).collect()
     }
 
     /// As an object.
@@ -53,9 +52,8 @@ impl Topic {
                     },
                 }
             }
-            Topic::Event(event) => {
-                let e = reasons::of_event(event);
-                let (name, meaning, more, look) = (event.name(), e.meaning, e.more, e.look);
+            Topic::Counter(name, e) => {
+                let (meaning, more, look) = (e.meaning, e.more, e.look);
                 let (rules, stages) = (Vec::new(), Vec::new());
                 let (place, cause) = (None, None);
                 Json { name, kind: "event", place, meaning, more, cause, look, rules, stages, occurs: "now" }
@@ -67,7 +65,7 @@ impl Topic {
     pub fn text(self) -> String {
         match self {
             Topic::Drop(r) => drop_text(r, reasons::of(r)),
-            Topic::Event(event) => event_text(event, reasons::of_event(event)),
+            Topic::Counter(name, e) => counter_text(name, e),
         }
     }
 }
@@ -146,12 +144,12 @@ fn drop_text(r: DropReason, e: &Reason) -> String {
     s
 }
 
-fn event_text(event: Event, e: &Happening) -> String {
+fn counter_text(name: &str, e: &Happening) -> String {
     let mut s = String::new();
-    wrap_under(&mut s, "", "  ", &format!("{}: {}", event.name(), e.meaning));
+    wrap_under(&mut s, "", "  ", &format!("{name}: {}", e.meaning));
     s.push('\n');
     wrap_under(&mut s, "Means     ", &" ".repeat(10), e.more);
-    wrap_under(&mut s, "Counted   ", &" ".repeat(10), &format!("counters.{}; no frame ends by it", event.name()));
+    wrap_under(&mut s, "Counted   ", &" ".repeat(10), &format!("counters.{name}; no frame ends by it"));
     look(&mut s, e.look);
     s
 }
@@ -176,8 +174,8 @@ pub fn list() -> String {
         s.push('\n');
     }
     s.push_str("Counters that are no drops\n");
-    for event in Event::ALL {
-        entry(&mut s, event.name(), reasons::of_event(event).meaning);
+    for (name, e) in reasons::counters() {
+        entry(&mut s, name, e.meaning);
     }
     s.push_str("\ndvrctl explain NAME: the commonest cause and what to look at.\n");
     s
@@ -219,9 +217,8 @@ In the commands, capitals are what you fill in.
         drops_at(place).for_each(|r| drop_markdown(&mut s, r, reasons::of(r)));
     }
     s.push_str("\n## Counters that are no drops\n");
-    for event in Event::ALL {
-        let e = reasons::of_event(event);
-        let _ = write!(s, "\n### {}\n\n", event.name());
+    for (name, e) in reasons::counters() {
+        let _ = write!(s, "\n### {name}\n\n");
         para(&mut s, &format!("**{}.** {}", capital(e.meaning), e.more));
         commands(&mut s, e.look);
     }

@@ -1,5 +1,6 @@
 //! One host: batches under traffic, refusals, the books.
 
+mod floods;
 mod sequences;
 
 use super::*;

@@ -13,7 +13,9 @@ pub use learned::AGE_NS;
 use crate::rows::Rows;
 use compile::Compiled;
 use dataplane::addr::MacAddr;
+use dataplane::flood::FloodLimits;
 use dataplane::learn::LearnEvent;
+use dataplane::police::Rate;
 use dataplane::tables::{
     Epoch, FdbValue, FlatWriter, InsertError, Qsbr, Snapshot, SnapshotWriter, Tables, Target, Wire,
 };
@@ -23,7 +25,7 @@ use learned::Learned;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-/// How many rows of each kind the tables take.
+/// How many rows of each kind the tables take, and what traffic may add to them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
     /// T05.
@@ -36,8 +38,18 @@ pub struct Limits {
     pub routers: usize,
     /// T11.
     pub interfaces: usize,
-    /// T06.
+    /// T06, rows of the model. Learned ones have room of their own beside them.
     pub fdb: usize,
+    /// T06, learned addresses in all.
+    pub learned: usize,
+    /// Of those, behind one host in one network.
+    pub learned_by_host: usize,
+    /// Behind one local port.
+    pub learned_by_port: usize,
+    /// New ones of one source, a host or a local port.
+    pub learn_rate: Rate,
+    /// Floods of each worker.
+    pub flood: FloodLimits,
     /// T07 and T13.
     pub neighbours: usize,
     /// T14.
@@ -54,6 +66,11 @@ impl Default for Limits {
             routers: 4096,
             interfaces: 8192,
             fdb: 1 << 18,
+            learned: 1 << 18,
+            learned_by_host: 1024,
+            learned_by_port: 64,
+            learn_rate: Rate { per_second: 1000, burst: 2000 },
+            flood: FloodLimits::default(),
             neighbours: 1 << 18,
             fips: 2048,
         }
@@ -61,13 +78,14 @@ impl Default for Limits {
 }
 
 impl Limits {
-    /// For replay and tests: the flat tables hold at least four times the rows.
+    /// For replay and tests: the flat tables hold at least four times the rows, and 16,384 learned addresses.
     pub fn for_rows(rows: &Rows) -> Self {
         let room = |n: usize| (4 * n).next_power_of_two().max(4096);
         Limits {
             ports: Target::PORTS,
             segments: 16384,
             fdb: room(rows.fdb.len()),
+            learned: 1 << 14,
             neighbours: room(rows.neighbours.len()),
             fips: room(rows.fips.len()),
             ..Limits::default()
@@ -103,11 +121,14 @@ pub struct TableUse {
 struct Flat {
     writer: FlatWriter<1>,
     rows: BTreeMap<u64, u64>,
+    /// Rows that found no slot.
+    lost: u64,
 }
 
 impl Flat {
     fn new(limit: usize, qsbr: &Arc<Qsbr>) -> Self {
-        Flat { writer: FlatWriter::new(limit, Arc::clone(qsbr), ahash::RandomState::new()), rows: BTreeMap::new() }
+        let writer = FlatWriter::new(limit, Arc::clone(qsbr), ahash::RandomState::new());
+        Flat { writer, rows: BTreeMap::new(), lost: 0 }
     }
 
     /// Rows there are while those of `next` stand beside the old ones.
@@ -117,9 +138,9 @@ impl Flat {
 
     /// Step 2: rows that are new or say something else.
     fn put(&mut self, next: &BTreeMap<u64, u64>) {
-        let Flat { writer, rows } = self;
+        let Flat { writer, rows, lost } = self;
         for (key, value) in next.iter().filter(|(k, v)| rows.get(k) != Some(v)) {
-            store(writer, *key, *value);
+            store(writer, *key, *value, lost);
         }
     }
 
@@ -137,14 +158,25 @@ fn is_virtual(value: u64) -> bool {
     FdbValue::unpack(value).is_some_and(|row| row.learned)
 }
 
-fn store(writer: &mut FlatWriter<1>, key: u64, value: u64) -> bool {
+/// Stores a row, or counts it in `lost`: the limits are checked before, so that only a key whose
+/// neighbourhood in the table is full fails.
+fn store(writer: &mut FlatWriter<1>, key: u64, value: u64, lost: &mut u64) -> bool {
     match writer.put(&[key], value) {
         Ok(()) => true,
         Err(reason @ (InsertError::Full | InsertError::Crowded | InsertError::Reserved)) => {
             tracing::warn!(?reason, key, "row not stored");
+            *lost += 1;
             false
         }
     }
+}
+
+/// Takes a learned row out of the table; a virtual MAC goes back to where the model has it.
+fn unlearn(writer: &mut FlatWriter<1>, rows: &BTreeMap<u64, u64>, key: u64, lost: &mut u64) {
+    match rows.get(&key) {
+        Some(value) => store(writer, key, *value, lost),
+        None => writer.remove(&[key]),
+    };
 }
 
 /// The writer; one per dataplane.
@@ -169,12 +201,12 @@ impl Writer {
         Writer {
             snapshot: SnapshotWriter::default(),
             current: Snapshot::default(),
-            fdb: Flat::new(limits.fdb, &qsbr),
+            fdb: Flat::new(limits.fdb + limits.learned, &qsbr),
             neighbours: Flat::new(limits.neighbours, &qsbr),
             fips: Flat::new(limits.fips, &qsbr),
             indexes: Indexes::new(&limits, workers),
             freed: Vec::new(),
-            learned: Learned::default(),
+            learned: Learned::new(limits),
             qsbr,
             limits,
         }
@@ -204,8 +236,7 @@ impl Writer {
             Compiled::new(rows, &self.current, &indexes, &self.indexes);
         // Between steps 2 and 4 old and new rows stand beside each other.
         let l = &self.limits;
-        let fdb_rows = self.fdb.rows_with(&fdb);
-        Self::fits("T06 fdb", fdb_rows, l.fdb)?;
+        Self::fits("T06 fdb", self.fdb.rows_with(&fdb), l.fdb)?;
         Self::fits("T07/T13 neighbours", self.neighbours.rows_with(&neighbours), l.neighbours)?;
         Self::fits("T14 floating IPs", self.fips.rows_with(&fips), l.fips)?;
 
@@ -215,7 +246,6 @@ impl Writer {
         }
         // 2. rows added and moved
         self.forget_learned(&fdb);
-        self.make_room(fdb_rows);
         self.neighbours.put(&neighbours);
         self.fdb.put(&fdb);
         self.fips.put(&fips);
@@ -227,8 +257,7 @@ impl Writer {
         self.fips.delete(fips);
         self.fdb.delete(fdb);
         self.neighbours.delete(neighbours);
-        let stale = self.learned.keys(|key, target| !self.fits_in(key, target));
-        for key in stale {
+        for key in self.learned.unfit(|key, target| self.fits_in(key, target)) {
             self.learned.forget(key);
             self.unlearn(key);
         }
@@ -278,11 +307,15 @@ impl Writer {
         if self.learned.is_newer(key, event) || !self.fits_in(key, event.target) {
             return;
         }
-        // The model always wins, but for virtual MACs, of which it knows only who may have them;
-        // learned rows never take the room of static ones.
-        let of_model = self.fdb.rows.get(&key).copied();
-        let room = self.learned.knows(key) || self.learned.len() + self.fdb.rows.len() < self.limits.fdb;
-        if of_model.is_none_or(is_virtual) && room && store(&mut self.fdb.writer, key, value) {
+        // The model always wins, but for virtual MACs, of which it knows only who may have them.
+        if self.fdb.rows.get(&key).is_some_and(|row| !is_virtual(*row)) {
+            return;
+        }
+        let Flat { writer, rows, lost } = &mut self.fdb;
+        // Slots of deleted rows that wait for a slow worker: beyond this, rows of the model would find none.
+        let room = writer.waiting() < writer.limit();
+        let admitted = self.learned.admit(key, event, room, |oldest| unlearn(writer, rows, oldest, lost));
+        if admitted && store(writer, key, value, lost) {
             self.learned.seen(key, event);
         }
     }
@@ -306,6 +339,11 @@ impl Writer {
         }
     }
 
+    fn unlearn(&mut self, key: u64) {
+        let Flat { writer, rows, lost } = &mut self.fdb;
+        unlearn(writer, rows, key, lost);
+    }
+
     /// Static rows replace learned ones of the same address; so does a virtual MAC's row that is new.
     fn forget_learned(&mut self, fdb: &BTreeMap<u64, u64>) {
         let kept = |key: &u64, value: &u64| is_virtual(*value) && self.fdb.rows.get(key) == Some(value);
@@ -314,29 +352,12 @@ impl Writer {
         }
     }
 
-    /// Takes a learned row out of the table; a virtual MAC goes back to where the model has it.
-    fn unlearn(&mut self, key: u64) {
-        match self.fdb.rows.get(&key) {
-            Some(value) => store(&mut self.fdb.writer, key, *value),
-            None => self.fdb.writer.remove(&[key]),
-        };
-    }
-
-    /// Learned rows make way for those of the model, the longest unseen first.
-    fn make_room(&mut self, fdb_rows: usize) {
-        while self.learned.len() + fdb_rows > self.limits.fdb
-            && let Some(key) = self.learned.expire(u64::MAX)
-        {
-            self.unlearn(key);
-        }
-    }
-
     /// When the oldest learned address ages out, ns; `None` if there is none.
     pub fn next_timer(&self) -> Option<u64> {
         self.learned.next_deadline()
     }
 
-    /// Ages out what was not seen for [`AGE_NS`] at `now`.
+    /// Ages out at `now` what was not seen for [`AGE_NS`].
     pub fn run_timers(&mut self, now: u64) {
         while let Some(key) = self.learned.expire(now) {
             self.unlearn(key);
@@ -359,6 +380,17 @@ impl Writer {
         self.learned.len()
     }
 
+    /// Limits that were met so far, by the names operators see.
+    pub fn counters(&self) -> [(&'static str, u64); 4] {
+        let met = self.learned.met;
+        [
+            ("learn_rate_limited", met.rate),
+            ("learn_quota_evicted", met.quota),
+            ("learn_table_full", met.table),
+            ("row_not_stored", self.fdb.lost + self.neighbours.lost + self.fips.lost),
+        ]
+    }
+
     /// Rows against limits.
     pub fn tables(&self) -> Vec<TableUse> {
         let l = &self.limits;
@@ -367,7 +399,8 @@ impl Writer {
             ("T03 tunnels", self.current.tunnels.iter().count(), l.tunnels),
             ("T04 segments", self.current.segments.iter().count(), l.segments),
             ("T05 ports", self.indexes.ports().count(), l.ports),
-            ("T06 fdb", flat(&self.fdb), l.fdb),
+            ("T06 fdb", self.fdb.rows.len(), l.fdb),
+            ("T06 fdb, learned", self.learned.len(), l.learned),
             ("T10 routers", self.current.routers.iter().count(), l.routers),
             ("T11 router interfaces", self.current.interfaces.iter().count(), l.interfaces),
             ("T07/T13 neighbours", flat(&self.neighbours), l.neighbours),

@@ -1,9 +1,11 @@
 //! The writer, seen through the view a worker has.
 
+mod ageing;
 mod learning;
 mod limits;
 mod named;
 mod order;
+mod quotas;
 mod steps;
 
 pub(crate) use named::named;
@@ -104,6 +106,11 @@ impl Bench {
     fn event(&self, network: &str, tail: &str, target: Target, target_generation: u32, seconds: u64) -> LearnEvent {
         let (seg, seg_generation) = self.seg(network);
         LearnEvent { seg, seg_generation, mac: mac(tail), target, target_generation, seen: seconds * 1_000_000_000 }
+    }
+
+    /// How often a limit was met.
+    fn met(&self, name: &str) -> u64 {
+        self.writer.counters().into_iter().find(|(n, _)| *n == name).unwrap().1
     }
 
     /// Every row of the flat tables, for "nothing changed".

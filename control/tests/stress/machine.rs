@@ -121,7 +121,7 @@ impl<'a> Machine<'a> {
     }
 
     pub fn run(mut self) -> Report {
-        let (mut turns, mut due) = (0u64, Instant::now());
+        let (mut turns, mut due, begun) = (0u64, Instant::now(), Instant::now());
         while !self.shared.over.load(Ordering::Acquire) {
             turns += 1;
             // Late on purpose: an index may be another port's before the old one is taken away.
@@ -130,7 +130,7 @@ impl<'a> Machine<'a> {
                 due = Instant::now();
             }
             if turns % 64 != 0 {
-                self.inject();
+                self.inject(begun.elapsed().as_nanos() as u64);
             }
             if !self.turn() {
                 self.report.slept += u64::from(self.worker.sleep(Duration::from_micros(200)));
@@ -240,12 +240,12 @@ impl<'a> Machine<'a> {
         self.flows = flows;
     }
 
-    /// One frame of each flow.
-    fn inject(&mut self) {
+    /// One frame of each flow, received at `now` ns: the storm policer needs a clock that goes on.
+    fn inject(&mut self, now: u64) {
         let report = &mut self.report;
         for (door, flow) in &mut self.flows {
             let Some((Port::Memory(port), pool)) = self.worker.port_and_pool(*door) else { continue };
-            match port.inject(flow.next(), 0, pool) {
+            match port.inject(flow.next(), now, pool) {
                 Ok(()) => report.injected += 1,
                 Err(InjectError::Full) => {} // the wire drops it: a gap, no disorder
                 Err(InjectError::TooLong) => report.wrong = Some("a frame too long".to_owned()),

@@ -93,6 +93,7 @@ fn four_workers_under_churn_lose_nothing_and_reorder_nothing() {
         "handoff_full",
         "no_frame",
         "no_receiver",
+        "storm",
     ];
     assert!(drops.keys().all(|r| may.contains(r)), "{drops:?}");
     // And the test has tried what it says.

@@ -218,9 +218,10 @@ impl<'u> Burst<'u> {
     }
 
     /// Puts a copy of what is known of `b`'s frame at `from` in the first free lane, with its own
-    /// buffer and way out.
-    pub fn adopt(&mut self, b: &Burst<'u>, from: Lane, frame: Frame<'u>, out: Out) {
-        let Ok(lane) = self.push(frame, b.meta[from], b.door[from]) else { return };
+    /// buffer and way out. `None`: the burst is full.
+    pub fn adopt(&mut self, b: &Burst<'u>, from: Lane, frame: Frame<'u>, out: Out) -> Option<Lane> {
+        let lane = self.push(frame, b.meta[from], b.door[from]).ok()?;
+        self.traced.remove(lane);
         if b.traced.has(from) {
             self.traced.insert(lane);
         }
@@ -237,6 +238,7 @@ impl<'u> Burst<'u> {
         self.ip6_dst[lane] = b.ip6_dst[from];
         self.ports[lane] = b.ports[from];
         self.send(lane, out);
+        Some(lane)
     }
 
     /// No lane free?

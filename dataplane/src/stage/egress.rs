@@ -6,7 +6,7 @@ use super::{Ctx, Stage};
 use crate::burst::{Burst, Door, Fate, Lane, Out};
 use crate::drop_reason::DropReason;
 use crate::io::Port;
-use crate::trace::{Note, TraceRecord};
+use crate::trace::Note;
 use crate::worker::WorkerIo;
 
 const STAGE: Stage = Stage::Egress;
@@ -70,9 +70,7 @@ pub fn account<'u>(b: &mut Burst<'u>, x: &Ctx<'_>, io: &mut WorkerIo<'u>) {
                 (stage, Note::Consumed)
             }
         };
-        if b.traced.has(lane) {
-            x.tracer.push(TraceRecord { lane, stage, note });
-        }
+        x.note(b, lane, stage, note);
         if let Some(frame) = b.frame[lane].take() {
             io.recycle(frame);
         }

@@ -6,9 +6,10 @@
 use super::egress::{account, transmit};
 use super::vxlan_encap::vxlan_encap;
 use super::{Ctx, Stage};
-use crate::burst::{Burst, Door, FloodSet, Lane, Out};
+use crate::burst::{Burst, Door, FloodSet, Lane, Mask, Out};
 use crate::counters::Event;
 use crate::drop_reason::DropReason;
+use crate::flood::Cursor;
 use crate::tables::{SegRow, Wire};
 use crate::trace::Note;
 use crate::umem::{Frame, FramePool};
@@ -17,9 +18,11 @@ use crate::worker::WorkerIo;
 const STAGE: Stage = Stage::FloodToTun;
 
 /// Sends a copy to every receiver: local ports by id, then VTEPs by address, then the physical
-/// network. The copies run through the output stages in a burst of their own. Rules: L6, L3, D2.
+/// network. The copies run through the output stages in a burst of their own. A frame whose copies are
+/// more than its port has left in this turn waits with the rest of them, and so do the port's later
+/// floods behind it. Rules: L6, L6-storm, L3, D2.
 pub fn flood_to_tun<'u>(b: &mut Burst<'u>, x: &Ctx<'_>, lane: Lane, set: FloodSet, io: &mut WorkerIo<'u>) {
-    x.enter(STAGE, b, crate::burst::Mask::of(lane));
+    x.enter(STAGE, b, Mask::of(lane));
     let Some(seg) = x.seg(b, lane) else { return b.drop(lane, STAGE, DropReason::Internal) };
     let door = b.door[lane];
     let total = receivers(seg, set, door).count();
@@ -27,14 +30,51 @@ pub fn flood_to_tun<'u>(b: &mut Burst<'u>, x: &Ctx<'_>, lane: Lane, set: FloodSe
         let nobody = if set.all_ports { DropReason::NoReceiver } else { DropReason::UnknownUnicast };
         return b.drop(lane, STAGE, nobody);
     }
+    let now = if io.floods.waits(door) { 0 } else { total.min(io.floods.left(door)) };
+    if now < total && io.floods.is_full() || !may_flood(b, x, lane, io) {
+        return b.drop(lane, STAGE, DropReason::Storm);
+    }
     if !set.all_ports {
         x.count.event(Event::FloodedUnknown).add(1);
     }
-    x.count.copied.add(total as u64 - 1);
-    let Some(mut copies) = io.copies.take() else { return b.drop(lane, STAGE, DropReason::Internal) };
-    for (n, out) in receivers(seg, set, door).enumerate() {
-        // The last receiver gets the original.
-        let frame = if n + 1 == total { b.frame[lane].take() } else { copy(b, lane, &mut io.pool) };
+    let last = send(b, x, lane, (seg, set), 0..now, io);
+    if now < total {
+        wait(b, x, lane, Cursor { done: now, last, seg_generation: seg.generation }, io);
+    }
+}
+
+/// The storm policer of local ports. What comes by tunnel was policed where it was sent.
+fn may_flood(b: &Burst<'_>, x: &Ctx<'_>, lane: Lane, io: &mut WorkerIo<'_>) -> bool {
+    let Door::Port(port) = b.door[lane] else { return true };
+    let generation = x.snap.ports.get(port).map_or(0, |row| row.generation);
+    io.floods.police(port, generation, b.meta[lane].rx_time)
+}
+
+/// Serves the receivers number `range`; the last one of all gets the original, which then has left
+/// `b`. Returns the last one served.
+fn send<'u>(
+    b: &mut Burst<'u>,
+    x: &Ctx<'_>,
+    lane: Lane,
+    (seg, set): (&SegRow, FloodSet),
+    range: std::ops::Range<usize>,
+    io: &mut WorkerIo<'u>,
+) -> Out {
+    let door = b.door[lane];
+    let Some(mut copies) = io.copies.take() else { return Out::Undecided };
+    let mut last = Out::Undecided;
+    io.floods.spend(door, range.len());
+    let mut rest = receivers(seg, set, door).skip(range.start).peekable();
+    for _ in range {
+        let Some(out) = rest.next() else { break };
+        let frame = if rest.peek().is_none() {
+            b.live.remove(lane);
+            b.decided.remove(lane);
+            b.frame[lane].take()
+        } else {
+            x.count.copied.add(1);
+            copy(b, lane, &mut io.pool)
+        };
         match frame {
             Some(frame) => {
                 x.note(b, lane, STAGE, Note::Copy(out));
@@ -42,13 +82,84 @@ pub fn flood_to_tun<'u>(b: &mut Burst<'u>, x: &Ctx<'_>, lane: Lane, set: FloodSe
             }
             None => x.drop_frame(b, lane, STAGE, DropReason::NoFrame),
         }
-        if copies.is_full() || n + 1 == total {
+        if copies.is_full() {
             output(&mut copies, x, io);
         }
+        last = out;
     }
+    output(&mut copies, x, io);
+    io.copies = Some(copies);
+    last
+}
+
+/// The frame is held until its port's next turn.
+fn wait<'u>(b: &mut Burst<'u>, x: &Ctx<'_>, lane: Lane, cursor: Cursor, io: &mut WorkerIo<'u>) {
+    let (Some(waiting), Some(frame)) = (io.floods.waiting.as_mut(), b.frame[lane].take()) else {
+        return b.drop(lane, STAGE, DropReason::Internal);
+    };
+    let Some(place) = waiting.adopt(b, lane, frame, b.out[lane]) else {
+        return b.drop(lane, STAGE, DropReason::Internal); // a lane for each place: never
+    };
     b.live.remove(lane);
     b.decided.remove(lane);
-    io.copies = Some(copies);
+    io.floods.cursor[place] = cursor;
+    io.floods.order.push_back(place);
+    x.count.held.set(io.floods.held() as u64);
+}
+
+/// A turn begins: floods that wait go on, first come first, as far as their ports' share of it goes. Rules: L6-storm.
+#[cold]
+pub fn go_on<'u>(x: &Ctx<'_>, io: &mut WorkerIo<'u>) {
+    let Some(mut waiting) = io.floods.waiting.take() else { return };
+    for _ in 0..io.floods.order.len() {
+        let Some(lane) = io.floods.order.pop_front() else { break };
+        if !go_on_with(&mut waiting, x, lane, io) {
+            io.floods.order.push_back(lane);
+        }
+    }
+    io.floods.waiting = Some(waiting);
+    x.count.held.set(io.floods.held() as u64);
+}
+
+/// One of them; `true` if it is done.
+fn go_on_with<'u>(b: &mut Burst<'u>, x: &Ctx<'_>, lane: Lane, io: &mut WorkerIo<'u>) -> bool {
+    let (door, cursor) = (b.door[lane], io.floods.cursor[lane]);
+    let left = io.floods.left(door);
+    if left == 0 {
+        return false;
+    }
+    let seg = x.seg(b, lane).filter(|seg| seg.generation == cursor.seg_generation);
+    let (Some(seg), Out::Flood(set)) = (seg, b.out[lane]) else { return end(b, x, lane, io) };
+    let from = resume(seg, set, door, cursor);
+    let total = receivers(seg, set, door).count();
+    if from >= total {
+        return end(b, x, lane, io);
+    }
+    let to = total.min(from + left);
+    let last = send(b, x, lane, (seg, set), from..to, io);
+    io.floods.cursor[lane] = Cursor { done: to, last, ..cursor };
+    to == total
+}
+
+/// The next receiver's number. The list may have changed in between: go on behind the last one served.
+fn resume(seg: &SegRow, set: FloodSet, door: Door, cursor: Cursor) -> usize {
+    let mut served = receivers(seg, set, door).take(cursor.done);
+    if cursor.done == 0 || served.nth(cursor.done - 1) == Some(cursor.last) {
+        return cursor.done;
+    }
+    receivers(seg, set, door).position(|out| out == cursor.last).map_or(cursor.done, |at| at + 1)
+}
+
+/// The network or the rest of the receivers went away while the frame waited.
+fn end<'u>(b: &mut Burst<'u>, x: &Ctx<'_>, lane: Lane, io: &mut WorkerIo<'u>) -> bool {
+    b.live.remove(lane);
+    b.decided.remove(lane);
+    x.note(b, lane, STAGE, Note::Dropped(DropReason::PortGone));
+    x.drop_frame(b, lane, STAGE, DropReason::PortGone);
+    if let Some(frame) = b.frame[lane].take() {
+        io.recycle(frame);
+    }
+    true
 }
 
 fn receivers(seg: &SegRow, set: FloodSet, door: Door) -> impl Iterator<Item = Out> {

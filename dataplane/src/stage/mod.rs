@@ -32,6 +32,7 @@ pub use decode::decode;
 pub use dvr_process::dvr_process;
 pub use dvr_to_src_mac::dvr_to_src_mac;
 pub use egress::{account, egress};
+pub use flood_to_tun::go_on;
 pub use handoff::take_over;
 pub use ingress::{Doors, ingress};
 pub use learn_from_tun::{learn_from_port, learn_from_tun};
@@ -125,7 +126,7 @@ impl<'s> Ctx<'s> {
         if !m.is_empty() {
             self.count.stage(stage).packets.add(m.count());
             if !(b.traced & m).is_empty() {
-                (b.traced & m).for_each(|lane| self.tracer.push(TraceRecord { lane, stage, note: Note::Enter }));
+                (b.traced & m).for_each(|lane| self.record(TraceRecord { lane, stage, note: Note::Enter }));
             }
         }
     }
@@ -134,7 +135,14 @@ impl<'s> Ctx<'s> {
     #[inline(always)]
     pub fn note(&self, b: &Burst<'_>, lane: Lane, stage: Stage, note: Note) {
         if b.traced.has(lane) {
-            self.tracer.push(TraceRecord { lane, stage, note });
+            self.record(TraceRecord { lane, stage, note });
+        }
+    }
+
+    #[cold]
+    fn record(&self, record: TraceRecord) {
+        if !self.tracer.push(record) {
+            self.count.event(Event::TraceLost).add(1);
         }
     }
 

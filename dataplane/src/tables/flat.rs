@@ -161,6 +161,11 @@ impl<const K: usize> FlatWriter<K> {
         self.limit
     }
 
+    /// Slots of deleted rows whose grace period is not known to be over.
+    pub fn waiting(&self) -> usize {
+        self.graves.len()
+    }
+
     /// The value of `key`, 0 if absent.
     pub fn get(&self, key: &[u64; K]) -> u64 {
         self.table.lookup(key)

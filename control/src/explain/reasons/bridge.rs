@@ -2,7 +2,7 @@
 
 use dataplane::stage::Stage::{FloodToTun, LocalSwitching};
 
-use super::Occurs::{Later, Now};
+use super::Occurs::Now;
 use super::Place::Bridge;
 use super::Reason;
 
@@ -26,10 +26,11 @@ pub(super) const UNKNOWN_UNICAST: Reason = Reason {
 
 pub(super) const STORM: Reason = Reason {
     place: Bridge,
-    occurs: Later("L6-storm"),
-    stages: &[],
-    more: "The port sends more broadcasts and multicasts than it may; those above the rate are dropped before they are copied \
-           to every receiver.",
+    occurs: Now,
+    stages: &[FloodToTun],
+    more: "The port sends more broadcasts, multicasts and unknown unicasts than may be flooded for it (1,000 a second, 2,000 at \
+           once); those above the rate are dropped before they are copied. Also if 64 floods to more than 256 receivers each \
+           wait for their turn in one worker; frames from the tunnel are storm by that alone.",
     cause: "A loop inside a VM (two NICs of it bridged), a scanner that asks for every address, or a multicast source.",
     look: &[
         "tshark -r DROPS.pcapng -T fields -e frame.interface_name -e eth.src -e eth.dst | sort | uniq -c | sort -rn | head",

@@ -8,6 +8,7 @@
 mod bridge;
 mod decode;
 mod external;
+mod limits;
 mod output;
 mod port;
 mod router;
@@ -177,6 +178,12 @@ pub struct Happening {
     pub look: &'static [&'static str],
 }
 
+/// Every counter beside the drops, by the name operators see: events of the workers, then limits of the writer.
+pub fn counters() -> impl Iterator<Item = (&'static str, &'static Happening)> {
+    let events = Event::ALL.into_iter().map(|event| (event.name(), of_event(event)));
+    events.chain(limits::OF_WRITER.iter().map(|(name, entry)| (*name, entry)))
+}
+
 /// The entry of an event.
 pub fn of_event(event: Event) -> &'static Happening {
     match event {
@@ -205,6 +212,11 @@ pub fn of_event(event: Event) -> &'static Happening {
                 "capture on the port without port security: tcpdump -e -n -i TAP; count the source MACs",
                 "openstack port list --network NET --long; which ports have port_security_enabled False",
             ],
+        },
+        Event::TraceLost => &Happening {
+            meaning: "a step of a traced frame is missing, because the queue of trace records was full",
+            more: "The frame went on all the same. A worker keeps 16,384 steps until they are read, enough for one frame that is                    flooded to 1,000 receivers; tracing whole bursts fills it.",
+            look: &["trace fewer frames at a time: dvrctl trace --frame N"],
         },
         Event::DropCaptureFull => &Happening {
             meaning: "a dropped frame is missing in the capture of drops, because its buffer was full",

@@ -5,7 +5,8 @@ use crate::rows::tests::{fixed, ip, port, twin};
 
 /// Exactly the room the reference cloud needs at H1: 14 addresses in T06, 21 in T07/T13.
 fn exact() -> Limits {
-    Limits { ports: 6, segments: 6, tunnels: 3, routers: 2, interfaces: 6, fdb: 14, neighbours: 21, fips: 2 }
+    let learned = Limits { learned: 0, ..Limits::default() };
+    Limits { ports: 6, segments: 6, tunnels: 3, routers: 2, interfaces: 6, fdb: 14, neighbours: 21, fips: 2, ..learned }
 }
 
 fn refused(b: &mut Bench, table: &str, rows: usize, limit: usize) {
@@ -58,6 +59,21 @@ fn each_table_that_would_overflow_refuses_the_whole_batch() {
 }
 
 #[test]
+fn networks_routers_and_interfaces_have_limits_too() {
+    let one_less = [
+        ("T04 segments", 6, Limits { segments: 5, ..exact() }),
+        ("T10 routers", 2, Limits { routers: 1, ..exact() }),
+        ("T11 router interfaces", 6, Limits { interfaces: 5, ..exact() }),
+    ];
+    for (table, rows, limits) in one_less {
+        let mut writer = Writer::new(1, limits);
+        let error = writer.apply(&crate::rows::tests::rows(&fixture(), "H1")).unwrap_err();
+        assert_eq!(error, TableFull { table, rows, limit: rows - 1 });
+        assert!(writer.tables().iter().all(|t| t.rows == 0), "{table}: nothing of it");
+    }
+}
+
+#[test]
 fn more_routes_than_a_router_may_have_refuse_the_batch() {
     let mut b = Bench::new();
     let via = "10.2.0.12".parse().unwrap();
@@ -92,29 +108,26 @@ fn a_batch_that_replaces_rows_of_a_full_table_loses_none() {
 }
 
 #[test]
-fn learned_rows_take_no_room_of_the_model() {
-    let mut b = Bench::with(Limits { fdb: 16, ..Limits::default() });
-    for n in 0..5 {
-        b.writer.learn(&b.by_host("A", &format!("77:00:0{n}"), "H2", 10 + n));
+fn learned_rows_take_no_room_of_the_model_nor_the_model_theirs() {
+    let mut b = Bench::with(Limits { learned: 3, ..exact() });
+    for n in 0..3 {
+        b.writer.learn(&b.by_host("A", &format!("77:00:0{n}"), "H2", 10));
     }
-    assert_eq!(b.writer.learned(), 2, "14 rows of the model, limit 16");
-    b.writer.learn(&b.by_host("A", "77:00:01", "H3", 20));
-    assert_eq!(b.place("A", "77:00:01"), "H3 learned", "one that is there may still move");
-}
-
-#[test]
-fn rows_of_the_model_push_the_oldest_learned_ones_out() {
-    let mut b = Bench::with(Limits { fdb: 16, ..Limits::default() });
-    b.writer.learn(&b.by_host("A", "77:00:00", "H2", 11));
-    b.writer.learn(&b.by_host("A", "77:00:01", "H2", 10));
+    assert_eq!((b.writer.learned(), b.met("learn_table_full")), (3, 0));
     twin(&mut b.cloud, "A2", "A9", "0a:00:19", fixed("A-v4", "10.1.0.19"));
+    refused(&mut b, "T06 fdb", 15, 14);
+    let a9 = b.cloud.ports.remove("A9").unwrap();
+    b.cloud.ports.remove("A3");
     b.apply();
-    assert_eq!(b.place("A", "0a:00:19"), "H2 static");
-    assert_eq!((b.place("A", "77:00:00"), b.place("A", "77:00:01")), ("H2 learned".to_owned(), "nowhere".to_owned()));
-    // One learned MAC that becomes the model's makes no new row: nothing needs to go for it.
+    b.cloud.ports.insert("A9".to_owned(), a9);
+    b.apply();
+    assert_eq!((b.place("A", "0a:00:19"), b.writer.learned()), ("H2 static".to_owned(), 3));
+    // One learned MAC that becomes the model's is no longer among the learned.
+    b.cloud.ports.remove("A9");
+    b.apply();
     twin(&mut b.cloud, "A2", "A8", "77:00:00", fixed("A-v4", "10.1.0.18"));
     b.apply();
-    assert_eq!((b.place("A", "77:00:00"), b.writer.learned()), ("H2 static".to_owned(), 0));
+    assert_eq!((b.place("A", "77:00:00"), b.writer.learned()), ("H2 static".to_owned(), 2));
 }
 
 /// An index past the limit has no room in a worker, and past 4096 it would name another port.

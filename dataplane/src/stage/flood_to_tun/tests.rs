@@ -1,5 +1,7 @@
 //! Copies: how many, in what order, and what happens when there is no room for them.
 
+mod limits;
+
 use crate::addr::MacAddr;
 use crate::burst::Door::{self, Tunnel};
 use crate::tables::*;

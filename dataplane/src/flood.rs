@@ -1,0 +1,137 @@
+//! What keeps floods within bounds: how often a port may flood (the storm policer), how many copies
+//! of one port's floods are made in one turn, and the floods that wait for their next turn (L6).
+//!
+//! State of one worker; `stage/flood_to_tun.rs` is its only user.
+
+use crate::burst::{BURST, Burst, Door, Lane, Lanes, Out};
+use crate::police::{Rate, TokenBucket};
+use crate::tables::PortIx;
+use std::collections::VecDeque;
+
+/// Floods that can wait in one worker: each has a lane of a burst.
+pub const MAX_QUEUED: usize = BURST;
+
+/// Bounds of floods, start parameters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FloodLimits {
+    /// Frames that one local port may have flooded.
+    pub storm: Rate,
+    /// Copies made in one turn of a worker for the floods of one port; the rest in the next turns. At least 1.
+    pub copies: u32,
+    /// Floods of one worker that wait for their next turn, at most [`MAX_QUEUED`].
+    pub queued: usize,
+}
+
+impl Default for FloodLimits {
+    fn default() -> Self {
+        FloodLimits { storm: Rate { per_second: 1000, burst: 2000 }, copies: 256, queued: MAX_QUEUED }
+    }
+}
+
+/// How far a waiting flood has come.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Cursor {
+    /// Receivers served.
+    pub done: usize,
+    /// The last of them.
+    pub last: Out,
+    /// Whose index the flood's segment was when it began to wait.
+    pub seg_generation: u32,
+}
+
+/// Of one port.
+#[derive(Clone, Copy, Debug)]
+struct Source {
+    /// Whose index the port was when its bucket was last used.
+    generation: u32,
+    tokens: TokenBucket,
+    /// The turn `copies` is about.
+    turn: u32,
+    copies: u32,
+}
+
+/// See the module text.
+#[derive(Debug)]
+pub(crate) struct Floods<'u> {
+    pub limits: FloodLimits,
+    ports: Box<[Source]>,
+    /// All other doors: of them only the tunnel's frames are flooded.
+    other: Source,
+    turn: u32,
+    /// Floods that wait; taken while in use.
+    pub waiting: Option<Box<Burst<'u>>>,
+    pub cursor: Box<Lanes<Cursor>>,
+    /// Their lanes, first come first.
+    pub order: VecDeque<Lane>,
+}
+
+impl Floods<'_> {
+    pub fn new(ports: usize) -> Self {
+        let source = Source { generation: 0, tokens: TokenBucket::FULL, turn: 0, copies: 0 };
+        Floods {
+            limits: FloodLimits::default(),
+            ports: vec![source; ports].into(),
+            other: source,
+            turn: 0,
+            waiting: Some(Box::default()),
+            cursor: Box::new(Lanes::splat(Cursor::default())),
+            order: VecDeque::with_capacity(MAX_QUEUED),
+        }
+    }
+
+    /// A turn begins: each port may have its copies made again.
+    #[inline(always)]
+    pub fn next_turn(&mut self) {
+        self.turn = self.turn.wrapping_add(1);
+    }
+
+    /// May port `port`, its index owned by `generation`, flood a frame received at `now` ns?
+    pub fn police(&mut self, port: PortIx, generation: u32, now: u64) -> bool {
+        let Some(source) = self.ports.get_mut(usize::from(port)) else { return false };
+        if source.generation != generation {
+            (source.generation, source.tokens) = (generation, TokenBucket::FULL);
+        }
+        source.tokens.take(self.limits.storm, now)
+    }
+
+    /// Copies that may still be made in this turn for floods of `door`.
+    pub fn left(&mut self, door: Door) -> usize {
+        let limit = self.limits.copies.max(1);
+        let turn = self.turn;
+        let source = self.source(door);
+        if source.turn != turn {
+            (source.turn, source.copies) = (turn, 0);
+        }
+        limit.saturating_sub(source.copies) as usize
+    }
+
+    /// Notes copies made.
+    pub fn spend(&mut self, door: Door, copies: usize) {
+        let source = self.source(door);
+        source.copies = source.copies.saturating_add(copies as u32);
+    }
+
+    fn source(&mut self, door: Door) -> &mut Source {
+        match door {
+            Door::Port(port) => self.ports.get_mut(usize::from(port)).unwrap_or(&mut self.other),
+            Door::Tunnel | Door::Phys(_) | Door::Unknown => &mut self.other,
+        }
+    }
+
+    /// Does a flood of `door` wait? Later ones queue behind it.
+    pub fn waits(&self, door: Door) -> bool {
+        let Some(waiting) = self.waiting.as_ref().filter(|_| !self.order.is_empty()) else { return false };
+        self.order.iter().any(|lane| waiting.door[*lane] == door)
+    }
+
+    /// Has the queue no place left?
+    pub fn is_full(&self) -> bool {
+        self.order.len() >= self.limits.queued.min(MAX_QUEUED)
+    }
+
+    /// Floods that wait: the frames that are `held`.
+    #[inline(always)]
+    pub fn held(&self) -> usize {
+        self.order.len()
+    }
+}
