@@ -73,7 +73,7 @@ pub(super) const HANDOFF_FULL: Reason = Reason {
 pub(super) const PORT_GONE: Reason = Reason {
     place: Output,
     occurs: Now,
-    stages: &[Egress, Handoff, VxlanEncap],
+    stages: &[Egress, FloodToTun, Handoff, VxlanEncap],
     more: "Between the decision and the output the port, the tunnel or the network was removed by a batch of changes. A few at \
            the moment of a change are its nature (docs/behaviour.md, row batches).",
     cause: "A VM was deleted or migrated while packets to it were under way. If it goes on without changes: a table row points \
