@@ -151,8 +151,7 @@ impl Capture {
 
     /// Reads what a file would hold, gzipped or not; `path` is what errors call it.
     pub fn read_from(source: impl Read, path: &Path) -> Result<Capture, CaptureError> {
-        let (bytes, broken) =
-            read_all(source).map_err(|source| CaptureError::Io { path: path.to_owned(), source })?;
+        let (bytes, broken) = read_all(source).map_err(|source| CaptureError::Io { path: path.to_owned(), source })?;
         if bytes.len() as u64 > MAX_CAPTURE {
             return Err(CaptureError::TooLarge { path: path.to_owned() });
         }
