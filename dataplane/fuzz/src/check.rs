@@ -201,7 +201,9 @@ impl<'a> Case<'a> {
         }
         if net.router_macs.contains(&input.dst) {
             self.must(net.reach.contains(network), "routed into a network that no router joins with this one");
-            self.routed(&input, &out, to);
+            if self.routed(&input, &out, to) {
+                return; // whatever the asker calls itself
+            }
         } else {
             self.must(network == port.network, "bridged from one network into another");
             self.must(self.to != self.from, "bridged back to its sender (L1)");
@@ -305,12 +307,14 @@ impl<'a> Case<'a> {
         true
     }
 
-    /// R and O2: `out` is `input` after one to eight routers, or the answer of one.
-    fn routed(&self, input: &Eth<'_>, out: &Eth<'_>, to: &Net) {
+    /// R and O2: `out` is `input` after one to eight routers, or the answer of one; `true` if that goes back to the
+    /// asker as it came (R2).
+    fn routed(&self, input: &Eth<'_>, out: &Eth<'_>, to: &Net) -> bool {
         let f = self.facts;
         let masked = if self.to == TUNNEL { out.src == f.dvr } else { to.router_macs.contains(&out.src) };
         self.must(masked, "the source of a routed frame is neither DVR MAC nor router (O2, R9)");
-        self.must(to.macs.contains(&out.dst), "routed to a MAC that the model does not have there (R7)");
+        let back = self.to == self.from && (out.dst, out.src) == (input.src, input.dst);
+        self.must(back || to.macs.contains(&out.dst), "routed to a MAC that the model does not have there (R7)");
         self.must(input.kind == IPV4 && out.kind == IPV4, "only IPv4 is routed (R1)");
         let a = self.some(Ipv4HeaderSlice::from_slice(input.body).ok(), "what was routed is no IPv4 packet (I0)");
         self.must(header_sum_good(input.body), "routed with a wrong checksum (I0)");
@@ -328,7 +332,7 @@ impl<'a> Case<'a> {
             self.must(payload(&a, input) == payload(&b, out), "a router changed the payload");
             let group = |ip: u32| ip >> 28 == 14 || ip == u32::MAX || matches!(ip >> 24, 0 | 127) || ip >> 16 == 0xa9fe;
             self.must(!group(from) && !group(to), "an address that is never routed (R1)");
-            return;
+            return false;
         }
         let swapped = (b.source(), b.destination()) == (a.destination(), a.source());
         let asked = f.nets.values().any(|n| n.router_ips.contains(&a.destination_addr().into()));
@@ -340,6 +344,7 @@ impl<'a> Case<'a> {
         let echo = question.first() == Some(&8) && answer.first() == Some(&0) && question[4..] == answer[4..];
         self.must(echo && b.ihl() == 5, "an answer that is no echo reply (R2)");
         self.must(sum(&[answer]) == 0xffff, "ICMP checksum of an answer");
+        back
     }
 }
 

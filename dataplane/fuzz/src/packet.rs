@@ -62,6 +62,10 @@ const ADDRESSES: [[u8; 4]; 24] = [
 
 const ETHERTYPES: [u16; 7] = [0x0800, 0x0806, 0x8035, 0x86dd, 0x8100, 0x88a8, 0x88cc];
 const PROTOCOLS: [u8; 12] = [0, 1, 6, 17, 43, 44, 51, 58, 60, 132, 135, 139];
+/// UDP: DHCP, DHCPv6, VXLAN.
+const PORTS: [[u16; 2]; 5] = [[67, 68], [68, 67], [547, 546], [546, 547], [5000, 4789]];
+/// Flags and offset of IPv4: first, middle, last fragment, DF, the reserved flag.
+const FRAGMENTS: [u16; 6] = [0x2000, 0x2001, 0x0001, 0x4000, 0x8000, 0];
 const VNIS: [u32; 6] = [1001, 1002, 1003, 1004, 2001, 300];
 
 fn put(frame: &mut [u8], at: usize, value: &[u8]) {
@@ -102,7 +106,7 @@ pub fn splice(frame: &mut [u8], r: &mut Random) {
     let mac = *r.pick(&MACS);
     let ip = *r.pick(&ADDRESSES);
     let byte = r.number() as u8;
-    match r.below(16) {
+    match r.below(19) {
         0 | 1 => put(frame, base, &mac),
         2 | 3 => put(frame, base + 6, &mac),
         4 => put(frame, base + 12, &r.pick(&ETHERTYPES).to_be_bytes()),
@@ -114,6 +118,13 @@ pub fn splice(frame: &mut [u8], r: &mut Random) {
         12 => put(frame, base + *r.pick(&[28, 38]), &ip),
         13 => put(frame, base + *r.pick(&[15, 20, 22, 34, 35]), &[byte]), // TOS, fragment, TTL, ICMP
         14 => put(frame, 46, &(r.pick(&VNIS) << 8).to_be_bytes()),
+        15 => put(frame, base + 20, &r.pick(&FRAGMENTS).to_be_bytes()),
+        16 => {
+            let [a, b] = *r.pick(&PORTS);
+            put(frame, base + 23, &[17]);
+            put(frame, base + *r.pick(&[34, 34, 34, 54]), &(u32::from(a) << 16 | u32::from(b)).to_be_bytes());
+        }
+        17 => edge_checksum(&mut frame[base..], *r.pick(&[0, 1, 0xff, 0x100, 0xfe00, 0xfeff, 0xff00, 0xfffe, 0xffff])),
         // An address of A in fd00:a::/64 or link local, for ND.
         _ => {
             let mut v6 = [0xfd, 0, 0, 0x0a, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, *r.pick(&[1, 0x11, 0x12])];
@@ -123,6 +134,23 @@ pub fn splice(frame: &mut [u8], r: &mut Random) {
             put(frame, base + *r.pick(&[22, 38, 62]), &v6);
         }
     }
+}
+
+/// Chooses the identification so that the header checksum comes out as `want`: sums wrap where they seldom do.
+fn edge_checksum(frame: &mut [u8], want: u16) {
+    let Some(packet) = frame.get_mut(14..) else { return };
+    let header = usize::from(packet.first().unwrap_or(&0) & 15) * 4;
+    if header < 20 || packet.len() < header {
+        return;
+    }
+    put(packet, 4, &[0, 0]);
+    put(packet, 10, &[0, 0]);
+    // With the identification `id` the checksum is that of these two words.
+    let without = checksum(&[&packet[..header]]);
+    let id = checksum(&[&(!u16::from_be_bytes(without)).to_be_bytes(), &want.to_be_bytes()]);
+    put(packet, 4, &id);
+    let sum = checksum(&[&packet[..header]]);
+    put(packet, 10, &sum);
 }
 
 /// A tag in front of the EtherType, or the first one off.
@@ -259,6 +287,19 @@ fn ip6(packet: &mut [u8]) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_checksum_is_what_it_is_asked_to_be() {
+        let mut frame = vec![0x11; 60];
+        put(&mut frame, 14, &[0x45, 0, 0, 46]);
+        for want in [1, 0xff, 0xfeff, 0x1234, 0xfffe] {
+            edge_checksum(&mut frame, want);
+            let h = etherparse::Ipv4HeaderSlice::from_slice(&frame[14..]).unwrap();
+            assert_eq!(h.header_checksum(), want);
+            assert_eq!(h.to_header().calc_header_checksum(), want);
+        }
+    }
+
     use etherparse::{NetSlice, SlicedPacket, TransportSlice};
 
     #[test]

@@ -72,6 +72,7 @@ impl Bench {
             count: &self.count,
             learn: &self.learn,
             tracer: &self.tracer,
+            tap: None,
         };
         stages(&mut self.burst, &x, Mask::of(lane));
         see(&self.burst, lane);

@@ -3,10 +3,10 @@
 use crate::check;
 use crate::facts::Facts;
 use crate::input::Input;
-use control::host::{Host, TUNNEL, Totals, Workers};
+use control::host::{Dropped, Host, TUNNEL, Totals, Workers};
 use control::model::{AddressPair, Cloud, IpNet, Port, PortStatus, Route};
 use dataplane::addr::MacAddr;
-use dataplane::umem::Umem;
+use dataplane::umem::{MAX_FRAME, Umem};
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -66,7 +66,7 @@ pub struct Sent {
 }
 
 /// A host of one variant, three times: one takes frames one by one, one in bursts of 64, one shares them
-/// among three workers.
+/// among three workers and keeps what it drops.
 pub struct World {
     name: &'static str,
     facts: Facts,
@@ -84,6 +84,7 @@ struct Player {
     host: Host<'static>,
     burst: usize,
     before: Totals,
+    keeps_drops: bool,
 }
 
 thread_local! {
@@ -105,7 +106,9 @@ impl World {
         let doors = doors(&cloud, name, &facts);
         let one = Player::new(&cloud, name, 1, Workers::ONE);
         let many = Player::new(&cloud, name, 64, Workers::ONE);
-        let team = Player::new(&cloud, name, 64, Workers::by_flow(3, 1));
+        let mut team = Player::new(&cloud, name, 64, Workers::by_flow(3, 1));
+        team.host.keep_drops();
+        team.keeps_drops = true;
         World { name, facts, doors, one, many, team }
     }
 
@@ -177,7 +180,7 @@ impl Player {
         let umem = Box::leak(Box::new(Umem::new(FRAMES * workers.count)));
         let host = Host::with_workers(cloud.clone(), name, umem, workers).expect("the variants fit a host");
         let before = host.totals();
-        Player { host, burst, before }
+        Player { host, burst, before, keeps_drops: false }
     }
 
     /// All frames, at their times; what moved, and what was sent, port by port.
@@ -203,7 +206,12 @@ impl Player {
         });
         // Within a port the order counts.
         sent.sort_by(|a, b| a.port.cmp(&b.port));
-        (self.books(frames.len() as u64, sent.len() as u64), sent)
+        let dropped = self.host.take_dropped();
+        let moved = self.books(frames.len() as u64, sent.len() as u64);
+        if self.keeps_drops {
+            captured(&dropped, frames, &times, &moved);
+        }
+        (moved, sent)
     }
 
     /// What the counters say of this input, which must add up.
@@ -230,6 +238,22 @@ impl Player {
         assert_eq!(self.host.next_timer(), None, "something learned outlived its time");
         let (free, total) = self.host.frames();
         assert_eq!(free, total, "packet buffers leaked");
+    }
+}
+
+/// Every frame dropped is kept, as it came in by its port; of an answer made here, as it was made.
+fn captured(dropped: &[Dropped], frames: &[(String, &[u8], u64)], times: &[u64], moved: &Moved) {
+    let count = |name: &str| moved.iter().find(|(k, _)| k == name).map_or(0, |(_, n)| *n);
+    assert_eq!(dropped.len() as u64, count("dropped"), "drops and records of drops differ: {moved:?}");
+    for d in dropped {
+        let cause = times.binary_search(&d.time).expect("a frame dropped has the time of the one that caused it");
+        let (port, bytes, _) = &frames[cause];
+        assert_eq!(d.port, *port, "dropped at another port: {d:?}");
+        if count("generated") == 0 {
+            assert_eq!(d.len as usize, bytes.len(), "length as received: {d:?}");
+            assert!(bytes.starts_with(&d.bytes), "not as received: {:02x?}\n{:02x?}", d.bytes, bytes);
+            assert_eq!(d.bytes.len(), bytes.len().min(MAX_FRAME), "cut: {d:?}");
+        }
     }
 }
 

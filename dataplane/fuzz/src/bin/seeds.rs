@@ -145,11 +145,17 @@ impl Seeds {
         let nano = fs::read(&file)?;
         let mut micro = nano.clone();
         micro[..4].copy_from_slice(&0xa1b2_c3d4_u32.to_le_bytes());
-        for plain in [nano, micro, pcapng(&capture, false), pcapng(&capture, true)] {
+        // As long as a frame can be, and longer; gzipped they are small.
+        let mut long = capture.to_pcap();
+        for len in [65_535u32, 65_536, 262_144, 262_145] {
+            long.extend([0, 0, len, len].map(u32::to_le_bytes).concat());
+            long.resize(long.len() + len as usize, 0);
+        }
+        for plain in [long, nano, micro, pcapng(&capture, false), pcapng(&capture, true)] {
             let mut gzip = GzEncoder::new(Vec::new(), Compression::best());
             gzip.write_all(&plain)?;
             let gzip = gzip.finish()?;
-            for bytes in [&plain, &gzip] {
+            for bytes in [&plain, &gzip].into_iter().filter(|b| b.len() < 16_384) {
                 self.put("capture", bytes)?;
                 self.put("capture", &bytes[..bytes.len() - 5])?;
             }
