@@ -90,7 +90,7 @@ impl<'u> FramePool<'u> {
         self.free.pop()
     }
 
-    /// Takes a frame back. One of another worker's pool waits in [`FramePool::away`] to be sent home.
+    /// Takes a frame back. One of another worker's pool waits beside them to be sent home.
     #[inline(always)]
     pub fn put(&mut self, frame: Frame<'u>) {
         if frame.address().wrapping_sub(self.start) >= self.total * FRAME_SIZE {

@@ -8,7 +8,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::time::Duration;
 
 /// An eventfd and a flag that says whether anybody needs it: ringing costs a fence while the worker
-/// is awake, one system call when it sleeps. No wake-up is lost ([`Doze`]).
+/// is awake, one system call when it sleeps. No wake-up is lost (`doze.rs`).
 #[derive(Debug)]
 pub struct Bell {
     doze: Doze,
@@ -121,6 +121,7 @@ mod tests {
             }
             slept
         });
+        std::thread::sleep(Duration::from_millis(100)); // it sleeps at least now, however busy the machine
         for n in 1..=20_000 {
             work.store(n, Ordering::Release);
             bell.ring();
