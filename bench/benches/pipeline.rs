@@ -1,43 +1,12 @@
 //! Packets per second through `process_burst` on one core: 64-byte frames of 1,000 flows, each
 //! copied into a recycled buffer first and freed after. `io_floor` is that copying alone: subtract it.
 
-use bench::frames::{Case, sources};
+use bench::frames::{Case, FLOWS, LEN, outs, sources};
 use bench::host::Writers;
-use bench::load::{Source, forward_nothing, sink};
-use bench::topo::{LOCAL, NETS};
+use bench::load::{forward_nothing, turn};
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
-use dataplane::burst::{BURST, Burst, Door};
+use dataplane::burst::{BURST, Burst};
 use dataplane::umem::Umem;
-use dataplane::worker::Worker;
-
-const FLOWS: u32 = 1000;
-/// 64 with FCS.
-const LEN: usize = 60;
-
-/// Doors a case's frames leave by.
-fn outs(case: Case) -> Vec<Door> {
-    match case {
-        Case::L2Out | Case::Route => vec![Door::Tunnel],
-        Case::L2In | Case::Decap => (0..NETS * LOCAL).map(Door::Port).collect(),
-    }
-}
-
-/// One burst from the next source; `work` takes it to `outs`.
-fn turn<'u>(
-    worker: &mut Worker<'u>,
-    sources: &mut [Source],
-    next: &mut usize,
-    outs: &[Door],
-    work: &mut impl FnMut(&mut Worker<'u>, Door),
-) {
-    *next = (*next + 1) % sources.len();
-    let source = &mut sources[*next];
-    source.fill(worker, BURST);
-    work(worker, source.door);
-    for door in outs {
-        sink(worker, *door);
-    }
-}
 
 fn pipeline(c: &mut Criterion) {
     let mut group = c.benchmark_group("process_burst");

@@ -6,6 +6,11 @@ use dataplane::addr::MacAddr;
 use dataplane::burst::Door;
 use dataplane::wire;
 
+/// Flows of a bench.
+pub const FLOWS: u32 = 1000;
+/// Bytes of its frames: 64 with FCS.
+pub const LEN: usize = 60;
+
 /// A case of the baseline.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Case {
@@ -99,6 +104,14 @@ pub fn build(case: Case, i: u32, len: usize) -> (Door, Vec<u8>) {
             let inner = flow(lvm_mac(n, j), dvr_mac(h), rvm_ip(m, k), lvm_ip(n, j));
             (Door::Tunnel, vxlan(&inner, h, n, i))
         }
+    }
+}
+
+/// Doors the frames of `case` leave by.
+pub fn outs(case: Case) -> Vec<Door> {
+    match case {
+        Case::L2Out | Case::Route => vec![Door::Tunnel],
+        Case::L2In | Case::Decap => (0..NETS * LOCAL).map(Door::Port).collect(),
     }
 }
 

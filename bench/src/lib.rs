@@ -1,5 +1,6 @@
-//! What the benches share: a topology, its tables, and sources and sinks of frames.
+//! What the benches share: a topology, its tables, sources and sinks of frames, and a reader of profiles.
 
+pub mod callgrind;
 pub mod frames;
 pub mod host;
 pub mod load;

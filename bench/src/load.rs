@@ -53,6 +53,23 @@ pub fn sink(worker: &mut Worker<'_>, door: Door) -> usize {
     }
 }
 
+/// One burst from the next source; `work` takes it to `outs`.
+pub fn turn<'u>(
+    worker: &mut Worker<'u>,
+    sources: &mut [Source],
+    next: &mut usize,
+    outs: &[Door],
+    work: &mut impl FnMut(&mut Worker<'u>, Door),
+) {
+    *next = (*next + 1) % sources.len();
+    let source = &mut sources[*next];
+    source.fill(worker, BURST);
+    work(worker, source.door);
+    for door in outs {
+        sink(worker, *door);
+    }
+}
+
 /// The same copies with no pipeline: received into a burst, sent to `out`, freed. The floor of our own I/O.
 #[inline]
 pub fn forward_nothing<'u>(worker: &mut Worker<'u>, burst: &mut Burst<'u>, door: Door, out: Door) {

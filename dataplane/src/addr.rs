@@ -99,7 +99,8 @@ mod tests {
         for bad in
             ["", "fa:16:3f:00:00", "fa:16:3f:00:00:01:02", "fa:16:3f:00:00:1", "fa:16:3f:00:00:+1", "fa-16-3f-00-00-01"]
         {
-            assert!(bad.parse::<MacAddr>().is_err(), "{bad}");
+            let error = bad.parse::<MacAddr>().unwrap_err().to_string();
+            assert!(error.starts_with(&format!("\"{bad}\" is not a MAC address: ")), "{error}");
         }
     }
 

@@ -34,3 +34,15 @@ pub const LEARN_QUEUE: usize = 4096;
 pub fn stamp(ns: u64) -> u32 {
     (ns / 1_000_000_000) as u32
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_stamp_is_whole_seconds() {
+        let s = 1_000_000_000;
+        assert_eq!([0, s - 1, s, 2 * s - 1, 300 * s].map(stamp), [0, 0, 1, 1, 300]);
+        assert_eq!(stamp(((1 << 32) + 7) * s), 7, "wrapping");
+    }
+}

@@ -159,4 +159,26 @@ mod tests {
         while a.take().is_some() {}
         assert_eq!((a.free(), a.foreign()), (0, 0));
     }
+
+    #[test]
+    fn every_frame_knows_its_home() {
+        let mut umem = Umem::new(3 * 5 + 2); // what does not divide is nobody's
+        let mut pools = umem.pools(3);
+        for (from, at) in [(0, 0), (0, 1), (0, 2), (1, 0), (1, 1), (1, 2), (2, 0), (2, 1), (2, 2)] {
+            let frames: Vec<_> = std::iter::from_fn(|| pools[from].take()).collect();
+            assert_eq!((frames.len(), pools[from].total()), (5, 5));
+            frames.into_iter().for_each(|f| pools[at].put(f));
+            assert_eq!(pools[at].foreign(), if from == at { 0 } else { 5 });
+            while let Some(f) = pools[at].away(from).and_then(Vec::pop) {
+                pools[from].put(f);
+            }
+            assert_eq!((pools[from].free(), pools[at].foreign()), (5, 0));
+        }
+        assert_eq!(pools[0].away(3).map(|_| ()), None);
+    }
+
+    #[test]
+    fn the_longest_frame_is_that_of_docs_behaviour() {
+        assert_eq!(MAX_FRAME, 1792);
+    }
 }

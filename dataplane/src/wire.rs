@@ -71,7 +71,7 @@ pub fn ip4_header_good(h: &[u8; 20]) -> bool {
     let s = (s & 0xffff_ffff) + (s >> 32);
     let s = (s & 0xffff) + (s >> 16);
     let s = (s & 0xffff) + (s >> 16);
-    s + (s >> 16) == 0xffff
+    s == 0xffff // five words leave no carry here
 }
 
 /// The Internet checksum of `bytes`: 0 if they contain a right one.
@@ -107,6 +107,40 @@ mod tests {
         assert_eq!(fold(sum(&[0x00, 0x01, 0xf2, 0x03, 0xf4, 0xf5, 0xf6, 0xf7])), 0xddf2);
         assert_eq!(fold(sum(&[0x00, 0x01, 0xf2])), 0xf201);
         assert_eq!(fold(sum(&[0x00, 0x01, 0xf2, 0x03, 0xf4, 0xf5])), fold(0x1u64 + 0xf203 + 0xf4f5));
+    }
+
+    /// Ones' complement: the remainder of a division by 0xffff, with 0xffff for it where it is not 0 itself.
+    fn remainder(s: u64) -> u16 {
+        if s == 0 { 0 } else { ((s - 1) % 0xffff + 1) as u16 }
+    }
+
+    #[test]
+    fn folding_is_a_remainder_whatever_the_carries() {
+        let parts = [0, 1, 2, 0x7fff, 0x8000, 0xfffe, 0xffff];
+        let of = |a: u64, b: u64, c: u64, d: u64| a << 48 | b << 32 | c << 16 | d;
+        for s in parts.iter().flat_map(|a| parts.map(|b| (a, b))).flat_map(|(a, b)| parts.map(|c| (a, b, c))) {
+            parts.iter().map(|d| of(*s.0, s.1, s.2, *d)).for_each(|s| assert_eq!(fold(s), remainder(s), "{s:x}"));
+        }
+        for s in [0, 1, 0xfffe, 0xffff, 0x10000, 0x1_ffff, 0x2_0000, 0x2_fffc, 0x2_fffd] {
+            assert_eq!(fold_few(s), remainder(u64::from(s)), "{s:x}");
+        }
+    }
+
+    #[test]
+    fn a_good_header_may_carry_much_and_a_bad_one_may_be_off_by_any_bit() {
+        for fill in [0x00, 0x01, 0x7f, 0x80, 0xfe, 0xff] {
+            let mut h = [fill; 20];
+            h[0] = 0x45;
+            [h[10], h[11]] = [0, 0];
+            let words = h.chunks(2).map(|w| u64::from(u16::from_be_bytes([w[0], w[1]])));
+            [h[10], h[11]] = (!remainder(words.sum())).to_be_bytes();
+            assert!(ip4_header_good(&h), "{h:02x?}");
+            for bit in 0..160 {
+                let mut bad = h;
+                bad[bit / 8] ^= 1 << (bit % 8);
+                assert!(!ip4_header_good(&bad), "{bad:02x?}");
+            }
+        }
     }
 
     #[test]

@@ -293,6 +293,37 @@ mod tests {
     }
 
     #[test]
+    fn masks_are_sets_of_lanes() {
+        use std::collections::BTreeSet;
+        let set = |m: Mask| (0..BURST).filter(|n| m.0 >> n & 1 == 1).collect::<BTreeSet<_>>();
+        let all: BTreeSet<_> = (0..BURST).collect();
+        let masks = [0, 1, 2, 3, 1 << 63, 0xff00, 0x0ff0, u64::MAX - 1, u64::MAX].map(Mask);
+        for (a, b) in masks.into_iter().flat_map(|a| masks.map(|b| (a, b))) {
+            assert_eq!(set(a | b), &set(a) | &set(b));
+            assert_eq!(set(a & b), &set(a) & &set(b));
+            assert_eq!(set(a.without(b)), &set(a) - &set(b));
+            assert_eq!(set(!a), &all - &set(a));
+            let (mut or, mut and) = (a, a);
+            or |= b;
+            and &= b;
+            assert_eq!((or, and), (a | b, a & b));
+            assert_eq!(a.chain(b).collect::<Mask>(), a | b, "a lane collected twice is in it");
+        }
+        for m in masks {
+            assert_eq!((m.count(), m.is_empty()), (set(m).len() as u64, set(m).is_empty()));
+            for lane in (0..BURST).filter_map(Lane::new) {
+                assert_eq!(m.has(lane), set(m).contains(&lane.index()));
+                let (mut with, mut without) = (m, m);
+                with.insert(lane);
+                without.remove(lane);
+                assert_eq!((with, without), (m | Mask::of(lane), m.without(Mask::of(lane))));
+            }
+        }
+        assert_eq!(Lane::new(BURST), None);
+        assert_eq!([1, 2, 63].map(Mask::first), [1, 3, u64::MAX >> 1].map(Mask));
+    }
+
+    #[test]
     fn an_empty_lane_has_no_bytes() {
         let mut b = Burst::default();
         let lane = Lane::new(3).unwrap();

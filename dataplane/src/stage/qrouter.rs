@@ -208,10 +208,10 @@ fn never_routed(b: &Burst<'_>, lane: Lane) -> Result<(), DropReason> {
     Ok(())
 }
 
-/// R2-m is not built: HTTP to the metadata address would be punted.
+/// R2-m, before `link_local` and whoever asks: not built, HTTP to the metadata address would be punted.
 #[cold]
 fn link_local(b: &Burst<'_>, lane: Lane) -> DropReason {
-    if b.ip_dst[lane] != 0xa9fe_a9fe || b.ip_src[lane] >> 16 == 0xa9fe {
+    if b.ip_dst[lane] != 0xa9fe_a9fe {
         return DropReason::LinkLocal;
     }
     let http = b.ip[lane].proto == proto::TCP && b.ports[lane] as u16 == 80;

@@ -146,6 +146,8 @@ mod tests {
         assert_eq!(find(&set, [10, 2, 0, 0]), Some(1));
         assert_eq!(find(&set, [11, 0, 0, 0]), Some(9));
         assert_eq!(find(&set, [0, 0, 0, 1]), Some(9));
+        assert_eq!((set.len(), set.is_empty()), (4, false));
+        assert_eq!((RouteSet::default().len(), RouteSet::default().is_empty()), (0, true));
     }
 
     /// Rules: R4-1.

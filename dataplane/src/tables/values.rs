@@ -207,6 +207,7 @@ mod tests {
                 assert_eq!(FdbValue::unpack(FdbValue::pack(row)), Some(row));
             }
         }
+        assert_eq!((Target::PORTS, Target::TUNNELS), (4096, 8192 - 4096 - 4), "of 13 bits; four values are special");
         assert_eq!(NeighValue::host(mac, Target::Fdb, NeighValue::ROUTE).target(), Target::Fdb);
         assert_eq!(NeighValue::router(65535).router_interface(), Some(65535));
         assert_ne!(FdbValue::pack(FdbTarget { target: Target::Port(0), learned: false, stamp: 0 }), 0);

@@ -4,6 +4,7 @@ use crate::addr::MacAddr;
 use crate::burst::Door;
 use crate::io::{MemoryPort, Port};
 use crate::learn::LearnEvent;
+use crate::stage::Ctx;
 use crate::tables::*;
 use crate::testkit::fixture::{LOCAL_PORTS, Rows};
 use crate::umem::Umem;
@@ -151,6 +152,20 @@ impl Rig {
     pub fn learn(&mut self, seg: SegIx, mac: MacAddr, target: Target) {
         let stamp = crate::learn::stamp(self.now);
         self.fdb.put(&fdb_key(seg, mac), FdbValue::pack(FdbTarget { target, learned: true, stamp })).unwrap();
+    }
+
+    /// Calls `stage` with the context the worker's next burst would have.
+    pub fn with_ctx<R>(&self, stage: impl FnOnce(&Ctx<'_>) -> R) -> R {
+        let newest = self.snapshots.source();
+        stage(&Ctx {
+            snap: &newest.load(),
+            newest: &newest,
+            tables: &Tables { fdb: self.fdb.reader(), neigh: self.neigh.reader(), fip: self.fip.reader() },
+            count: self.worker.counters(),
+            learn: self.worker.learn_queue(),
+            tracer: self.worker.tracer(),
+            tap: None,
+        })
     }
 
     /// Puts `frame` in front of `door` for the next [`Worker::poll`].

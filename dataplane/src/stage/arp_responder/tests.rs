@@ -125,6 +125,16 @@ fn a_request_for_a_local_port_goes_to_that_port_alone() {
 
 /// Rules: I3-a, L6.
 #[test]
+fn a_request_for_another_address_of_the_asker_floods() {
+    let second = ip("10.1.0.111"); // I3-a 3: local, but the asker's own
+    let mut rig = Rig::h1_with(|r| {
+        r.neighbour(A, second, A1.mac, r.target(A1), NeighValue::ANSWER | NeighValue::ROUTE);
+        r.port(A1.door, |p| allow(p, second, u32::MAX));
+    });
+    rig.one(A1.door, ask(second)).assert_sent(A1.door, FLOODED, &everybody(&ask(second)));
+}
+
+#[test]
 fn a_request_for_an_unknown_address_floods() {
     let frame = ask(ip("10.1.0.99"));
     Rig::h1().one(A1.door, frame.clone()).assert_sent(A1.door, FLOODED, &everybody(&frame));

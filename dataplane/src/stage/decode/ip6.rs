@@ -13,10 +13,9 @@ const BAD: DropReason = DropReason::ParseL3;
 pub(super) fn ip6(b: &mut Burst<'_>, lane: Lane, l3: u16) -> Result<L3, DropReason> {
     let h: [u8; 40] = *b.at(lane, l3).ok_or(BAD)?;
     let payload = u16::from_be_bytes([h[4], h[5]]);
-    let present = usize::from(b.meta[lane].len - l3);
     let whole = 40 + usize::from(payload);
     // A jumbogram says 0 here and its length in a hop-by-hop option: dropped with the rest.
-    if h[0] >> 4 != 6 || whole > present || payload == 0 && h[6] == 0 {
+    if h[0] >> 4 != 6 || payload == 0 && h[6] == 0 {
         return Err(BAD);
     }
     let packet = b.bytes(lane).get(usize::from(l3)..usize::from(l3) + whole).ok_or(BAD)?;

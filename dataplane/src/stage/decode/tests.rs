@@ -163,3 +163,10 @@ fn headers_are_checked_behind_a_tag_too() {
     assert_bad(tagged(&bad, &[0]), "parse_l3");
     assert_bad(tagged(&bad, &[5, 6]), "parse_l3");
 }
+
+#[test]
+fn what_another_ethertype_carries_is_not_read_as_ip() {
+    let packet = ip4(A1.ip, A3.ip).udp(1000, 2000, b"hello").bytes;
+    let out = Rig::h1().one(A1.door, frame(other(0x88b5, &packet)));
+    out.assert_dropped(A1.door, "ingress decode vm_port", "ethertype");
+}

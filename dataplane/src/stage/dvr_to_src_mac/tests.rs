@@ -44,6 +44,21 @@ fn ipv6_gets_the_gateway_of_its_own_subnet() {
     out.assert_sent(Tunnel, DELIVERED, &[(A2.door, frame(RA.mac))]);
 }
 
+#[test]
+fn of_two_ipv6_subnets_it_is_that_of_the_destination_and_of_none_the_ports_first() {
+    let (rx, first) = (mac("fa:16:3e:0a:00:fe"), mac("fa:16:3e:0a:00:fd"));
+    let mut rig = Rig::h2_with(|r| {
+        let second = Subnet6Row { net: ip6("fd00:aa::"), mask: MASK64, gateway_mac: rx };
+        r.seg(A, |s| s.subnets6 = s.subnets6.iter().copied().chain([second]).collect());
+        r.port(A2.door, |p| p.gateway_mac = first);
+    });
+    for (to, gateway) in [("fd00:a::12", RA.mac), ("fd00:aa::12", rx), ("fd00:ff::12", first)] {
+        let frame = |src| eth(src, A2.mac, v6(ip6("fd00:b::1"), ip6(to)).hop_limit(63).udp(1, 2, b""));
+        let out = rig.one(Tunnel, vx(H1, H2, 1001, &frame(H1.dvr)));
+        out.assert_sent(Tunnel, DELIVERED, &[(A2.door, frame(gateway))]);
+    }
+}
+
 /// A second subnet on A with a gateway of its own.
 fn second_subnet(r: &mut Rows, gateway_mac: MacAddr) {
     r.seg(A, |s| {

@@ -140,6 +140,21 @@ fn an_index_that_is_another_port_by_now_is_port_gone() {
 }
 
 #[test]
+fn a_port_that_has_the_index_by_now_does_not_get_its_frames() {
+    let mut t = team();
+    t.inject(0, A1.door, &to_a3(0));
+    t.workers[0].poll(A1.door, 64);
+    let mut next = rows();
+    next.port(A3.door, |p| p.generation += 1);
+    t.snapshots.publish(next.snap);
+    t.workers[1].attach_port(1, 2, crate::io::Port::Memory(crate::io::MemoryPort::new(4)));
+    t.workers[1].take_over();
+    assert_eq!((t.sum("sent"), t.sum("port.0.drop.port_gone")), (0, 1));
+    assert_eq!(t.drain(1, A3.door), Vec::<Vec<u8>>::new());
+    t.assert_sound();
+}
+
+#[test]
 fn a_port_that_was_taken_away_meanwhile_is_port_gone() {
     let mut t = meanwhile(|_| {}, true);
     assert_eq!(t.sum("port.0.drop.port_gone"), 1);

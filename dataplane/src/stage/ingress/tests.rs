@@ -1,7 +1,8 @@
 //! Which door a frame came in by.
 
-use crate::burst::Door;
+use crate::burst::{Burst, Door, FrameMeta, Lane, Mask};
 use crate::testkit::*;
+use crate::umem::Umem;
 
 fn udp() -> Vec<u8> {
     eth(A1.mac, A3.mac, ip4(A1.ip, A3.ip).udp(1, 2, b""))
@@ -55,8 +56,32 @@ fn a_port_whose_index_is_another_ports_by_now_is_unknown() {
     rows.port(A1.door, |p| p.generation += 1);
     rig.publish(&rows);
     let path = "ingress decode vm_port";
-    rig.one(A1.door, frame.clone()).assert_dropped(crate::burst::Door::Unknown, path, "port_down");
+    rig.one(A1.door, frame.clone()).assert_dropped(Door::Unknown, path, "port_down");
     // And nothing goes out by it:
     let out = rig.one(A3.door, eth(A3.mac, A1.mac, ip4(A3.ip, A1.ip).udp(1, 2, b"x")));
     out.assert_dropped(A3.door, "ingress decode vm_port local_switching egress", "port_gone");
+}
+
+#[test]
+fn the_frames_of_a_burst_are_sorted_by_door_whatever_their_order() {
+    let doors = [A1.door, Door::Tunnel, B1.door, A1.door, Door::Phys(0), Door::Tunnel, Door::Unknown, A1.door];
+    let mut umem = Umem::new(doors.len());
+    let (mut pool, mut b, rig) = (umem.pools(1).remove(0), Burst::default(), Rig::h1());
+    for door in doors {
+        b.push(pool.take().unwrap(), FrameMeta::default(), door).unwrap();
+    }
+    let of = |kind: fn(&Door) -> bool| -> Mask {
+        (0..doors.len()).filter(|n| kind(&doors[*n])).filter_map(Lane::new).collect()
+    };
+    let from = rig.with_ctx(|x| super::ingress(&mut b, x));
+    assert_eq!(from.tunnel, of(|d| *d == Door::Tunnel));
+    assert_eq!(from.phys, of(|d| *d == Door::Phys(0)));
+    assert_eq!(from.vm, of(|d| matches!(d, Door::Port(_) | Door::Unknown)));
+    for (n, door) in doors.into_iter().enumerate() {
+        let seg = [(A1.door, A), (B1.door, B)].into_iter().find(|(d, _)| *d == door).map_or(0, |(_, seg)| seg);
+        assert_eq!(b.seg[Lane::new(n).unwrap()], seg, "lane {n}");
+    }
+    let rx = |door| rig.worker.counters().port(door).rx.get();
+    let each = [A1.door, B1.door, Door::Tunnel, Door::Phys(0), Door::Unknown].map(rx);
+    assert_eq!((each, rig.worker.counters().received.get()), ([3, 1, 2, 1, 1], 8));
 }

@@ -35,6 +35,13 @@ fn the_mac_of_an_active_local_port_is_local_mac_from_fabric() {
 
 /// Rules: T3.
 #[test]
+fn the_mac_of_an_sg_port_of_this_host_is_local_mac_from_fabric() {
+    let mut rig = Rig::h1_with(|r| r.static_fdb(A, SGA.mac, Target::Snat));
+    let out = rig.one(Tunnel, vx(H2, H1, 1001, &udp(SGA.mac, A1.mac)));
+    out.assert_dropped(Tunnel, HERE, "local_mac_from_fabric");
+}
+
+#[test]
 fn the_mac_of_a_local_port_that_is_down_may_come_from_elsewhere() {
     // As while it migrates: T06 here still names the local port.
     let mut rig = Rig::h1_with(|r| r.down(A1));

@@ -86,6 +86,13 @@ fn the_answer_to_a_probe_goes_to_the_host_that_owns_the_dvr_mac() {
 
 /// Rules: L2.
 #[test]
+fn the_answer_to_a_probe_on_a_physical_network_leaves_there() {
+    let frame = eth(V1.mac, H2.dvr, arp_reply(V1.mac, V1.ip, H2.dvr, 0));
+    let path = "ingress decode vm_port arp_responder local_switching egress";
+    Rig::h1().one(V1.door, frame).assert_dropped(V1.door, path, "not_built"); // O4
+}
+
+#[test]
 fn no_other_arp_goes_to_a_dvr_mac() {
     let path = "ingress decode vm_port arp_responder local_switching";
     let unowned = mac("fa:16:3f:aa:bb:cc");
@@ -212,6 +219,16 @@ fn arp_about_a_router_address_stays_on_the_host() {
 }
 
 /// Rules: L1.
+#[test]
+fn unicast_arp_about_a_router_address_does_not_leave_the_host_either() {
+    let path = "ingress decode vm_port arp_responder local_switching";
+    let reply = |dst| eth(A1.mac, dst, arp_reply(A1.mac, A1.ip, RA.mac, RA.ip)); // D10
+    Rig::h1().one(A1.door, reply(A2.mac)).assert_consumed(A1.door, path);
+    let mut rig = Rig::h1_with(|r| r.seg(A, |s| s.flood_unknown = true));
+    let out = rig.one(A1.door, reply(UNKNOWN));
+    out.assert_dropped_by(A1.door, &format!("{path} egress flood_to_tun"), "flood_to_tun", "unknown_unicast");
+}
+
 #[test]
 fn to_an_sg_mac_of_this_host_is_snat_no_state() {
     let mut rig = Rig::h1_with(|r| r.static_fdb(A, SGA.mac, Target::Snat));

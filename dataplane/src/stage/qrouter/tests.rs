@@ -126,6 +126,24 @@ fn link_local_addresses_are_not_routed() {
 
 /// Rules: R2-m (until built).
 #[test]
+fn a_source_that_port_security_vouched_for_excuses_no_destination() {
+    for dst in ["127.0.0.1", "127.255.255.255", "0.0.0.0", "0.1.2.3", "224.0.0.18", "239.1.1.1", "255.255.255.255"] {
+        Rig::h1().one(A1.door, to(ip(dst))).assert_dropped(A1.door, HERE, "martian"); // R1
+    }
+    for dst in ["169.254.0.1", "169.254.255.255"] {
+        Rig::h1().one(A1.door, to(ip(dst))).assert_dropped(A1.door, HERE, "link_local");
+    }
+}
+
+#[test]
+fn one_martian_address_does_not_hide_another() {
+    for (src, dst) in [("127.0.0.1", "127.0.0.1"), ("0.0.0.1", "224.0.0.1"), ("240.0.0.1", "127.0.0.1")] {
+        assert_dropped(eth(A1.mac, RA.mac, ip4(ip(src), ip(dst)).udp(1, 2, b"")), "martian");
+    }
+    assert_dropped(eth(A1.mac, RA.mac, ip4(ip("169.254.1.1"), ip("169.254.1.2")).udp(1, 2, b"")), "link_local");
+}
+
+#[test]
 fn http_to_the_metadata_address_is_not_built_and_the_rest_is_meta_blocked() {
     let meta = ip("169.254.169.254");
     assert_dropped(eth(A1.mac, RA.mac, ip4(A1.ip, meta).tcp(40000, 80)), "not_built");
@@ -135,6 +153,13 @@ fn http_to_the_metadata_address_is_not_built_and_the_rest_is_meta_blocked() {
 }
 
 /// Rules: R1.
+#[test]
+fn the_metadata_address_comes_before_link_local_whoever_asks() {
+    let (from, meta) = (ip("169.254.3.4"), ip("169.254.169.254"));
+    assert_dropped(eth(A1.mac, RA.mac, ip4(from, meta).tcp(40000, 80)), "not_built");
+    assert_dropped(eth(A1.mac, RA.mac, ip4(from, meta).udp(40000, 80, b"")), "meta_blocked");
+}
+
 #[test]
 fn ipv6_to_a_router_is_ipv6_unrouted() {
     let frame = eth(A1.mac, RA.mac, v6(A1_V6, ip6("2001:db8::7")).udp(1, 2, b""));
@@ -278,6 +303,16 @@ fn different_address_scopes_are_not_routed_between() {
 
 /// Rules: R7.
 #[test]
+fn ttl_is_asked_before_the_address_scopes_and_before_the_neighbour() {
+    let dying = || eth(A1.mac, RA.mac, packet(B1.ip, 1));
+    let mut rig = Rig::h1_with(|r| r.iface(RB, |i| i.scope = 7));
+    rig.one(A1.door, dying()).assert_dropped(A1.door, HERE, "ttl"); // R3, R6
+    let mut rig = Rig::h1_with(|r| r.snap.interfaces.set(RB.ix, None));
+    rig.one(A1.door, dying()).assert_dropped(A1.door, HERE, "ttl"); // R3, R7
+    assert_dropped(eth(A1.mac, RA.mac, packet(ip("10.2.0.99"), 1)), "ttl");
+}
+
+#[test]
 fn a_vip_goes_to_its_first_owner() {
     let frame = |src, dst, ttl| eth(src, dst, ip4(B1.ip, VIP).ttl(ttl).udp(1, 2, b"")); // VIP-02
     let out = Rig::h1().one(B1.door, frame(B1.mac, RB.mac, 64));
@@ -370,6 +405,19 @@ fn a_host_without_external_networks_sends_floating_ips_to_the_sg_port() {
 }
 
 /// Rules: R4, R4-5 (until built).
+#[test]
+fn a_source_subnet_of_the_external_scope_is_not_built_and_others_are() {
+    let mut rig = Rig::h1_with(|r| {
+        r.unsecure(A3);
+        r.router(R1, |r1| r1.scoped = [(ip("10.1.0.0"), MASK24)].into()); // R4-3 before R4-4
+    });
+    let frame = |src, dst, from, ttl| eth(src, dst, ip4(from, E).ttl(ttl).tcp(40000, 80));
+    rig.one(A3.door, frame(A3.mac, RA.mac, A3.ip, 64)).assert_dropped(A3.door, HERE, "not_built");
+    let of_b = ip("10.2.0.200");
+    let out = rig.one(A3.door, frame(A3.mac, RA.mac, of_b, 64));
+    out.assert_sent(A3.door, OUT, &[(Tunnel, vx(H1, H3, 1002, &frame(H1.dvr, SGB.mac, of_b, 63)))]);
+}
+
 #[test]
 fn a_gateway_here_without_an_sg_port_is_not_built() {
     let mut rig = Rig::h1_with(|r| {

@@ -76,6 +76,11 @@ fn a_broken_outer_ipv4_header_is_parse_l3() {
         assert_dropped(changed(OUTER_IP + at, bytes), "parse_l3");
     }
     assert_dropped(with(&outer(), OUTER_IP, &[0x4f]), "parse_l3");
+    // Before a fragment is one; and a whole header without anything behind it is sound, but names no UDP port.
+    let fragment = changed(OUTER_IP + 6, &[0x20, 0]);
+    let long = with(&fragment, OUTER_IP + 2, &(total + 1).to_be_bytes());
+    assert_dropped(with_right_sum(&long, OUTER_IP), "parse_l3");
+    assert_dropped(changed(OUTER_IP + 2, &20u16.to_be_bytes()), "not_ours");
 }
 
 /// Rules: T0.
@@ -149,6 +154,8 @@ fn fewer_than_14_inner_bytes_are_parse_short() {
     for len in 0..14 {
         assert_dropped(vx(H2, H1, 1001, &inner()[..len]), "parse_short");
     }
+    let bare = eth(A2.mac, A1.mac, other(0x9999, &[]));
+    Rig::h1().one(Tunnel, vx(H2, H1, 1001, &bare)).assert_sent(Tunnel, DELIVERED, &[(A1.door, bare)]);
 }
 
 /// Rules: T0, T1, T2.

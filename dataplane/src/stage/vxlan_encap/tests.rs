@@ -106,8 +106,7 @@ fn without_df_the_outer_header_has_none() {
 /// Runs this stage alone on A1's frame to A2 that begins `off` bytes into its buffer.
 fn encap_at(off: usize) -> (Burst<'static>, Lane) {
     let frame_bytes = udp(5);
-    let rows = Rows::h1();
-    let rig = Rig::new(rows.clone());
+    let rig = Rig::h1();
     let mut frame = Box::leak(Box::new(Umem::new(1))).pools(1).remove(0).take().unwrap();
     frame.chunk_mut()[off..off + frame_bytes.len()].copy_from_slice(&frame_bytes);
     let mut b = Burst::default();
@@ -116,18 +115,8 @@ fn encap_at(off: usize) -> (Burst<'static>, Lane) {
     b.seg[lane] = A;
     b.l3[lane] = L3::Other;
     b.send(lane, Out::Tunnel(1));
-    let tables = crate::tables::Tables { fdb: rig.fdb.reader(), neigh: rig.neigh.reader(), fip: rig.fip.reader() };
-    let x = crate::stage::Ctx {
-        snap: &rows.snap,
-        newest: &rig.snapshots.source(),
-        tables: &tables,
-        count: rig.worker.counters(),
-        learn: rig.worker.learn_queue(),
-        tracer: rig.worker.tracer(),
-        tap: None,
-    };
     let all = b.decided;
-    super::vxlan_encap(&mut b, &x, all);
+    rig.with_ctx(|x| super::vxlan_encap(&mut b, x, all));
     (b, lane)
 }
 
@@ -188,11 +177,41 @@ fn every_fragment_of_a_datagram_shares_a_port_and_it_ignores_the_ports_inside() 
     let first = port_of(fragment(0, true, &[1, 2, 3, 4, 0, 24, 0, 0, 9, 9, 9, 9, 9, 9, 9, 9]));
     assert_eq!(first, port_of(fragment(2, false, &[5, 6, 7, 8, 1, 1, 1, 1])));
     assert_eq!(first, source_port(&to_a2(ip4(A1.ip, A2.ip).udp(0, 0, b""))));
-    let six = |offset, more| to_a2(v6(1, 2).fragment(offset, more).carry(17, &[1, 2, 3, 4, 0, 16, 0, 0]));
-    assert_eq!(port_of(six(0, true)), port_of(six(1, false)));
+    let six = |offset, more, data: &[u8]| to_a2(v6(1, 2).fragment(offset, more).carry(17, data));
+    let first = port_of(six(0, true, &[1, 2, 3, 4, 0, 16, 0, 0]));
+    assert_eq!(first, port_of(six(1, false, &[5, 6, 7, 8, 1, 1, 1, 1])));
+    assert_eq!(first, source_port(&to_a2(v6(1, 2).udp(0, 0, b""))));
 }
 
 /// Rules: O3.
+#[test]
+fn ports_are_read_behind_options_and_never_out_of_padding() {
+    let packet = || ip4(A1.ip, A2.ip).options(&[7, 4, 0, 0]);
+    let portless = source_port(&to_a2(ip4(A1.ip, A2.ip).udp(0, 0, b"")));
+    let udp = port_of(to_a2(packet().udp(1000, 2000, b"")));
+    assert_eq!(udp, 61391); // as without options, in docs/behaviour.md
+    for short in [packet().carry(17, &[1, 2, 3]), ip4(A1.ip, A2.ip).carry(17, &[1, 2, 3])] {
+        assert_eq!(port_of(padded(&to_a2(short), 20)), portless);
+    }
+}
+
+#[test]
+fn ports_are_read_behind_ipv6_extension_headers() {
+    let plain = source_port(&to_a2(v6(1, 2).udp(1000, 2000, b"")));
+    let options = [&[0, 1, 1, 12][..], &[0; 12]].concat();
+    let authentication = [&[0, 4][..], &[0; 22]].concat(); // RFC 4302: 6 words of 4 bytes, less 2
+    let atomic = || v6(1, 2).fragment(0, false); // RFC 6946: a whole packet
+    for packet in [v6(1, 2).ext(0, &options), v6(1, 2).ext(60, &options), v6(1, 2).ext(51, &authentication), atomic()] {
+        assert_eq!(port_of(to_a2(packet.clone().udp(1000, 2000, b""))), plain, "{packet:?}");
+    }
+}
+
+#[test]
+fn the_last_possible_fragment_is_one() {
+    let last = to_a2(ip4(A1.ip, A2.ip).fragment(8191, true).carry(17, &[1, 2, 3, 4, 0, 8, 0, 0]));
+    assert_eq!(port_of(last), source_port(&to_a2(ip4(A1.ip, A2.ip).udp(0, 0, b""))));
+}
+
 #[test]
 fn flows_spread_over_the_whole_range() {
     let mut ports: Vec<_> = (0..2000).map(|n| source_port(&to_a2(ip4(A1.ip, A2.ip).udp(n, 80, b"")))).collect();

@@ -60,6 +60,7 @@ fn an_extension_chain_of_256_bytes_passes_and_of_264_does_not() {
 /// Rules: I0.
 #[test]
 fn an_extension_header_past_the_packet_is_parse_l3() {
+    assert_passes(frame(packet().ext(60, &options(1)).carry(59, &[]))); // up to its end it may reach
     assert_bad(frame(packet().ext(60, &[0, 1, 1, 4, 0, 0, 0, 0]).carry(59, &[])), "parse_l3");
     assert_bad(frame(packet().ext(60, &[0]).carry(59, &[])), "parse_l3");
     assert_bad(frame(packet().ext(44, &[0, 0, 0, 0]).carry(59, &[])), "parse_l3");
@@ -161,6 +162,18 @@ fn neighbour_discovery_cut_short_is_parse_l3() {
 }
 
 /// Rules: I0.
+/// RFC 6980. Of other protocols and ICMPv6 types a first fragment may begin with anything.
+#[test]
+fn neighbour_discovery_is_never_fragmented() {
+    let first = |proto: u8, kind: u8| frame(packet().hop_limit(255).fragment(0, true).carry(proto, &[kind; 24]));
+    for kind in 133..=137 {
+        assert_bad(first(58, kind), "parse_l3");
+        assert_passes(first(17, kind));
+    }
+    assert_passes(first(58, 132));
+    assert_passes(first(58, 138));
+}
+
 #[test]
 fn a_redirect_is_checked_like_the_rest() {
     let redirect = |hops| frame(v6(A1_V6, A3_LLA).hop_limit(hops).icmp(137, 0, &[0; 36]));

@@ -130,9 +130,19 @@ fn the_second_router_has_its_own_rules() {
 
 /// Rules: R8.
 #[test]
+fn a_source_that_is_an_address_of_the_second_router_is_martian_there() {
+    // Port security vouches to the first router alone.
+    let mut rig = Rig::h1_with(|r| r.router(R2, |r2| r2.own = r2.own.iter().copied().chain([A1.ip]).collect()));
+    rig.one(A1.door, through_both(A1.mac, RA.mac, 64)).assert_dropped(A1.door, HERE, "martian");
+}
+
+#[test]
 fn the_network_between_two_routers_has_an_mtu_too() {
     let mut rig = Rig::h1_with(|r| r.iface(RC1, |i| i.mtu = 28));
     rig.one(A1.door, through_both(A1.mac, RA.mac, 64)).assert_dropped(A1.door, HERE, "mtu");
+    let mut rig = Rig::h1_with(|r| r.iface(RC1, |i| i.mtu = 29)); // its length: 20 + 8 + 1
+    let out = rig.one(A1.door, through_both(A1.mac, RA.mac, 64));
+    out.assert_sent(A1.door, LOCAL, &[(K1.door, through_both(RK.mac, K1.mac, 62))]);
 }
 
 /// Rules: R4-4.
@@ -150,6 +160,11 @@ fn the_first_routers_snat_port_is_not_asked_by_the_second() {
 /// `n` routers in a row after R1, each on network C with an address of its own; the last has the
 /// route to B2. Every packet to `via` crosses R1 and all of them.
 fn row_of(n: u16) -> Rig {
+    row_of_rows(n, |_| ())
+}
+
+/// The same with something changed.
+fn row_of_rows(n: u16, change: impl FnOnce(&mut Rows)) -> Rig {
     Rig::h1_with(|r| {
         let address = |k: u16| ip("10.9.0.100") + u32::from(k);
         let dst = ip("192.168.60.0");
@@ -174,6 +189,7 @@ fn row_of(n: u16) -> Rig {
             r.neigh.insert((C, address(k)), NeighValue::router(iface));
         }
         r.neighbour(C, ip("10.9.0.50"), B2.mac, Target::Tunnel(1), NeighValue::ROUTE);
+        change(r);
     })
 }
 
@@ -188,6 +204,28 @@ fn eight_traversals_pass_and_the_ninth_is_loop_limit() {
 }
 
 /// Rules: R7.
+#[test]
+fn an_echo_reply_comes_back_through_as_many_routers_as_the_request_crossed() {
+    let asked = ip("192.168.60.1"); // an address of the last of 8 routers
+    let mut rig = row_of_rows(7, |r| {
+        for k in 1..=7u16 {
+            let back = if k == 1 { RC1.ip } else { ip("10.9.0.100") + u32::from(k) - 1 };
+            let on = if k == 7 { Hop::new(107, 0) } else { Hop::new(100 + k, ip("10.9.0.100") + u32::from(k) + 1) };
+            let home = Route { net: A1.ip & MASK24, len: 24, hops: vec![Hop::new(100 + k, back)] };
+            let there = Route { net: ip("192.168.60.0"), len: 24, hops: vec![on] };
+            r.router(100 + k, |router| router.routes = RouteSet::new([home, there]));
+        }
+        let here = Route { net: ip("192.168.60.0"), len: 24, hops: vec![Hop::new(RC1.ix, ip("10.9.0.101"))] };
+        r.router(R1, |r1| r1.routes = routes(R1, &[here]));
+        r.router(107, |last| last.own = last.own.iter().copied().chain([asked]).collect());
+        r.neigh.insert((C, asked), NeighValue::router(107));
+    });
+    let out = rig.one(A1.door, eth(A1.mac, RA.mac, ip4(A1.ip, asked).echo(1, 1, b"x")));
+    // R2: the reply loses one at each of the 7 further routers.
+    let reply = eth(RA.mac, A1.mac, ip4(asked, A1.ip).ttl(64 - 7).echo_reply(1, 1, b"x"));
+    assert_eq!(out.sent, [(A1.door, reply)]);
+}
+
 #[test]
 fn routers_in_a_circle_end_in_loop_limit() {
     let dst = ip("192.168.70.9");

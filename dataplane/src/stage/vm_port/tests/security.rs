@@ -42,6 +42,12 @@ fn the_source_mac_is_one_of_the_ports() {
 
 /// Rules: I2-ps.
 #[test]
+fn a_spoofed_source_teaches_nothing() {
+    let out = Rig::h1().one(A3.door, from(OTHER, ip4(A3.ip, A1.ip).udp(1, 2, b"")));
+    assert_eq!(out.assert_dropped(A3.door, IN, "mac_spoof").learned, []); // L4: from ports without port security
+}
+
+#[test]
 fn the_ipv4_source_is_one_of_the_ports() {
     assert_passes(from(A3.mac, ip4(A3.ip, A1.ip).udp(1, 2, b"")), |_| {});
     assert_drops(from(A3.mac, ip4(A1.ip, A1.ip).udp(1, 2, b"")), "ip_spoof"); // PS-03
@@ -200,6 +206,7 @@ fn a_guest_is_no_dhcp_server_in_fragments() {
     assert_drops(from(A3.mac, fragment), "dhcp_server");
     // A later fragment's bytes are no ports.
     assert_passes(from(A3.mac, ip4(A3.ip, A1.ip).fragment(3, true).carry(17, &udp)), |_| {});
+    assert_passes(from(A3.mac, v6(lla(A3.mac), lla(A1.mac)).fragment(3, true).carry(17, &udp6)), |_| {});
 }
 
 /// Rules: I2-ps.
