@@ -8,7 +8,7 @@ mod together;
 mod workers;
 
 pub use names::Names;
-pub use workers::{Queues, Workers};
+pub use workers::Workers;
 
 use crate::model::{Change, Cloud, Problem, Problems};
 use crate::rows::Rows;
@@ -482,8 +482,5 @@ impl<'u> Host<'u> {
 
 /// Takes a port away, its frames back to the pool.
 fn close(worker: &mut Worker<'_>, door: Door) {
-    if let Some((Port::Memory(port), pool)) = worker.port_and_pool(door) {
-        port.sink(pool);
-    }
     drop(worker.detach(door));
 }

@@ -185,7 +185,7 @@ fn wrong_input_is_refused_before_anything_is_done() {
     refused(&[("A1", "nowhere.pcap")], &[], &["nowhere.pcap: cannot be read"]);
     refused(&[("A1", &same), ("A1", &same)], &[], &["already an input of that port"]);
     refused(&[("A11", &same)], &[], &["--in: there is no port \"A11\""]);
-    refused(&[("A1", &same)], &["--workers", "0"], &["0 is not in 1..=64"]);
+    refused(&[("A1", &same)], &["--workers", "0"], &["0 is not in 1..=16"]);
     refused(&[("A1", &same)], &["--burst", "65"], &["65 is not in 1..=64"]);
     refused(&[("A1", &same)], &["--events", "nowhere.jsonl"], &["--events nowhere.jsonl: cannot be read"]);
     let ran = dvrctl([

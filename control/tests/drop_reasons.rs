@@ -7,7 +7,7 @@
 use control::capture::Capture;
 use control::explain::page::{Topic, markdown};
 use control::explain::reasons::{self, Occurs, Place};
-use control::host::{Queues, Workers};
+use control::host::Workers;
 use control::model::{Change, Cloud};
 use control::replay::{Events, Input, Options, run};
 use dataplane::drop_reason::DropReason;
@@ -298,8 +298,7 @@ fn replay_drops(dir: &Path, burst: usize, count: usize) -> usize {
     inputs.sort_by(|a, b| a.port.cmp(&b.port));
     let events = std::fs::read_to_string(dir.join("events.jsonl")).unwrap_or_default();
     // Between queues there is no order: a case that needs one says so.
-    let one = case.get("one_queue").and_then(toml::Value::as_bool) == Some(true);
-    let workers = Workers { count, queues: if one { Queues::One(1) } else { Queues::ByFlow(7) } };
+    let workers = Workers { count, seed: 7 };
     let options = Options { cloud, host: case["host"].as_str().unwrap().to_owned(), burst, workers, drops: true };
     let outcome = run(&options, &inputs, &Events::parse(&events, "events.jsonl")).unwrap();
     let at = dir.file_name().unwrap().to_string_lossy();

@@ -3,7 +3,7 @@
 //! the folders with that in their name.
 
 use control::capture::Capture;
-use control::host::{Queues, Workers};
+use control::host::Workers;
 use control::model::{Change, Cloud};
 use control::replay::{Events, Input, Options, Outcome, run};
 use std::collections::BTreeMap;
@@ -73,7 +73,6 @@ fn flatten(all: &mut BTreeMap<String, i64>, at: &str, value: &toml::Value) {
 struct Case {
     name: String,
     options: Options,
-    one_queue: bool,
     inputs: Vec<Input>,
     events: Events,
     counters: BTreeMap<String, i64>,
@@ -96,7 +95,6 @@ impl Case {
         Ok(Case {
             name: dir.file_name().unwrap().display().to_string(),
             options: Options { cloud, host, burst: 64, workers: Workers::ONE, drops: false },
-            one_queue: case.get("one_queue").and_then(toml::Value::as_bool) == Some(true),
             inputs: inputs.collect::<Result<Vec<_>, String>>()?,
             events: Events::parse(&events, "events.jsonl"),
             counters: expected(dir),
@@ -105,10 +103,8 @@ impl Case {
     }
 
     /// Frames that one worker gave to another, if all is as it should be.
-    fn check(&self, burst: usize, (count, seed): (usize, usize)) -> Result<u64, String> {
-        // Between queues there is no order: a case that needs one says so.
-        let queues = if self.one_queue { Queues::One(seed) } else { Queues::ByFlow(seed as u64) };
-        let options = Options { burst, workers: Workers { count, queues }, ..self.options.clone() };
+    fn check(&self, burst: usize, (count, seed): (usize, u64)) -> Result<u64, String> {
+        let options = Options { burst, workers: Workers { count, seed }, ..self.options.clone() };
         let outcome = run(&options, &self.inputs, &self.events).map_err(|e| e.to_string())?;
         if !control::report::balanced(&outcome.totals) {
             return Err(format!("the books do not balance: {:?}", outcome.totals));
@@ -135,7 +131,7 @@ impl Case {
 }
 
 /// Workers and choices of queues each case runs with, by bursts of 1 and of 64.
-const SETTINGS: [(usize, usize); 5] = [(1, 0), (2, 1), (2, 2), (4, 1), (4, 2)];
+const SETTINGS: [(usize, u64); 5] = [(1, 0), (2, 1), (2, 2), (4, 1), (4, 2)];
 
 /// What failed, and frames handed over by number of workers.
 fn check(dir: &Path) -> (Vec<String>, BTreeMap<usize, u64>) {

@@ -3,11 +3,13 @@
 //!
 //! State of one worker; `stage/flood_to_tun.rs` is its only user.
 
-use crate::burst::{BURST, Burst, Door, Lane, Lanes, Out};
+use crate::burst::{BURST, Burst, Door, Lane, Lanes};
 use crate::police::{Rate, TokenBucket};
 use crate::tables::PortIx;
 use std::collections::VecDeque;
 
+/// Copies made in one turn for floods that wait, of all ports together.
+pub const TURN_COPIES: usize = 1024;
 /// Floods that can wait in one worker: each has a lane of a burst.
 pub const MAX_QUEUED: usize = BURST;
 
@@ -28,15 +30,30 @@ impl Default for FloodLimits {
     }
 }
 
+/// Receivers in order: local ports by index, tunnels by VTEP address, the physical network. Lists
+/// change and indexes are reused while a flood waits; who comes before whom does not.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Place {
+    /// Nobody was served.
+    #[default]
+    Start,
+    /// This local port.
+    Port(PortIx),
+    /// The host with this VTEP address.
+    Vtep(u32),
+    /// The physical network.
+    Phys,
+}
+
 /// How far a waiting flood has come.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Cursor {
-    /// Receivers served.
-    pub done: usize,
-    /// The last of them.
-    pub last: Out,
+    /// The last receiver served, by its place in the order of all receivers there could be.
+    pub last: Place,
     /// Whose index the flood's segment was when it began to wait.
     pub seg_generation: u32,
+    /// Whose index its port was.
+    pub port_generation: u32,
 }
 
 /// Of one port.

@@ -13,7 +13,7 @@ use crate::worker::WorkerIo;
 /// Takes a burst of received frames to their ends. Afterwards the burst is empty and every frame
 /// is sent, dropped with one reason, or consumed.
 pub fn process_burst<'u>(b: &mut Burst<'u>, x: &Ctx<'_>, io: &mut WorkerIo<'u>) {
-    let from = ingress(b, x); //                                  which door it came in by
+    let from = ingress(b, x, io); //                              which door it came in by
 
     vxlan_decap(b, x, from.tunnel); //                            T0 T1  outer headers off
     vxlan_tun_to_lv(b, x, from.tunnel & b.live); //               T2     VNI to network

@@ -13,7 +13,7 @@ use crate::io::Port;
 use crate::learn::{LEARN_QUEUE, LearnQueue};
 use crate::pipeline::{process_burst, process_handed};
 use crate::stage::{Ctx, Stage, go_on};
-use crate::tables::{PortIx, Published, QsbrWorker, Snapshot, SnapshotSource, Tables, Target};
+use crate::tables::{PortIx, Published, QsbrWorker, SnapshotSource, Tables, Target};
 use crate::trace::Tracer;
 use crate::umem::{Frame, FramePool};
 use crossbeam::queue::ArrayQueue;
@@ -22,6 +22,9 @@ use std::time::Duration;
 
 /// Trace records of one worker until somebody reads them: one frame flooded to 1,000 receivers fits.
 pub const TRACE_RECORDS: usize = 16384;
+
+/// After so many bursts every buffer goes home, however few there are: a worker that is never idle keeps none.
+const ALL_HOME: u32 = 64;
 
 /// Number of a worker, from 0.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -64,6 +67,8 @@ pub struct WorkerIo<'u> {
     unknown: Option<Port<'u>>,
     /// To and from the other workers.
     links: Option<Links<'u>>,
+    /// So many bursts so far.
+    bursts: u32,
 }
 
 impl<'u> WorkerIo<'u> {
@@ -79,6 +84,7 @@ impl<'u> WorkerIo<'u> {
             phys: (0..phys).map(|_| None).collect(),
             unknown: None,
             links: None,
+            bursts: 0,
         }
     }
 
@@ -100,12 +106,10 @@ impl<'u> WorkerIo<'u> {
         (local.generation == generation).then_some(&mut local.port)
     }
 
-    /// A port by which frames come in, and how the pipeline sees it: one that is not its row's any more is unknown.
-    fn receiver(&mut self, door: Door, snap: &Snapshot) -> Option<(&mut Port<'u>, Door)> {
-        let Door::Port(ix) = door else { return Some((self.port(door)?, door)) };
-        let local = self.local.get_mut(usize::from(ix))?.as_mut()?;
-        let stranger = snap.ports.get(ix).is_some_and(|row| row.generation != local.generation);
-        Some((&mut local.port, if stranger { Door::Unknown } else { door }))
+    /// Whose index the attached local port had.
+    #[inline(always)]
+    pub(crate) fn generation(&self, ix: PortIx) -> Option<u32> {
+        Some(self.local.get(usize::from(ix))?.as_ref()?.generation)
     }
 
     /// Takes back a frame that ended here.
@@ -128,7 +132,8 @@ impl<'u> WorkerIo<'u> {
     fn publish(&mut self) {
         if let Some(links) = &mut self.links {
             links.publish();
-            links.exchange_buffers(&mut self.pool, false);
+            self.bursts = self.bursts.wrapping_add(1);
+            links.exchange_buffers(&mut self.pool, self.bursts.is_multiple_of(ALL_HOME));
         }
     }
 }
@@ -187,11 +192,15 @@ impl<'u> Worker<'u> {
 
     /// The generation of the port attached at an index.
     pub fn attached(&self, ix: PortIx) -> Option<u32> {
-        Some(self.io.local.get(usize::from(ix))?.as_ref()?.generation)
+        self.io.generation(ix)
     }
 
-    /// Takes a port away; its frames go with it.
+    /// Takes a port away. Its frames go back to their pools: those sent and not yet gone, and those that wait to
+    /// be received, which nobody counts.
     pub fn detach(&mut self, door: Door) -> Option<Port<'u>> {
+        if let Some((port, pool)) = self.port_and_pool(door) {
+            port.close(pool);
+        }
         match door {
             Door::Port(ix) => Some(self.io.local.get_mut(usize::from(ix))?.take()?.port),
             Door::Tunnel => self.io.tunnel.take(),
@@ -229,11 +238,10 @@ impl<'u> Worker<'u> {
     /// `from`, up to so many of each. Returns how many.
     #[inline]
     pub fn poll_ports(&mut self, from: &[(Door, usize)]) -> usize {
-        self.turn(); // token first, then the snapshot
-        let snap = self.view.published.load();
+        self.turn();
         let mut n = 0;
         for &(door, limit) in from {
-            if let Some((port, door)) = self.io.receiver(door, snap) {
+            if let Some(port) = self.io.port(door) {
                 n += port.receive(&mut self.burst, door, limit.min(BURST - n));
             }
         }
@@ -336,9 +344,20 @@ impl<'u> Worker<'u> {
         self.tap = Some(tap);
     }
 
+    /// What it alone owns.
+    pub fn io(&self) -> &WorkerIo<'u> {
+        &self.io
+    }
+
     /// Its counters.
     pub fn counters(&self) -> &Arc<WorkerCounters> {
         &self.count
+    }
+
+    /// Reports to the writer by `queue` from now on. Workers driven by one thread may share one, which then keeps the
+    /// order of what they saw.
+    pub fn report_to(&mut self, queue: LearnQueue) {
+        self.learn = queue;
     }
 
     /// What it has to report to the writer.

@@ -26,14 +26,13 @@ no_headroom handoff_full port_gone not_built internal""".split())
 CASES = []
 
 
-def case(ident, words, host="H1", *, rules, about, one_queue=False):
+def case(ident, words, host="H1", *, rules, about):
     """Register a case; the decorated function describes its frames."""
     unknown = set(rules.split()) - RULES
     assert not unknown, f"{ident}: {unknown} are no rules of docs/behaviour.md"
 
     def register(describe):
         c = Case(len(CASES) + 1, ident, words, host, rules.split(), about)
-        c.one_queue = one_queue
         describe(c)
         c.settle()
         CASES.append(c)
@@ -151,8 +150,6 @@ class Case:
     def case_toml(self):
         text = f"case = {toml(self.ident)}\nabout = {toml(self.about)}\n" \
                f"rules = {toml(self.rules)}\nhost = {toml(self.host)}\n"
-        if self.one_queue:
-            text += "one_queue = true\n"
         if self.patched["delete"]:
             text += "\n[patch.delete]\n" + table(self.patched["delete"])
         for kind, rows in self.patched["set"].items():

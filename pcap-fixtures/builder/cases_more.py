@@ -48,7 +48,7 @@ def _(c):
     c.rx("A3", to).out("A1", to)
 
 
-@case("L4-6", "the newest frame has the last word", rules="L4 L1", one_queue=True,
+@case("L4-6", "the newest frame has the last word", rules="L4 L1",
       about="Two frames of one MAC at one time from two hosts: it is where the second came from.")
 def _(c):
     frame = eth(f"{STRANGER}>A1", ipv4("10.1.0.55>A1", U))

@@ -44,8 +44,8 @@ pub(super) struct Args {
     /// Also write every dropped frame, with the reason as packet comment, to this pcapng file
     #[arg(long, value_name = "FILE")]
     drops: Option<PathBuf>,
-    /// Workers that share the ports and queues, 1 to 64; the result is the same for each
-    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=64))]
+    /// Workers that share the ports and queues, 1 to 16; the result is the same for each
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=16))]
     workers: u8,
     /// Frames taken at a time, 1 to 64; the result is the same for each
     #[arg(long, value_name = "N", default_value_t = 64, value_parser = clap::value_parser!(u8).range(1..=64))]
@@ -81,7 +81,7 @@ pub(super) fn run(args: &Args) -> Result<Answer, Failure> {
         drops::check(file, &read, &args.out)?;
     }
     make_dir(&args.out)?;
-    let workers = Workers::by_flow(args.workers.into(), 0);
+    let workers = Workers { count: args.workers.into(), seed: 0 };
     let (host, drops) = (args.host.host.clone(), args.drops.is_some());
     let options = Options { cloud, host, burst: args.burst.into(), workers, drops };
     let outcome = replay(&options, &inputs, &events).map_err(|e| Failure::new(e.to_string()))?;

@@ -5,46 +5,32 @@ use crate::writer::Writer;
 use dataplane::burst::Door;
 use dataplane::handoff::{RING, mesh};
 use dataplane::io::{MemoryPort, Port};
+use dataplane::learn::{LEARN_QUEUE, LearnQueue};
 use dataplane::umem::Umem;
 use dataplane::worker::{Worker, WorkerId};
+use crossbeam::queue::ArrayQueue;
+use std::sync::Arc;
 
 /// How many workers a host has, and which queue of a NIC each frame comes in by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Workers {
     /// 1 to [`Workers::MOST`].
     pub count: usize,
-    /// A NIC has a queue for each worker.
-    pub queues: Queues,
-}
-
-/// What a NIC's receive side scaling does.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Queues {
-    /// A hash of the flow with this seed: one queue for all frames of a flow.
-    ByFlow(u64),
-    /// All frames by this one (modulo the number of workers).
-    One(usize),
+    /// A NIC with a queue for each worker chooses by a hash of the flow (RSS); another seed, another
+    /// choice, but one for all frames of a flow.
+    pub seed: u64,
 }
 
 impl Workers {
     /// More than a replay can use.
-    pub const MOST: usize = 64;
+    pub const MOST: usize = 16;
 
     /// One worker.
-    pub const ONE: Workers = Workers::by_flow(1, 0);
-
-    /// Flows spread over the queues of `count` workers.
-    pub const fn by_flow(count: usize, seed: u64) -> Self {
-        Workers { count, queues: Queues::ByFlow(seed) }
-    }
+    pub const ONE: Workers = Workers { count: 1, seed: 0 };
 
     /// The queue by which a frame comes in.
     pub fn queue(&self, frame: &[u8]) -> usize {
-        let queue = match self.queues {
-            Queues::One(queue) => queue,
-            Queues::ByFlow(seed) => flow_hash(frame, seed),
-        };
-        queue % self.count.max(1)
+        flow_hash(frame, self.seed) % self.count.max(1)
     }
 }
 
@@ -71,11 +57,13 @@ pub(super) fn start<'u>(
         return None;
     }
     let links = mesh(&pools, RING).ok()?;
+    let learn: LearnQueue = Arc::new(ArrayQueue::new(LEARN_QUEUE));
     let mut workers = Vec::new();
     for (id, (pool, links)) in pools.into_iter().zip(links).enumerate() {
         let frames = pool.total();
         let mut worker = Worker::new(writer.view(id)?, pool, ports, phys);
         worker.connect(links);
+        worker.report_to(Arc::clone(&learn)); // one thread: what they saw stays in order
         let queues = (0..phys).map(|n| Door::Phys(n as u8)).chain([Door::Tunnel, Door::Unknown]);
         for door in queues {
             worker.attach(door, Port::Memory(MemoryPort::new(frames)));
@@ -109,7 +97,7 @@ mod tests {
 
     #[test]
     fn a_flow_has_one_queue_and_flows_spread() {
-        let workers = Workers::by_flow(4, 1);
+        let workers = Workers { count: 4, seed: 1 };
         let frame = |port: u8, payload: u8| {
             let mut f = vec![0u8; 60];
             f[12..15].copy_from_slice(&[0x08, 0x00, 0x45]);
@@ -119,7 +107,7 @@ mod tests {
         let queues: Vec<usize> = (0..64).map(|port| workers.queue(&frame(port, 0))).collect();
         assert!((0..4).all(|q| queues.iter().filter(|n| **n == q).count() >= 4), "{queues:?}");
         assert!((0..64).all(|port| (1..9).all(|p| workers.queue(&frame(port, p)) == queues[usize::from(port)])));
-        let other = Workers::by_flow(4, 2);
+        let other = Workers { count: 4, seed: 2 };
         assert!((0..64).any(|port| other.queue(&frame(port, 0)) != queues[usize::from(port)]));
         assert_eq!(Workers::ONE.queue(&[]), 0);
     }

@@ -166,7 +166,9 @@ pub fn port_name(host: &Host<'_>, word: &str, events: &Events) -> Result<String,
 
 /// Packet buffers: for each worker enough for a full burst of floods to every host of the cloud, and then some.
 pub fn buffers(cloud: &Cloud, workers: usize) -> usize {
-    workers * (64 * (cloud.hosts.len() + cloud.ports.len()) + 4096 / workers.max(1)).min(32_768)
+    let workers = workers.max(1);
+    let each = 64 * (cloud.hosts.len() + cloud.ports.len()) + 4096 / workers;
+    workers * each.min((32_768 / workers).max(2048))
 }
 
 /// The frames of an input in the order of their times.

@@ -118,7 +118,11 @@ struct Compiler<'a> {
 impl Compiler<'_> {
     fn segment(&self, id: &str, r: &SegRows) -> Option<(u16, SegRow)> {
         let (at, generation) = self.ix.segment(id)?;
-        let ports = |ids: &[String]| ids.iter().filter_map(|p| Some(self.ix.port(p)?.0)).collect();
+        // By index: a flood that waits goes on behind the last port served (dataplane::flood).
+        let ports = |ids: &[String]| {
+            let sorted: BTreeSet<u16> = ids.iter().filter_map(|p| Some(self.ix.port(p)?.0)).collect();
+            sorted.into_iter().collect()
+        };
         let tunnels: Vec<u16> = r.flood_hosts.iter().filter_map(|h| Some(self.ix.tunnel(h)?.0)).collect();
         // An interface of a router that is not on this host is reserved all the same.
         let interface = |(mac, port): &(_, String)| SegInterface {

@@ -56,10 +56,11 @@ impl Bell {
             let mut seen = [epoll::Event { flags: epoll::EventFlags::empty(), data: epoll::EventData::new_u64(0) }];
             // Interrupted or refused: the caller looks for work and comes again.
             let _ = epoll::wait(&self.epoll, &mut seen[..], Some(&limit));
+            // Whatever ended it: who asked whether we sleep before may ring only after, and an
+            // eventfd left readable would end every later sleep at once.
+            let _ = read(&self.event, &mut [0; 8]);
         }
-        if self.doze.end() {
-            let _ = read(&self.event, &mut [0; 8]); // somebody rang
-        }
+        self.doze.end();
         slept
     }
 }
@@ -87,6 +88,24 @@ mod tests {
         let start = Instant::now();
         assert!(bell.sleep(Duration::from_millis(20), || false));
         assert!(start.elapsed() >= Duration::from_millis(20), "a ring while awake wakes nobody later");
+    }
+
+    /// Somebody saw us asleep, and rings when we are up again: that ends one later sleep, no more.
+    #[test]
+    fn a_late_ring_ends_one_sleep_only() {
+        let bell = Bell::new().unwrap();
+        bell.doze.announce();
+        assert!(bell.doze.ask());
+        bell.doze.end();
+        bell.wake();
+        let slept = |n: u64| {
+            let start = Instant::now();
+            assert!(bell.sleep(Duration::from_millis(n), || false));
+            start.elapsed()
+        };
+        slept(1000);
+        assert!(slept(20) >= Duration::from_millis(20));
+        assert!(slept(20) >= Duration::from_millis(20));
     }
 
     #[test]

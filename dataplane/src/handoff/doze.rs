@@ -29,9 +29,9 @@ impl Doze {
         self.0.load(Ordering::Relaxed) == ASLEEP && self.0.swap(AWAKE, Ordering::Relaxed) == ASLEEP
     }
 
-    /// The sleeper, up again: did somebody wake it, or will in a moment?
-    pub fn end(&self) -> bool {
-        self.0.swap(AWAKE, Ordering::Relaxed) == AWAKE
+    /// The sleeper, up again. Who saw it asleep may still wake it.
+    pub fn end(&self) {
+        self.0.store(AWAKE, Ordering::Relaxed);
     }
 }
 
@@ -63,7 +63,7 @@ mod model {
             let rang = u8::from(first.join().unwrap()) + u8::from(second.join().unwrap());
             assert!(!slept || rang > 0, "asleep over work");
             assert!(rang <= 1, "woken twice");
-            assert_eq!(all.0.end(), rang == 1);
+            all.0.end();
         });
         count.load(Ordering::Relaxed)
     }

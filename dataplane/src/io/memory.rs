@@ -86,6 +86,17 @@ impl<'u> MemoryPort<'u> {
         n
     }
 
+    /// Frames that wait to be received.
+    pub fn waiting(&self) -> usize {
+        self.rx.len()
+    }
+
+    /// See [`Port::close`](super::Port::close).
+    pub fn close(&mut self, pool: &mut FramePool<'u>) {
+        self.rx.drain(..).chain(self.tx.drain(..)).for_each(|(frame, _)| pool.put(frame));
+        self.reclaim(pool);
+    }
+
     /// See [`Port::reclaim`](super::Port::reclaim).
     pub fn reclaim(&mut self, pool: &mut FramePool<'u>) {
         while let Some(frame) = self.done.pop() {

@@ -42,6 +42,13 @@ impl<'u> Port<'u> {
         }
     }
 
+    /// Every frame it holds goes back to the pool: before it is given up.
+    pub fn close(&mut self, pool: &mut FramePool<'u>) {
+        match self {
+            Port::Memory(p) => p.close(pool),
+        }
+    }
+
     /// Frames that have left go back to the pool.
     pub fn reclaim(&mut self, pool: &mut FramePool<'u>) {
         match self {

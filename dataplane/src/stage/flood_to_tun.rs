@@ -9,7 +9,7 @@ use super::{Ctx, Stage};
 use crate::burst::{Burst, Door, FloodSet, Lane, Mask, Out};
 use crate::counters::Event;
 use crate::drop_reason::DropReason;
-use crate::flood::Cursor;
+use crate::flood::{Cursor, Place, TURN_COPIES};
 use crate::tables::{SegRow, Wire};
 use crate::trace::Note;
 use crate::umem::{Frame, FramePool};
@@ -39,15 +39,35 @@ pub fn flood_to_tun<'u>(b: &mut Burst<'u>, x: &Ctx<'_>, lane: Lane, set: FloodSe
     }
     let last = send(b, x, lane, (seg, set), 0..now, io);
     if now < total {
-        wait(b, x, lane, Cursor { done: now, last, seg_generation: seg.generation }, io);
+        let cursor = Cursor {
+            last: place(x, last).unwrap_or_default(),
+            seg_generation: seg.generation,
+            port_generation: port_generation(x, door),
+        };
+        wait(b, x, lane, cursor, io);
     }
 }
 
 /// The storm policer of local ports. What comes by tunnel was policed where it was sent.
 fn may_flood(b: &Burst<'_>, x: &Ctx<'_>, lane: Lane, io: &mut WorkerIo<'_>) -> bool {
     let Door::Port(port) = b.door[lane] else { return true };
-    let generation = x.snap.ports.get(port).map_or(0, |row| row.generation);
-    io.floods.police(port, generation, b.meta[lane].rx_time)
+    io.floods.police(port, port_generation(x, b.door[lane]), b.meta[lane].rx_time)
+}
+
+/// Whose index a door's port is; 0 for other doors.
+fn port_generation(x: &Ctx<'_>, door: Door) -> u32 {
+    let Door::Port(port) = door else { return 0 };
+    x.snap.ports.get(port).map_or(0, |row| row.generation)
+}
+
+/// `None`: a tunnel that no snapshot has.
+fn place(x: &Ctx<'_>, out: Out) -> Option<Place> {
+    match out {
+        Out::Port(port) => Some(Place::Port(port)),
+        Out::Tunnel(tunnel) => x.with_tunnel(tunnel, |row| Place::Vtep(row.vtep)),
+        Out::Phys => Some(Place::Phys),
+        Out::Undecided | Out::Flood(_) => Some(Place::Start),
+    }
 }
 
 /// Serves the receivers number `range`; the last one of all gets the original, which then has left
@@ -107,13 +127,15 @@ fn wait<'u>(b: &mut Burst<'u>, x: &Ctx<'_>, lane: Lane, cursor: Cursor, io: &mut
     x.count.held.set(io.floods.held() as u64);
 }
 
-/// A turn begins: floods that wait go on, first come first, as far as their ports' share of it goes. Rules: L6-storm.
+/// A turn begins: floods that wait go on, first come first, as far as their ports' share and the
+/// turn's go. Rules: L6-storm.
 #[cold]
 pub fn go_on<'u>(x: &Ctx<'_>, io: &mut WorkerIo<'u>) {
     let Some(mut waiting) = io.floods.waiting.take() else { return };
+    let mut turn = TURN_COPIES;
     for _ in 0..io.floods.order.len() {
         let Some(lane) = io.floods.order.pop_front() else { break };
-        if !go_on_with(&mut waiting, x, lane, io) {
+        if !go_on_with(&mut waiting, x, lane, &mut turn, io) {
             io.floods.order.push_back(lane);
         }
     }
@@ -121,36 +143,28 @@ pub fn go_on<'u>(x: &Ctx<'_>, io: &mut WorkerIo<'u>) {
     x.count.held.set(io.floods.held() as u64);
 }
 
-/// One of them; `true` if it is done.
-fn go_on_with<'u>(b: &mut Burst<'u>, x: &Ctx<'_>, lane: Lane, io: &mut WorkerIo<'u>) -> bool {
+/// One of them, with what is left of the `turn`'s copies; `true` if it is done.
+fn go_on_with<'u>(b: &mut Burst<'u>, x: &Ctx<'_>, lane: Lane, turn: &mut usize, io: &mut WorkerIo<'u>) -> bool {
     let (door, cursor) = (b.door[lane], io.floods.cursor[lane]);
-    let left = io.floods.left(door);
+    let left = io.floods.left(door).min(*turn);
     if left == 0 {
         return false;
     }
     let seg = x.seg(b, lane).filter(|seg| seg.generation == cursor.seg_generation);
     let (Some(seg), Out::Flood(set)) = (seg, b.out[lane]) else { return end(b, x, lane, io) };
-    let from = resume(seg, set, door, cursor);
+    // The first behind the last one served, whoever came and went meanwhile.
+    let from = receivers(seg, set, door).position(|out| place(x, out).is_some_and(|p| p > cursor.last));
+    let same_port = port_generation(x, door) == cursor.port_generation;
+    let Some(from) = from.filter(|_| same_port) else { return end(b, x, lane, io) };
     let total = receivers(seg, set, door).count();
-    if from >= total {
-        return end(b, x, lane, io);
-    }
     let to = total.min(from + left);
+    *turn -= to - from;
     let last = send(b, x, lane, (seg, set), from..to, io);
-    io.floods.cursor[lane] = Cursor { done: to, last, ..cursor };
+    io.floods.cursor[lane].last = place(x, last).unwrap_or(cursor.last);
     to == total
 }
 
-/// The next receiver's number. The list may have changed in between: go on behind the last one served.
-fn resume(seg: &SegRow, set: FloodSet, door: Door, cursor: Cursor) -> usize {
-    let mut served = receivers(seg, set, door).take(cursor.done);
-    if cursor.done == 0 || served.nth(cursor.done - 1) == Some(cursor.last) {
-        return cursor.done;
-    }
-    receivers(seg, set, door).position(|out| out == cursor.last).map_or(cursor.done, |at| at + 1)
-}
-
-/// The network or the rest of the receivers went away while the frame waited.
+/// The network, the port it came by or the rest of the receivers went away while the frame waited.
 fn end<'u>(b: &mut Burst<'u>, x: &Ctx<'_>, lane: Lane, io: &mut WorkerIo<'u>) -> bool {
     b.live.remove(lane);
     b.decided.remove(lane);

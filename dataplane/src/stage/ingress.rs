@@ -6,6 +6,7 @@ use super::{Ctx, Stage};
 use crate::burst::{Burst, Door, Mask};
 use crate::drop_tap::save_heads;
 use crate::trace::Note;
+use crate::worker::WorkerIo;
 
 /// The frames of a burst by kind of door.
 #[derive(Clone, Copy, Debug, Default)]
@@ -19,7 +20,7 @@ pub struct Doors {
 }
 
 /// Sorts the burst by door and counts it as received. Rules: I1 (whether the port is ACTIVE is asked in `vm_port`).
-pub fn ingress(b: &mut Burst<'_>, x: &Ctx<'_>) -> Doors {
+pub fn ingress(b: &mut Burst<'_>, x: &Ctx<'_>, io: &WorkerIo<'_>) -> Doors {
     x.enter(Stage::Ingress, b, b.live);
     x.count.received.add(b.live.count());
     if x.tap.is_some() {
@@ -32,6 +33,7 @@ pub fn ingress(b: &mut Burst<'_>, x: &Ctx<'_>) -> Doors {
         let door = b.door[first];
         let same = Mask::of(first) | rest.filter(|lane| b.door[*lane] == door).collect();
         rest = rest.without(same);
+        let door = known(b, x, io, door, same);
         x.count.port(door).rx.add(same.count());
         match door {
             Door::Tunnel => doors.tunnel |= same,
@@ -48,6 +50,19 @@ pub fn ingress(b: &mut Burst<'_>, x: &Ctx<'_>) -> Doors {
         }
     }
     doors
+}
+
+/// The door, or unknown if the attached port is not its row's any more (W1): by the burst's own
+/// snapshot, so that the port's frames are never taken for another's.
+#[inline(always)]
+fn known(b: &mut Burst<'_>, x: &Ctx<'_>, io: &WorkerIo<'_>, door: Door, same: Mask) -> Door {
+    let Door::Port(port) = door else { return door };
+    let row = x.snap.ports.get(port).map(|row| row.generation);
+    if row.is_none() || row == io.generation(port) {
+        return door;
+    }
+    same.for_each(|lane| b.door[lane] = Door::Unknown);
+    Door::Unknown
 }
 
 #[cfg(test)]

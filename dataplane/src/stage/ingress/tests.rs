@@ -73,7 +73,7 @@ fn the_frames_of_a_burst_are_sorted_by_door_whatever_their_order() {
     let of = |kind: fn(&Door) -> bool| -> Mask {
         (0..doors.len()).filter(|n| kind(&doors[*n])).filter_map(Lane::new).collect()
     };
-    let from = rig.with_ctx(|x| super::ingress(&mut b, x));
+    let from = rig.with_ctx(|x| super::ingress(&mut b, x, rig.worker.io()));
     assert_eq!(from.tunnel, of(|d| *d == Door::Tunnel));
     assert_eq!(from.phys, of(|d| *d == Door::Phys(0)));
     assert_eq!(from.vm, of(|d| matches!(d, Door::Port(_) | Door::Unknown)));

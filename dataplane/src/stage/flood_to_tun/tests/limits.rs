@@ -280,15 +280,22 @@ fn receivers_that_come_or_go_meanwhile_shift_nobody() {
         r.seg(A, |s| s.flood_tunnels = std::iter::once(700).chain(1..=600).collect());
     };
     assert_eq!(changed_meanwhile(more).0, rest(256), "one that comes before the place it has reached");
-    assert_eq!(changed_meanwhile(without(&[255])).0, rest(257), "the last one served gone too: a neighbour is missed");
+    assert_eq!(changed_meanwhile(without(&[3, 254, 255])).0, rest(256), "the last ones served are gone too");
+    let reused = |r: &mut Rows| {
+        let end = TunnelEnd { vtep: vtep(601), mac: Some(H2.nic), dvr_mac: MacAddr::ZERO, df: true };
+        r.snap.tunnels.set(255, Some(TunnelRow::new(2, &r.snap.host, end)));
+        r.seg(A, |s| s.flood_tunnels = (1..=254).chain(256..=600).chain([255]).collect());
+    };
+    assert_eq!(changed_meanwhile(reused).0, (256..=601).collect::<Vec<_>>(), "its index is another host's");
 }
 
 #[test]
-fn a_flood_whose_network_or_receivers_are_gone_ends_as_port_gone() {
-    let gone: [fn(&mut Rows); 3] = [
+fn a_flood_whose_network_port_or_receivers_are_gone_ends_as_port_gone() {
+    let gone: [fn(&mut Rows); 4] = [
         |r| r.snap.segments.set(A, None),
         |r| r.seg(A, |s| s.generation += 1),
         |r| r.seg(A, |s| s.flood_tunnels = [].into()),
+        |r| r.port(A1.door, |p| p.generation += 1),
     ];
     for change in gone {
         let (hosts, rig) = changed_meanwhile(change);
