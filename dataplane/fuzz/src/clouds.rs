@@ -11,8 +11,20 @@ use serde_json::Value;
 use std::cell::RefCell;
 
 /// Tables small enough to be made for every input; a cloud that does not fit is refused, which is a result.
-const LIMITS: Limits =
-    Limits { ports: 64, segments: 64, tunnels: 64, routers: 64, interfaces: 64, fdb: 256, neighbours: 256, fips: 64 };
+fn limits() -> Limits {
+    Limits {
+        ports: 64,
+        segments: 64,
+        tunnels: 64,
+        routers: 64,
+        interfaces: 64,
+        fdb: 256,
+        learned: 64,
+        neighbours: 256,
+        fips: 64,
+        ..Limits::default()
+    }
+}
 
 /// A JSON cloud file.
 pub fn cloud_json(data: &[u8]) {
@@ -38,7 +50,7 @@ fn loaded(result: Result<Cloud, Problems>) {
     assert_eq!(cloud.apply(&nothing).as_ref(), Ok(&cloud), "nothing was changed, and the cloud is another");
     for name in cloud.hosts.keys() {
         let rows = Rows::derive(&cloud, name).expect("the host is in the cloud");
-        let mut writer = Writer::new(1, LIMITS);
+        let mut writer = Writer::new(1, limits());
         let empty: Vec<usize> = writer.tables().iter().map(|t| t.rows).collect();
         match writer.apply(&rows) {
             Ok(()) => {

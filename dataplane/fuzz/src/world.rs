@@ -13,8 +13,12 @@ use std::net::IpAddr;
 
 /// Frames of a host's packet memory: a burst of 64 floods fits.
 const FRAMES: usize = 1024;
-/// When an input begins, ns.
-const START: u64 = 1_000_000_000;
+/// A second of the clock, ns.
+const SECOND: u64 = 1_000_000_000;
+/// Time between two inputs: what limits rates has forgotten the one before.
+const PAUSE: u64 = 10 * SECOND;
+/// When a host's clock has run for this long there is a new one.
+const LATE: u64 = u64::MAX / 2;
 
 /// A host of the reference cloud, and what is done to the cloud first.
 pub type Variant = (&'static str, fn(&mut Cloud));
@@ -85,6 +89,8 @@ struct Player {
     burst: usize,
     before: Totals,
     keeps_drops: bool,
+    /// Of the last frame.
+    now: u64,
 }
 
 thread_local! {
@@ -94,7 +100,10 @@ thread_local! {
 /// Hands over the world of a variant, taken modulo their number.
 pub fn with<T>(variant: u8, f: impl FnOnce(&mut World) -> T) -> T {
     let n = usize::from(variant) % VARIANTS.len();
-    WORLDS.with_borrow_mut(|worlds| f(worlds[n].get_or_insert_with(|| World::new(n))))
+    WORLDS.with_borrow_mut(|worlds| {
+        worlds[n].take_if(|w| [&w.one, &w.many, &w.team].iter().any(|p| p.now > LATE));
+        f(worlds[n].get_or_insert_with(|| World::new(n)))
+    })
 }
 
 impl World {
@@ -151,9 +160,10 @@ impl World {
 
     /// Every frame traced; its way has words, and they are printable.
     pub fn explain(&mut self, input: &Input) {
-        let mut now = START;
+        let mut now = self.one.begin();
         for item in &input.items {
             now += item.wait();
+            self.one.now = now;
             let door = self.door(item.door).to_owned();
             let host = &mut self.one.host;
             host.run_timers(now);
@@ -180,12 +190,17 @@ impl Player {
         let umem = Box::leak(Box::new(Umem::new(FRAMES * workers.count)));
         let host = Host::with_workers(cloud.clone(), name, umem, workers).expect("the variants fit a host");
         let before = host.totals();
-        Player { host, burst, before, keeps_drops: false }
+        Player { host, burst, before, keeps_drops: false, now: 0 }
+    }
+
+    /// When the next input begins: at a full second, so that it does not matter which.
+    fn begin(&self) -> u64 {
+        (self.now + PAUSE).next_multiple_of(SECOND)
     }
 
     /// All frames, at their times; what moved, and what was sent, port by port.
     fn play(&mut self, frames: &[(String, &[u8], u64)]) -> (Moved, Vec<Sent>) {
-        let mut now = START;
+        let mut now = self.begin();
         let mut times = Vec::new();
         for (port, bytes, wait) in frames {
             if *wait > 1 {
@@ -199,6 +214,7 @@ impl Player {
             self.host.receive(port, bytes, now, self.burst);
         }
         self.host.settle(now);
+        self.now = now;
         let mut sent = Vec::new();
         self.host.drain_sent(&mut |port, bytes, time| {
             let cause = times.binary_search(&time).expect("a frame sent has the time of the one that caused it");
