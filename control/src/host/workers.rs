@@ -2,13 +2,13 @@
 //! happens here in a fixed order, so that a replay says the same every time.
 
 use crate::writer::Writer;
+use crossbeam::queue::ArrayQueue;
 use dataplane::burst::Door;
 use dataplane::handoff::{RING, mesh};
 use dataplane::io::{MemoryPort, Port};
 use dataplane::learn::{LEARN_QUEUE, LearnQueue};
 use dataplane::umem::Umem;
 use dataplane::worker::{Worker, WorkerId};
-use crossbeam::queue::ArrayQueue;
 use std::sync::Arc;
 
 /// How many workers a host has, and which queue of a NIC each frame comes in by.

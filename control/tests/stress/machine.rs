@@ -132,6 +132,10 @@ impl<'a> Machine<'a> {
             if turns % 64 != 0 {
                 self.inject(begun.elapsed().as_nanos() as u64);
             }
+            if turns.is_multiple_of(7) {
+                self.look(); // a turn in which ports hold what came
+                continue;
+            }
             if !self.turn() {
                 self.report.slept += u64::from(self.worker.sleep(Duration::from_micros(200)));
             }
@@ -167,9 +171,11 @@ impl<'a> Machine<'a> {
         let wanted: BTreeMap<u16, Attached> = all.iter().filter(mine).map(|(ix, p)| (*ix, *p)).collect();
         let gone: Vec<u16> = self.ports.iter().filter(|(ix, p)| wanted.get(ix) != Some(p)).map(|(ix, _)| *ix).collect();
         for ix in gone {
-            // What a VM had sent and not been asked for yet dies with it: taken in first, so that the books tell.
-            while self.worker.poll(Door::Port(ix), 64) > 0 {}
             self.look_at(Door::Port(ix));
+            // What the VM had sent and nobody had received yet dies with it.
+            if let Some((Port::Memory(port), _)) = self.worker.port_and_pool(Door::Port(ix)) {
+                self.report.injected -= port.waiting() as u64;
+            }
             self.worker.detach(Door::Port(ix));
             self.ports.remove(&ix);
         }
@@ -281,7 +287,9 @@ impl<'a> Machine<'a> {
                 if door == Door::Tunnel { (&bytes[50..], bytes[30..34].try_into().unwrap()) } else { (bytes, [0; 4]) };
             if let Some(at) = at {
                 let dst = &frame[..6];
-                if dst != at.mac && dst != [0xff; 6] {
+                // A port without port security gets unknown unicast too (L3).
+                let any = matches!(at.mac, [.., 0x20, 0, _]);
+                if dst != at.mac && dst != [0xff; 6] && !any {
                     report.wrong = Some(format!("{dst:02x?} went to the port of {:02x?}", at.mac));
                 }
             }

@@ -79,7 +79,7 @@ fn four_workers_under_churn_lose_nothing_and_reorder_nothing() {
     // What went in was received, what was sent was seen by a wire, and everything in between is in the books.
     assert_eq!((received, sent), (injected, seen));
     let begun = received + sum(&|c| c.generated.get()) + sum(&|c| c.copied.get());
-    assert_eq!(begun, sent + sum(&|c| c.dropped.get()) + sum(&|c| c.consumed.get()));
+    assert_eq!(begun, sent + sum(&|c| c.dropped.get()) + sum(&|c| c.consumed.get()), "and no flood waits any more");
     assert_eq!(handed, sum(&|c| c.taken_over.get()));
     assert!(reports.iter().all(|r| r.frames == (FRAMES, FRAMES)), "frames were lost: {reports:?}");
     // Nothing else may happen to these frames.

@@ -87,7 +87,9 @@ impl World {
                 self.slots[at] = Some(n);
                 self.added += 1;
                 let mac = format!("fa:16:3e:20:{k:02x}:{n:02x}");
-                let new = port(&format!("slot-{k}-{n}"), "A", format!("10.1.0.{}", 110 + k), mac, "H1");
+                let mut new = port(&format!("slot-{k}-{n}"), "A", format!("10.1.0.{}", 110 + k), mac, "H1");
+                // One tenant's machine may send from any address: nothing but the books keeps its frames apart.
+                new["port_security_enabled"] = json!(k != 0);
                 self.apply(json!({"set": {"ports": [new]}}));
             }
             // A machine elsewhere moves.

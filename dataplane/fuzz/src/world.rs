@@ -115,7 +115,7 @@ impl World {
         let doors = doors(&cloud, name, &facts);
         let one = Player::new(&cloud, name, 1, Workers::ONE);
         let many = Player::new(&cloud, name, 64, Workers::ONE);
-        let mut team = Player::new(&cloud, name, 64, Workers::by_flow(3, 1));
+        let mut team = Player::new(&cloud, name, 64, Workers { count: 3, seed: 1 });
         team.host.keep_drops();
         team.keeps_drops = true;
         World { name, facts, doors, one, many, team }

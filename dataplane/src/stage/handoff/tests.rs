@@ -61,6 +61,36 @@ fn a_batch_of_buffers_goes_home_with_the_next_burst() {
 }
 
 #[test]
+fn a_worker_that_is_never_idle_keeps_no_buffer() {
+    let mut t = team();
+    t.inject(0, A1.door, &to_a3(0));
+    t.workers[0].poll(A1.door, 64);
+    t.workers[1].take_over();
+    t.drain(1, A3.door);
+    let mut bursts = 0;
+    while t.workers[0].frames().0 < FRAMES && bursts < 1000 {
+        bursts += 1;
+        for (worker, door) in [(1, K1.door), (0, A1.door)] {
+            t.inject(worker, door, &[0; 13]);
+            assert_eq!(t.workers[worker].poll(door, 64), 1);
+        }
+    }
+    assert!((32..=64).contains(&bursts), "one buffer alone came home after {bursts} bursts");
+    t.assert_sound();
+}
+
+#[test]
+fn a_port_that_is_taken_away_leaves_its_frames() {
+    let mut t = team();
+    (0..3).for_each(|n| t.inject(0, A1.door, &to_a3(n)));
+    t.workers[0].poll(A1.door, 2);
+    t.workers[1].take_over();
+    assert_eq!(t.workers[0].frames(), (FRAMES - 3, FRAMES), "one waits to be received, two to be sent");
+    assert!(t.workers[0].detach(A1.door).is_some() && t.workers[1].detach(A3.door).is_some());
+    t.assert_sound();
+}
+
+#[test]
 fn routed_frames_flood_copies_and_answers_find_their_workers() {
     let mut t = team();
     // Routed twice: R1, R2, K1.
