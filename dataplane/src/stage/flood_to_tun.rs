@@ -17,7 +17,7 @@ use crate::worker::WorkerIo;
 
 const STAGE: Stage = Stage::FloodToTun;
 
-/// Sends a copy to every receiver: local ports by id, then VTEPs by address, then the physical
+/// Sends a copy to every receiver: local ports by index, then VTEPs by address, then the physical
 /// network. The copies run through the output stages in a burst of their own. A frame whose copies are
 /// more than its port has left in this turn waits with the rest of them, and so do the port's later
 /// floods behind it. Rules: L6, L6-storm, L3, D2.

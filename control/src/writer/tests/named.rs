@@ -95,7 +95,11 @@ impl Names<'_> {
         let flags = (r.wire, r.learning, r.flood_unknown, r.strict, r.vlan_transparent);
         let interfaces: Vec<_> = r.interfaces.iter().map(|i| (i.mac, self.iface(i.iface))).collect();
         let addresses = (&r.router_ips, &r.router_ips6, &r.subnets, &r.subnets6);
-        let ports = |list: &[u16]| list.iter().map(|p| self.port(*p)).collect::<Vec<_>>().join(" ");
+        // In the order of indexes, which depends on what was before: by name here.
+        let ports = |list: &[u16]| {
+            assert!(list.is_sorted(), "a flood that waits goes on behind the last port served");
+            list.iter().map(|p| self.port(*p)).collect::<BTreeSet<_>>().into_iter().collect::<Vec<_>>().join(" ")
+        };
         let tunnels: Vec<_> = r.flood_tunnels.iter().map(|t| self.tunnel(*t)).collect();
         let members = self.s.tunnels.iter().filter(|(t, _)| r.members.contains(*t)).count();
         let lists = (ports(&r.flood_ports), ports(&r.unknown_ports), tunnels, members);
