@@ -51,6 +51,7 @@ fn value(row: &Row, sources: &[String]) -> Option<u64> {
         "FloodLimits::storm" if at_once => f.storm.burst.into(),
         "FloodLimits::storm" => f.storm.per_second.into(),
         "FloodLimits::copies" => f.copies.into(),
+        "FloodLimits::turn_copies" => f.turn_copies.into(),
         "FloodLimits::queued" => f.queued as u64,
         "Limits::ports, at most 4096" => l.ports as u64,
         "Limits::tunnels, at most 4092" => l.tunnels as u64,

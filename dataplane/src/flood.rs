@@ -8,8 +8,6 @@ use crate::police::{Rate, TokenBucket};
 use crate::tables::PortIx;
 use std::collections::VecDeque;
 
-/// Copies made in one turn for floods that wait, of all ports together.
-pub const TURN_COPIES: usize = 1024;
 /// Floods that can wait in one worker: each has a lane of a burst.
 pub const MAX_QUEUED: usize = BURST;
 
@@ -20,13 +18,21 @@ pub struct FloodLimits {
     pub storm: Rate,
     /// Copies made in one turn of a worker for the floods of one port; the rest in the next turns. At least 1.
     pub copies: u32,
+    /// Copies made at the start of a turn for the floods that wait, of all ports together: what a turn may cost before
+    /// it receives anything. At least 1.
+    pub turn_copies: u32,
     /// Floods of one worker that wait for their next turn, at most [`MAX_QUEUED`].
     pub queued: usize,
 }
 
 impl Default for FloodLimits {
     fn default() -> Self {
-        FloodLimits { storm: Rate { per_second: 1000, burst: 2000 }, copies: 256, queued: MAX_QUEUED }
+        FloodLimits {
+            storm: Rate { per_second: 1000, burst: 2000 },
+            copies: 256,
+            turn_copies: 1024,
+            queued: MAX_QUEUED,
+        }
     }
 }
 

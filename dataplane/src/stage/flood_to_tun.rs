@@ -9,7 +9,7 @@ use super::{Ctx, Stage};
 use crate::burst::{Burst, Door, FloodSet, Lane, Mask, Out};
 use crate::counters::Event;
 use crate::drop_reason::DropReason;
-use crate::flood::{Cursor, Place, TURN_COPIES};
+use crate::flood::{Cursor, Place};
 use crate::tables::{SegRow, Wire};
 use crate::trace::Note;
 use crate::umem::{Frame, FramePool};
@@ -132,7 +132,7 @@ fn wait<'u>(b: &mut Burst<'u>, x: &Ctx<'_>, lane: Lane, cursor: Cursor, io: &mut
 #[cold]
 pub fn go_on<'u>(x: &Ctx<'_>, io: &mut WorkerIo<'u>) {
     let Some(mut waiting) = io.floods.waiting.take() else { return };
-    let mut turn = TURN_COPIES;
+    let mut turn = io.floods.limits.turn_copies.max(1) as usize;
     for _ in 0..io.floods.order.len() {
         let Some(lane) = io.floods.order.pop_front() else { break };
         if !go_on_with(&mut waiting, x, lane, &mut turn, io) {

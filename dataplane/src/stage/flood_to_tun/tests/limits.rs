@@ -74,7 +74,7 @@ fn roomy(rows: Rows) -> Rig {
 #[test]
 fn the_defaults_are_the_stated_limits() {
     let storm = Rate { per_second: 1000, burst: 2000 };
-    assert_eq!(FloodLimits::default(), FloodLimits { storm, copies: 256, queued: 64 });
+    assert_eq!(FloodLimits::default(), FloodLimits { storm, copies: 256, turn_copies: 1024, queued: 64 });
 }
 
 #[test]
@@ -231,7 +231,8 @@ fn sixty_four_floods_wait_and_the_next_is_storm() {
 #[test]
 fn a_flood_refused_for_the_queue_makes_no_copy_and_takes_no_token() {
     let mut rig = with_hosts(300);
-    rig.worker.set_flood_limits(FloodLimits { storm: Rate { per_second: 0, burst: 2 }, queued: 1, copies: 256 });
+    let storm = Rate { per_second: 0, burst: 2 };
+    rig.worker.set_flood_limits(FloodLimits { storm, queued: 1, ..FloodLimits::default() });
     (1..=3).for_each(|n| rig.inject(A1.door, &numbered(n)));
     let first = turn(&mut rig, A1.door);
     assert_eq!((first.len(), drops(&rig, A1.door, DropReason::Storm)), (256, 2));
@@ -304,6 +305,22 @@ fn a_flood_whose_network_port_or_receivers_are_gone_ends_as_port_gone() {
         assert_eq!((copied(c), c.dropped.get()), ((256, 256, 0), 1));
         assert_eq!(drops(&rig, A1.door, DropReason::PortGone), 1);
     }
+}
+
+#[test]
+fn the_floods_that_wait_share_what_a_turn_may_cost() {
+    let mut rig = with_hosts(600);
+    rig.worker.set_flood_limits(FloodLimits { turn_copies: 300, ..FloodLimits::default() });
+    let other = eth(A3.mac, MacAddr::BROADCAST, ip4(A3.ip, u32::MAX).udp(1, 2, b"other"));
+    rig.inject(A1.door, &broadcast());
+    assert_eq!(turn(&mut rig, A1.door).len(), 256);
+    rig.inject(A3.door, &other);
+    assert_eq!(turn(&mut rig, A3.door).len(), 256 + 256, "the one that waits, and the new one");
+    assert_eq!(rig.worker.counters().held.get(), 2);
+    assert_eq!(turn(&mut rig, A1.door).len(), 89 + 211, "601 receivers each: the first ends, the second has the rest");
+    assert_eq!(turn(&mut rig, A1.door).len(), 601 - 256 - 211);
+    assert_eq!(copied(rig.worker.counters()), (1200, 1202, 0));
+    rig.assert_sound();
 }
 
 #[test]
