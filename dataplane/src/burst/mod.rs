@@ -324,6 +324,13 @@ mod tests {
     }
 
     #[test]
+    fn a_frame_is_received_in_one_piece() {
+        let meta = FrameMeta::of_received(256, 60, 7);
+        assert_eq!((meta.off, meta.len, meta.segments, meta.rx_time), (256, 60, 1, 7));
+        assert_eq!(meta.received(), 256..316);
+    }
+
+    #[test]
     fn an_empty_lane_has_no_bytes() {
         let mut b = Burst::default();
         let lane = Lane::new(3).unwrap();

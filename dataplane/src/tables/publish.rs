@@ -88,7 +88,7 @@ mod tests {
         w.publish(Snapshot::default());
         assert_eq!(w.retired(), 1, "the worker has not loaded since");
         assert!(held.upgrade().is_some());
-        assert_eq!(view.load().generation, 1);
+        assert_eq!((view.load().generation, w.current().generation, w.source().load().generation), (1, 1, 1));
         w.reclaim();
         assert_eq!(w.retired(), 0);
         assert!(held.upgrade().is_none());

@@ -85,3 +85,21 @@ fn the_frames_of_a_burst_are_sorted_by_door_whatever_their_order() {
     let each = [A1.door, B1.door, Door::Tunnel, Door::Phys(0), Door::Unknown].map(rx);
     assert_eq!((each, rig.worker.counters().received.get()), ([3, 1, 2, 1, 1], 8));
 }
+
+#[test]
+fn a_stage_records_the_traced_frames_that_enter_it_and_no_others() {
+    use crate::{stage::Stage, trace::Note};
+    let mut umem = Umem::new(3);
+    let (mut pool, mut b, rig) = (umem.pools(1).remove(0), Burst::default(), Rig::h1());
+    let mut lane = || b.push(pool.take().unwrap(), FrameMeta::default(), A1.door).unwrap();
+    let [traced, elsewhere, plain] = [lane(), lane(), lane()];
+    b.traced = [traced, elsewhere].into_iter().collect();
+    rig.with_ctx(|x| {
+        x.enter(Stage::Decode, &b, [traced, plain].into_iter().collect());
+        x.enter(Stage::VmPort, &b, Mask::of(plain));
+        x.note(&b, plain, Stage::VmPort, Note::Learn);
+        x.note(&b, traced, Stage::VmPort, Note::Learn);
+    });
+    let steps: Vec<_> = std::iter::from_fn(|| rig.worker.tracer().pop()).map(|r| (r.lane, r.stage, r.note)).collect();
+    assert_eq!(steps, [(traced, Stage::Decode, Note::Enter), (traced, Stage::VmPort, Note::Learn)]);
+}

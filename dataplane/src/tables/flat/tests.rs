@@ -24,6 +24,37 @@ fn insert_update_delete() {
 }
 
 #[test]
+fn a_table_tells_its_size_its_rows_and_the_slots_that_wait() {
+    let (mut w, q) = writer::<1>(2048);
+    let worker = q.worker(0).unwrap();
+    worker.online();
+    assert_eq!((w.reader().capacity(), w.limit()), (4 * 2048, 2048)); // a quarter full at its limit
+    assert_eq!((w.len(), w.is_empty(), w.waiting()), (0, true, 0));
+    for i in 1..=3 {
+        w.put(&[i], i).unwrap();
+    }
+    assert_eq!((w.len(), w.is_empty()), (3, false));
+    assert!((1..=3).all(|i| w.remove(&[i])));
+    assert_eq!((w.len(), w.is_empty(), w.waiting()), (0, true, 3));
+    worker.quiesce();
+    w.bury();
+    assert_eq!(w.waiting(), 0);
+}
+
+#[test]
+fn an_absent_key_looks_at_one_slot_more_where_a_row_is() {
+    let (mut w, _q) = writer::<1>(8); // 32 slots
+    assert_eq!(w.mean_miss_probe(), 1.0);
+    w.put(&[1], 1).unwrap();
+    assert_eq!(w.mean_miss_probe(), 33.0 / 32.0);
+    // A second row with the same home stands behind the first: from there two more, from itself one.
+    let home = |w: &FlatWriter<1>, k: u64| w.table.home(&[k]) & w.table.mask;
+    let same = (2..).find(|k| home(&w, *k) == home(&w, 1)).unwrap();
+    w.put(&[same], 1).unwrap();
+    assert_eq!(w.mean_miss_probe(), (32.0 + 2.0 + 1.0) / 32.0);
+}
+
+#[test]
 fn keys_of_three_words_differ_in_any_word() {
     let (mut w, _q) = writer::<3>(64);
     for (n, k) in [[1, 2, 3], [1, 2, 4], [1, 5, 3], [6, 2, 3]].iter().enumerate() {

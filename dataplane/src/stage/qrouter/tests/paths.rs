@@ -67,6 +67,8 @@ fn each_field_of_the_five_tuple_counts() {
     };
     let dst = ip("192.168.50.9");
     assert_eq!(spread(&mut rig, &|n| ip4(A1.ip, dst).udp(1000 + n, 80, b"")), 4, "source port");
+    let ones = ip("10.255.255.255"); // and no bit of the addresses hides one of the ports
+    assert_eq!(spread(&mut rig, &|n| ip4(ones, dst).udp(1000 + n, 80, b"")), 4, "source port");
     assert_eq!(spread(&mut rig, &|n| ip4(A1.ip, dst).udp(1000, 1 + n, b"")), 4, "destination port");
     assert_eq!(spread(&mut rig, &|n| ip4(ip("10.1.1.0") + u32::from(n), dst).udp(1, 2, b"")), 4, "source");
     assert_eq!(spread(&mut rig, &|n| ip4(A1.ip, ip("192.168.50.0") + u32::from(n)).udp(1, 2, b"")), 4, "destination");
