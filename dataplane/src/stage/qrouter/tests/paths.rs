@@ -105,6 +105,22 @@ fn two_routers_in_a_row_take_one_ttl_each_and_no_wire() {
 
 /// Rules: R3, D3.
 #[test]
+fn a_trace_shows_the_ttl_at_each_router_as_it_becomes() {
+    use crate::trace::{Field, Note};
+    let ttls = |frame: Vec<u8>| {
+        let mut rig = Rig::h1();
+        rig.worker.trace = true;
+        rig.one(A1.door, frame);
+        let of_ttl = |note| if let Note::Set(Field::Ttl, old, new) = note { Some((old, new)) } else { None };
+        std::iter::from_fn(|| rig.worker.tracer().pop()).filter_map(|r| of_ttl(r.note)).collect::<Vec<_>>()
+    };
+    assert_eq!(ttls(through_both(A1.mac, RA.mac, 64)), [(64, 63), (63, 62)]);
+    // R2's answer to a ping: R2 takes nothing off its own packet, R1 does.
+    let ping = eth(A1.mac, RA.mac, ip4(A1.ip, RK.ip).ttl(9).echo(1, 1, b"x"));
+    assert_eq!(ttls(ping), [(9, 8), (64, 64), (64, 63)]);
+}
+
+#[test]
 fn ttl_2_ends_at_the_second_router() {
     Rig::h1().one(A1.door, through_both(A1.mac, RA.mac, 2)).assert_dropped(A1.door, HERE, "ttl");
     let out = Rig::h1().one(A1.door, through_both(A1.mac, RA.mac, 3));
