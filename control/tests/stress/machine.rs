@@ -196,7 +196,8 @@ impl<'a> Machine<'a> {
         };
         for (ix, p) in &self.ports {
             let door = Door::Port(*ix);
-            let key = u32::from(*ix) << 16 | (p.generation & 0x3ff) << 6;
+            // 131,072 owners of one index: more than a night has.
+            let key = u32::from(*ix) << 23 | (p.generation & 0x1_ffff) << 6;
             let me = match p.mac {
                 [.., 0x10, net, i] => steady(net, i),
                 [.., 0x20, k, _] => (p.mac, [10, 1, 0, 110 + k]),

@@ -187,7 +187,8 @@ pub fn events(data: &[u8]) {
         return;
     }
     let cloud = REFERENCE.with(Cloud::clone);
-    let options = Options { cloud, host: "H1".to_owned(), burst: 64, workers: Workers { count: 2, seed: 1 }, drops: true };
+    let options =
+        Options { cloud, host: "H1".to_owned(), burst: 64, workers: Workers { count: 2, seed: 1 }, drops: true };
     FRAMES.with(|probes| {
         let outcome = replay::run(&options, probes, &events).expect("host, ports and burst are right");
         assert_eq!(outcome.frames.0, outcome.frames.1, "packet buffers leaked");
