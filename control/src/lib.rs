@@ -9,6 +9,7 @@
 
 pub mod capture;
 pub mod cli;
+pub mod daemon;
 pub mod explain;
 pub mod frame_text;
 pub mod host;

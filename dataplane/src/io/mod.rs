@@ -3,6 +3,7 @@
 //! A worker calls [`Port::receive`] for a burst, [`Port::transmit`] for each frame, and
 //! [`Port::flush`] once after a burst; the port gives sent frames back by [`Port::reclaim`].
 
+pub mod af_xdp;
 mod memory;
 
 pub use memory::{InjectError, MemoryPort};

@@ -1,0 +1,1 @@
+//! Namespaces, links and neighbours of the kernel.

@@ -1,0 +1,1 @@
+//! What ethtool says of an interface.

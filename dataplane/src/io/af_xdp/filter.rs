@@ -1,0 +1,1 @@
+//! The XDP program: which frames of an interface reach our sockets.
