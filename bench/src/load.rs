@@ -2,7 +2,6 @@
 //! every frame is copied from the preloaded capture into a recycled buffer.
 
 use dataplane::burst::{BURST, Burst, Door};
-use dataplane::io::Port;
 use dataplane::worker::Worker;
 use std::path::Path;
 use std::time::Duration;
@@ -35,7 +34,7 @@ impl Source {
     /// Copies the next `n` frames into the worker's port.
     #[inline]
     pub fn fill(&mut self, worker: &mut Worker<'_>, n: usize) {
-        let Some((Port::Memory(port), pool)) = worker.port_and_pool(self.door) else { return };
+        let Some((port, pool)) = worker.memory_port(self.door) else { return };
         for _ in 0..n {
             self.at = if self.at + 1 >= self.frames.len() { 0 } else { self.at + 1 };
             let put = self.frames.get(self.at).map(|f| port.inject(f, 0, pool));
@@ -47,8 +46,8 @@ impl Source {
 /// Frees what was sent to `door`; returns how many frames.
 #[inline]
 pub fn sink(worker: &mut Worker<'_>, door: Door) -> usize {
-    match worker.port_and_pool(door) {
-        Some((Port::Memory(port), pool)) => port.sink(pool),
+    match worker.memory_port(door) {
+        Some((port, pool)) => port.sink(pool),
         None => 0,
     }
 }
@@ -73,10 +72,10 @@ pub fn turn<'u>(
 /// The same copies with no pipeline: received into a burst, sent to `out`, freed. The floor of our own I/O.
 #[inline]
 pub fn forward_nothing<'u>(worker: &mut Worker<'u>, burst: &mut Burst<'u>, door: Door, out: Door) {
-    if let Some((port, _)) = worker.port_and_pool(door) {
+    if let Some((port, _)) = worker.memory_port(door) {
         port.receive(burst, door, BURST);
     }
-    if let Some((port, _)) = worker.port_and_pool(out) {
+    if let Some((port, _)) = worker.memory_port(out) {
         for lane in burst.live {
             if let Some(frame) = burst.frame[lane].take() {
                 let full = port.transmit(frame, burst.meta[lane]);

@@ -264,8 +264,8 @@ impl<'u> Host<'u> {
             port.clone_into(&mut self.unknown);
         }
         let Some(worker) = self.workers.get_mut(id) else { return };
-        let injected = match worker.port_and_pool(door) {
-            Some((Port::Memory(memory), pool)) => memory.inject(frame, now, pool),
+        let injected = match worker.memory_port(door) {
+            Some((memory, pool)) => memory.inject(frame, now, pool),
             None => Err(InjectError::Full),
         };
         match injected {
@@ -310,10 +310,9 @@ impl<'u> Host<'u> {
         let doors = local.into_iter().map(|(ix, id)| (Door::Port(ix), id)).chain([(Door::Tunnel, TUNNEL.to_owned())]);
         for (door, id) in doors {
             for worker in &mut self.workers {
-                let Some((port, pool)) = worker.port_and_pool(door) else { continue };
+                let Some((port, pool)) = worker.memory_port(door) else { continue };
                 let (sent, totals) = (&mut self.sent, &mut self.ports);
-                let Port::Memory(memory) = port;
-                memory.drain(|bytes, meta| {
+                port.drain(|bytes, meta| {
                     sent.push(Sent { port: id.clone(), bytes: bytes.to_vec(), time: meta.rx_time });
                     totals.entry(id.clone()).or_default().tx += 1;
                 });
@@ -482,5 +481,5 @@ impl<'u> Host<'u> {
 
 /// Takes a port away, its frames back to the pool.
 fn close(worker: &mut Worker<'_>, door: Door) {
-    drop(worker.detach(door));
+    worker.detach(door);
 }

@@ -40,6 +40,47 @@ pub struct PortCounters {
     pub tx: Counter,
     /// Packets received from it and dropped, by [`DropReason::index`].
     pub drops: [Counter; DropReason::COUNT],
+    /// What the kernel lost of it before we saw it.
+    pub kernel: [Counter; KernelLoss::ALL.len()],
+}
+
+/// Frames of a port that never reached the pipeline, as the kernel counts them (`XDP_STATISTICS`): not part of the
+/// books, which begin with `received`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum KernelLoss {
+    /// The RX ring was full: the worker was too slow.
+    RxRingFull,
+    /// The fill ring was empty: the worker was too slow, or had no free frames.
+    FillRingEmpty,
+    /// Longer than a frame, or for another reason not copied.
+    RxDropped,
+    /// Not sent, because the descriptor was wrong: a bug.
+    TxInvalid,
+    /// Received, but not a whole frame of ours: a bug.
+    RxInvalid,
+}
+
+impl KernelLoss {
+    /// All of them.
+    pub const ALL: [KernelLoss; 5] = [
+        KernelLoss::RxRingFull,
+        KernelLoss::FillRingEmpty,
+        KernelLoss::RxDropped,
+        KernelLoss::TxInvalid,
+        KernelLoss::RxInvalid,
+    ];
+
+    /// The name operators see: the kernel's.
+    pub const fn name(self) -> &'static str {
+        match self {
+            KernelLoss::RxRingFull => "rx_ring_full",
+            KernelLoss::FillRingEmpty => "rx_fill_ring_empty",
+            KernelLoss::RxDropped => "rx_dropped",
+            KernelLoss::TxInvalid => "tx_invalid",
+            KernelLoss::RxInvalid => "rx_invalid",
+        }
+    }
 }
 
 impl Default for PortCounters {
@@ -48,6 +89,7 @@ impl Default for PortCounters {
             rx: Counter::default(),
             tx: Counter::default(),
             drops: std::array::from_fn(|_| Counter::default()),
+            kernel: Default::default(),
         }
     }
 }
@@ -182,6 +224,11 @@ impl WorkerCounters {
     #[allow(clippy::indexing_slicing, reason = "an Event is below the length of ALL")]
     pub fn event(&self, event: Event) -> &Counter {
         &self.events[event as usize]
+    }
+
+    /// Stores what the kernel lost of a port so far, in the order of [`KernelLoss::ALL`].
+    pub(crate) fn kernel_lost(&self, door: Door, so_far: [u64; KernelLoss::ALL.len()]) {
+        self.port(door).kernel.iter().zip(so_far).for_each(|(counter, n)| counter.set(n));
     }
 
     /// Counts one dropped frame everywhere it is counted.

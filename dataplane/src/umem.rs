@@ -4,11 +4,23 @@
 //! another worker, back to its pool) and is never copied, so the compiler proves what the
 //! accounting asserts: nobody writes a frame that somebody else holds.
 
+#![allow(unsafe_code)]
+
+mod lent;
+mod region;
+
+pub use lent::Lent;
+pub use region::Region;
+
 use crate::worker::WorkerId;
+use region::Memory;
+use std::io;
+use std::marker::PhantomData;
+use std::ptr::NonNull;
 
 /// Bytes of one frame, headroom included.
 pub const FRAME_SIZE: usize = 2048;
-/// Where a received frame starts: room for the outer headers, and for the 256 bytes XDP keeps.
+/// Where a received frame starts: room for the outer headers, and what XDP keeps (`XDP_PACKET_HEADROOM`).
 pub const HEADROOM: usize = 256;
 /// The longest frame that fits: beyond the headroom, to the end of the chunk.
 pub const MAX_FRAME: usize = FRAME_SIZE - HEADROOM;
@@ -18,48 +30,64 @@ pub const MAX_FRAME: usize = FRAME_SIZE - HEADROOM;
 #[repr(C, align(64))]
 pub struct Chunk([u8; FRAME_SIZE]);
 
-/// The region.
+/// The region's memory, and for its lifetime the only way to it.
 #[derive(Debug)]
 pub struct Umem {
-    chunks: Vec<Chunk>,
+    memory: Memory,
 }
 
 impl Umem {
-    /// A region of `frames` frames, zeroed. The only allocation of packet memory.
+    /// A region of `frames` frames on the heap, zeroed: tests, benches, replay.
     pub fn new(frames: usize) -> Self {
-        Umem { chunks: vec![Chunk([0; FRAME_SIZE]); frames] }
+        Umem { memory: Memory::heap(frames) }
+    }
+
+    /// A region of `frames` frames in a memfd, zeroed and present, for devices to be registered with. The only
+    /// allocation of packet memory. Fails if the system has not that much.
+    pub fn shared(frames: usize) -> io::Result<Self> {
+        Ok(Umem { memory: Memory::memfd(frames)? })
     }
 
     /// The region as pools of equal size, one per worker.
     pub fn pools(&mut self, workers: usize) -> Vec<FramePool<'_>> {
-        let each = self.chunks.len() / workers.max(1);
-        let region = self.chunks.as_ptr().addr();
-        let share = |(id, chunks)| FramePool::new(WorkerId(id as u8), chunks, region, workers);
-        self.chunks.chunks_exact_mut(each.max(1)).take(workers).enumerate().map(share).collect()
+        let region = self.memory.region();
+        let each = (region.frames() / workers.max(1)).max(1);
+        let workers = workers.min(region.frames() / each);
+        (0..workers).map(|id| FramePool::new(WorkerId(id as u8), region, each, workers)).collect()
     }
 }
 
 /// The right to one chunk. Dropping one leaks the chunk for the life of the region; only
 /// [`FramePool::put`] returns it, and [`FramePool::total`] shows the difference.
+///
+/// A pointer and not a reference, because the kernel writes a chunk while it has it ([`Lent`]).
 #[derive(Debug)]
-pub struct Frame<'u>(&'u mut Chunk);
+pub struct Frame<'u>(NonNull<Chunk>, PhantomData<&'u mut Chunk>);
+
+// SAFETY: a Frame is the only one of its chunk, as a `&mut Chunk` would be, and a Chunk is plain bytes.
+unsafe impl Send for Frame<'_> {}
+// SAFETY: what a shared Frame gives is a shared reference to plain bytes.
+unsafe impl Sync for Frame<'_> {}
 
 impl Frame<'_> {
     /// All bytes of the chunk.
     #[inline(always)]
     pub fn chunk(&self) -> &[u8; FRAME_SIZE] {
-        &self.0.0
+        // SAFETY: the pointer is to a chunk of a region that lives for 'u; each chunk has one Frame, which is
+        // given up when the chunk is lent, so nobody else has a reference to it.
+        unsafe { &self.0.as_ref().0 }
     }
 
     /// All bytes of the chunk, to write.
     #[inline(always)]
     pub fn chunk_mut(&mut self) -> &mut [u8; FRAME_SIZE] {
-        &mut self.0.0
+        // SAFETY: as in `chunk`; `&mut self` is the only borrow of the only Frame.
+        unsafe { &mut self.0.as_mut().0 }
     }
 
     #[inline(always)]
     fn address(&self) -> usize {
-        std::ptr::from_ref(&*self.0).addr()
+        self.0.addr().get()
     }
 }
 
@@ -69,19 +97,23 @@ pub struct FramePool<'u> {
     free: Vec<Frame<'u>>,
     /// Other workers' frames on their way home, by worker; [`Links`](crate::handoff::Links) takes them along.
     away: Box<[Vec<Frame<'u>>]>,
-    /// Where the region begins, and this pool's part: a frame's home is told by its address.
-    region: usize,
+    /// All memory, and where this pool's part begins: a frame's home is told by its address.
+    region: Region<'u>,
     start: usize,
     total: usize,
     id: WorkerId,
 }
 
 impl<'u> FramePool<'u> {
-    fn new(id: WorkerId, chunks: &'u mut [Chunk], region: usize, workers: usize) -> Self {
-        let (start, total) = (chunks.as_ptr().addr(), chunks.len());
+    /// The `id`th part of the region.
+    fn new(id: WorkerId, region: Region<'u>, total: usize, workers: usize) -> Self {
+        let first = usize::from(id.0) * total;
+        let start = region.address() + first * FRAME_SIZE;
         let home = |w| Vec::with_capacity(if w == usize::from(id.0) { 0 } else { total });
         let away = (0..workers).map(home).collect();
-        FramePool { free: chunks.iter_mut().map(Frame).collect(), away, region, start, total, id }
+        // SAFETY: `pools` has the region to itself and gives each worker a part of its own.
+        let free = (first..first + total).filter_map(|n| unsafe { region.frame(n) }).collect();
+        FramePool { free, away, region, start, total, id }
     }
 
     /// A free frame, if there is one. Its bytes are what the last packet left.
@@ -101,7 +133,7 @@ impl<'u> FramePool<'u> {
 
     #[inline(never)]
     fn set_aside(&mut self, frame: Frame<'u>) {
-        let home = frame.address().wrapping_sub(self.region) / (self.total * FRAME_SIZE);
+        let home = frame.address().wrapping_sub(self.region.address()) / (self.total * FRAME_SIZE);
         if let Some(away) = self.away.get_mut(home) {
             away.push(frame); // never grows: all pools are of one size
         }
@@ -125,6 +157,11 @@ impl<'u> FramePool<'u> {
     /// Frames this pool was given. Free + in flight + in rings = total, always.
     pub fn total(&self) -> usize {
         self.total
+    }
+
+    /// The region it is part of.
+    pub fn region(&self) -> Region<'u> {
+        self.region
     }
 
     /// Whose pool it is.

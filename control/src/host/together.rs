@@ -2,7 +2,7 @@
 
 use super::{Host, workers};
 use dataplane::drop_reason::DropReason;
-use dataplane::io::{InjectError, Port};
+use dataplane::io::InjectError;
 
 /// A frame on the wire of a port (by its canonical name), and the time (ns) at which it is received.
 pub type Arrival<'a> = (&'a str, &'a [u8], u64);
@@ -21,8 +21,8 @@ impl Host<'_> {
             let id = workers::of(&self.writer, door, self.setup.queue(bytes));
             self.ports.entry((*port).to_owned()).or_default().rx += 1;
             let (Some(worker), Some(from)) = (self.workers.get_mut(id), from.get_mut(id)) else { continue };
-            let injected = match worker.port_and_pool(door) {
-                Some((Port::Memory(memory), pool)) => memory.inject(bytes, *time, pool),
+            let injected = match worker.memory_port(door) {
+                Some((memory, pool)) => memory.inject(bytes, *time, pool),
                 None => Err(InjectError::Full),
             };
             match injected {

@@ -173,7 +173,7 @@ impl<'a> Machine<'a> {
         for ix in gone {
             self.look_at(Door::Port(ix));
             // What the VM had sent and nobody had received yet dies with it.
-            if let Some((Port::Memory(port), _)) = self.worker.port_and_pool(Door::Port(ix)) {
+            if let Some((port, _)) = self.worker.memory_port(Door::Port(ix)) {
                 self.report.injected -= port.waiting() as u64;
             }
             self.worker.detach(Door::Port(ix));
@@ -251,7 +251,7 @@ impl<'a> Machine<'a> {
     fn inject(&mut self, now: u64) {
         let report = &mut self.report;
         for (door, flow) in &mut self.flows {
-            let Some((Port::Memory(port), pool)) = self.worker.port_and_pool(*door) else { continue };
+            let Some((port, pool)) = self.worker.memory_port(*door) else { continue };
             match port.inject(flow.next(), now, pool) {
                 Ok(()) => report.injected += 1,
                 Err(InjectError::Full) => {} // the wire drops it: a gap, no disorder
@@ -279,10 +279,9 @@ impl<'a> Machine<'a> {
             Door::Port(ix) => self.ports.get(&ix).copied(),
             _ => None,
         };
-        let Some((port, pool)) = self.worker.port_and_pool(door) else { return };
+        let Some((port, pool)) = self.worker.memory_port(door) else { return };
         let (last, report) = (&mut self.last, &mut self.report);
-        let Port::Memory(memory) = port;
-        memory.drain(|bytes, _| {
+        port.drain(|bytes, _| {
             report.seen += 1;
             let (frame, to) =
                 if door == Door::Tunnel { (&bytes[50..], bytes[30..34].try_into().unwrap()) } else { (bytes, [0; 4]) };

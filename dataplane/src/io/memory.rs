@@ -92,7 +92,7 @@ impl<'u> MemoryPort<'u> {
     }
 
     /// See [`Port::close`](super::Port::close).
-    pub fn close(&mut self, pool: &mut FramePool<'u>) {
+    pub fn close(mut self, pool: &mut FramePool<'u>) {
         self.rx.drain(..).chain(self.tx.drain(..)).for_each(|(frame, _)| pool.put(frame));
         self.reclaim(pool);
     }

@@ -1,7 +1,7 @@
 //! Ports: where frames come from and go to. The pipeline sees only this seam.
 //!
-//! A worker calls [`Port::receive`] for a burst, [`Port::transmit`] for each frame, and
-//! [`Port::flush`] once after a burst; the port gives sent frames back by [`Port::reclaim`].
+//! A worker calls [`Port::receive`] for a burst, [`Port::transmit`] for each frame, and [`Port::flush`] once after a
+//! burst for each port it sent to.
 
 pub mod af_xdp;
 mod memory;
@@ -9,20 +9,26 @@ mod memory;
 pub use memory::{InjectError, MemoryPort};
 
 use crate::burst::{Burst, Door, FrameMeta};
+use crate::counters::KernelLoss;
 use crate::umem::{Frame, FramePool};
+use af_xdp::XdpPort;
 
 /// A port of one worker. An enum, not a trait object: the call is a jump the compiler sees.
 #[derive(Debug)]
 pub enum Port<'u> {
+    /// A queue of a network interface.
+    Xdp(XdpPort<'u>),
     /// Queues in memory: tests, benches, replay.
     Memory(MemoryPort<'u>),
 }
 
 impl<'u> Port<'u> {
-    /// Moves up to `limit` received frames into the burst; returns how many.
+    /// Moves up to `limit` received frames into the burst; returns how many. The port takes from the pool what it
+    /// needs to receive more.
     #[inline]
-    pub fn receive(&mut self, b: &mut Burst<'u>, door: Door, limit: usize) -> usize {
+    pub fn receive(&mut self, b: &mut Burst<'u>, door: Door, limit: usize, pool: &mut FramePool<'u>) -> usize {
         match self {
+            Port::Xdp(p) => p.receive(b, door, limit, pool),
             Port::Memory(p) => p.receive(b, door, limit),
         }
     }
@@ -31,28 +37,41 @@ impl<'u> Port<'u> {
     #[inline]
     pub fn transmit(&mut self, frame: Frame<'u>, meta: FrameMeta) -> Result<(), Frame<'u>> {
         match self {
+            Port::Xdp(p) => p.transmit(frame, meta),
             Port::Memory(p) => p.transmit(frame, meta),
         }
     }
 
-    /// After a burst: what was transmitted goes out.
+    /// After a burst: what was transmitted goes out, what has left goes back to the pool. Says whether it must be called
+    /// again, because the kernel has not taken all yet.
     #[inline]
-    pub fn flush(&mut self) {
+    pub fn flush(&mut self, pool: &mut FramePool<'u>) -> bool {
         match self {
-            Port::Memory(_) => {}
+            Port::Xdp(p) => p.flush(pool),
+            Port::Memory(_) => false,
         }
     }
 
-    /// Every frame it holds goes back to the pool: before it is given up.
-    pub fn close(&mut self, pool: &mut FramePool<'u>) {
+    /// Gives the port up: every frame it has goes back to the pool.
+    pub fn close(self, pool: &mut FramePool<'u>) {
         match self {
+            Port::Xdp(p) => p.close(pool),
             Port::Memory(p) => p.close(pool),
+        }
+    }
+
+    /// What the kernel lost of it so far.
+    pub fn lost(&self) -> [u64; KernelLoss::ALL.len()] {
+        match self {
+            Port::Xdp(p) => p.lost(),
+            Port::Memory(_) => [0; KernelLoss::ALL.len()],
         }
     }
 
     /// Frames that have left go back to the pool.
     pub fn reclaim(&mut self, pool: &mut FramePool<'u>) {
         match self {
+            Port::Xdp(p) => p.reclaim(pool),
             Port::Memory(p) => p.reclaim(pool),
         }
     }

@@ -171,7 +171,7 @@ impl Rig {
     /// Puts `frame` in front of `door` for the next [`Worker::poll`].
     pub fn inject(&mut self, door: Door, frame: &[u8]) {
         let now = self.now;
-        let (Port::Memory(port), pool) = self.worker.port_and_pool(door).unwrap();
+        let (port, pool) = self.worker.memory_port(door).unwrap();
         port.inject(frame, now, pool).unwrap();
     }
 
@@ -179,9 +179,8 @@ impl Rig {
     pub fn drain(&mut self) -> Vec<(Door, Vec<u8>)> {
         let mut sent = Vec::new();
         for door in doors() {
-            let (port, pool) = self.worker.port_and_pool(door).unwrap();
-            let Port::Memory(memory) = port;
-            memory.drain(|bytes, _| sent.push((door, bytes.to_vec())));
+            let (port, pool) = self.worker.memory_port(door).unwrap();
+            port.drain(|bytes, _| sent.push((door, bytes.to_vec())));
             port.reclaim(pool);
         }
         sent

@@ -60,16 +60,15 @@ impl Team {
 
     /// Puts a frame in front of a worker's door.
     pub fn inject(&mut self, worker: usize, door: Door, frame: &[u8]) {
-        let (Port::Memory(port), pool) = self.workers[worker].port_and_pool(door).unwrap();
+        let (port, pool) = self.workers[worker].memory_port(door).unwrap();
         port.inject(frame, 5_000_000_000, pool).unwrap();
     }
 
     /// Takes out what a worker sent by a door.
     pub fn drain(&mut self, worker: usize, door: Door) -> Vec<Vec<u8>> {
-        let (port, pool) = self.workers[worker].port_and_pool(door).unwrap();
+        let (port, pool) = self.workers[worker].memory_port(door).unwrap();
         let mut sent = Vec::new();
-        let Port::Memory(memory) = port;
-        memory.drain(|bytes, _| sent.push(bytes.to_vec()));
+        port.drain(|bytes, _| sent.push(bytes.to_vec()));
         port.reclaim(pool);
         sent
     }

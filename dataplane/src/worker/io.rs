@@ -1,0 +1,250 @@
+//! [`WorkerIo`]: a worker's ports and free frames.
+
+use super::WorkerId;
+use crate::burst::{BURST, Burst, Door};
+use crate::counters::WorkerCounters;
+use crate::flood::Floods;
+use crate::handoff::{Handed, Links};
+use crate::io::Port;
+use crate::tables::PortIx;
+use crate::umem::{Frame, FramePool};
+
+/// After so many bursts every buffer goes home, however few there are: a worker that is never idle keeps none.
+const ALL_HOME: u32 = 64;
+
+/// A port a worker has.
+#[derive(Debug)]
+struct Attached<'u> {
+    port: Port<'u>,
+    /// Of a local port: whose index it had when it was attached. Indexes are reused: until the row and the attached
+    /// port are of one generation, no frame passes between them.
+    generation: u32,
+    /// On the list of those to flush.
+    unsent: bool,
+}
+
+/// Ports by door.
+#[derive(Debug)]
+struct Ports<'u> {
+    local: Box<[Option<Attached<'u>>]>,
+    tunnel: Option<Attached<'u>>,
+    phys: Box<[Option<Attached<'u>>]>,
+    unknown: Option<Attached<'u>>,
+}
+
+impl<'u> Ports<'u> {
+    fn new(ports: usize, phys: usize) -> Self {
+        let none = |n| (0..n).map(|_| None).collect();
+        Ports { local: none(ports), tunnel: None, phys: none(phys), unknown: None }
+    }
+
+    #[inline(always)]
+    fn place(&mut self, door: Door) -> Option<&mut Option<Attached<'u>>> {
+        match door {
+            Door::Port(ix) => self.local.get_mut(usize::from(ix)),
+            Door::Tunnel => Some(&mut self.tunnel),
+            Door::Phys(n) => self.phys.get_mut(usize::from(n)),
+            Door::Unknown => Some(&mut self.unknown),
+        }
+    }
+
+    #[inline(always)]
+    fn get(&mut self, door: Door) -> Option<&mut Attached<'u>> {
+        self.place(door)?.as_mut()
+    }
+}
+
+/// What a worker alone owns: ports and free frames.
+#[derive(Debug)]
+pub struct WorkerIo<'u> {
+    pub(crate) id: WorkerId,
+    pub(crate) pool: FramePool<'u>,
+    /// Copies of flooded frames on their way out; taken while in use.
+    pub(crate) copies: Option<Box<Burst<'u>>>,
+    /// Floods that wait, and what each port may still flood.
+    pub(crate) floods: Floods<'u>,
+    ports: Ports<'u>,
+    /// The doors with a port, and which of them is asked next.
+    doors: Vec<Door>,
+    next: usize,
+    /// Ports to flush after this burst; room for every port.
+    unsent: Vec<Door>,
+    /// To and from the other workers.
+    links: Option<Links<'u>>,
+    /// So many bursts so far.
+    bursts: u32,
+}
+
+impl<'u> WorkerIo<'u> {
+    pub(super) fn new(pool: FramePool<'u>, ports: usize, phys: usize) -> Self {
+        let all = ports + phys + 2;
+        WorkerIo {
+            id: pool.id(),
+            pool,
+            copies: Some(Box::default()),
+            floods: Floods::new(ports),
+            ports: Ports::new(ports, phys),
+            doors: Vec::with_capacity(all),
+            next: 0,
+            unsent: Vec::with_capacity(all),
+            links: None,
+            bursts: 0,
+        }
+    }
+
+    /// The one that was there comes back, or this one if there is no such door.
+    pub(super) fn attach(&mut self, door: Door, generation: u32, port: Port<'u>) -> Option<Port<'u>> {
+        let Some(place) = self.ports.place(door) else { return Some(port) };
+        let old = place.replace(Attached { port, generation, unsent: false });
+        self.unsent.retain(|d| *d != door);
+        if old.is_none() {
+            self.doors.push(door);
+        }
+        old.map(|a| a.port)
+    }
+
+    pub(super) fn detach(&mut self, door: Door) -> bool {
+        let Some(old) = self.ports.place(door).and_then(Option::take) else { return false };
+        self.unsent.retain(|d| *d != door);
+        self.doors.retain(|d| *d != door);
+        self.next = 0;
+        old.port.close(&mut self.pool);
+        true
+    }
+
+    pub(super) fn doors(&self) -> &[Door] {
+        &self.doors
+    }
+
+    pub(super) fn port_and_pool(&mut self, door: Door) -> Option<(&mut Port<'u>, &mut FramePool<'u>)> {
+        Some((&mut self.ports.get(door)?.port, &mut self.pool))
+    }
+
+    /// The port behind a door, if one is attached, to send to: it is flushed after the burst.
+    #[inline(always)]
+    pub(crate) fn port(&mut self, door: Door) -> Option<&mut Port<'u>> {
+        let attached = self.ports.get(door)?;
+        if !attached.unsent {
+            attached.unsent = true;
+            self.unsent.push(door);
+        }
+        Some(&mut attached.port)
+    }
+
+    /// The local port of this generation, if it is attached, to send to.
+    #[inline(always)]
+    pub(crate) fn local_port(&mut self, ix: PortIx, generation: u32) -> Option<&mut Port<'u>> {
+        if self.generation(ix) != Some(generation) {
+            return None;
+        }
+        self.port(Door::Port(ix))
+    }
+
+    /// Whose index the attached local port had.
+    #[inline(always)]
+    pub(crate) fn generation(&self, ix: PortIx) -> Option<u32> {
+        Some(self.ports.local.get(usize::from(ix))?.as_ref()?.generation)
+    }
+
+    /// Up to `limit` frames of one port into the burst.
+    #[inline]
+    pub(super) fn receive(&mut self, b: &mut Burst<'u>, door: Door, limit: usize) -> usize {
+        match self.ports.get(door) {
+            Some(attached) => attached.port.receive(b, door, limit, &mut self.pool),
+            None => 0,
+        }
+    }
+
+    /// One burst of the ports in turn, each at most once.
+    #[inline]
+    pub(super) fn receive_any(&mut self, b: &mut Burst<'u>) -> usize {
+        let mut n = 0;
+        for _ in 0..self.doors.len() {
+            let Some(door) = self.doors.get(self.next).copied() else { break };
+            self.next = if self.next + 1 < self.doors.len() { self.next + 1 } else { 0 };
+            n += self.receive(b, door, BURST - n);
+            if n == BURST {
+                break;
+            }
+        }
+        n
+    }
+
+    /// Up to a burst of frames of one other worker.
+    #[inline]
+    pub(super) fn receive_handed(&mut self, b: &mut Burst<'u>) -> usize {
+        let Some(links) = &mut self.links else { return 0 };
+        links.receive(BURST, |handed| b.push_handed(handed))
+    }
+
+    /// Takes back a frame that ended here.
+    #[inline(always)]
+    pub(crate) fn recycle(&mut self, frame: Frame<'u>) {
+        self.pool.put(frame);
+    }
+
+    /// Gives a frame to the worker that owns its egress port; it comes back if that worker's ring is full.
+    #[inline]
+    pub(crate) fn hand(&mut self, owner: WorkerId, handed: Handed<'u>) -> Result<(), Frame<'u>> {
+        match &mut self.links {
+            Some(links) => links.hand(owner, handed),
+            None => Err(handed.frame),
+        }
+    }
+
+    /// Does the kernel still have to be told of frames it is to send?
+    #[inline(always)]
+    pub(super) fn unsent(&self) -> bool {
+        !self.unsent.is_empty()
+    }
+
+    /// After a burst: what was sent goes out; what is for other workers goes there, their buffers too once they are
+    /// a batch.
+    #[inline]
+    pub(super) fn publish(&mut self) {
+        let WorkerIo { ports, pool, unsent, .. } = self;
+        unsent.retain(|door| {
+            let Some(attached) = ports.get(*door) else { return false };
+            attached.unsent = attached.port.flush(pool);
+            attached.unsent
+        });
+        if let Some(links) = &mut self.links {
+            links.publish();
+            self.bursts = self.bursts.wrapping_add(1);
+            links.exchange_buffers(&mut self.pool, self.bursts.is_multiple_of(ALL_HOME));
+        }
+    }
+
+    /// What has left is taken back, and every buffer goes home.
+    pub(super) fn all_home(&mut self) {
+        for door in &self.doors {
+            if let Some(attached) = self.ports.get(*door) {
+                attached.port.reclaim(&mut self.pool);
+            }
+        }
+        if let Some(links) = &mut self.links {
+            links.exchange_buffers(&mut self.pool, true);
+        }
+    }
+
+    /// Asks the kernel what it lost.
+    pub(super) fn count_lost(&mut self, count: &WorkerCounters) {
+        for door in &self.doors {
+            if let Some(attached) = self.ports.get(*door) {
+                count.kernel_lost(*door, attached.port.lost());
+            }
+        }
+    }
+
+    pub(super) fn connect(&mut self, links: Links<'u>) {
+        self.links = Some(links);
+    }
+
+    pub(super) fn links(&self) -> Option<&Links<'u>> {
+        self.links.as_ref()
+    }
+
+    pub(super) fn port_limit(&self) -> PortIx {
+        self.ports.local.len() as PortIx
+    }
+}

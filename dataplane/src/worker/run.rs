@@ -1,0 +1,168 @@
+//! A worker's turns: what it does again and again.
+
+use super::Worker;
+use crate::burst::{BURST, Burst, Door};
+use crate::pipeline::{process_burst, process_handed};
+use crate::stage::{Ctx, go_on};
+use crate::worker::WorkerIo;
+use std::io;
+use std::os::fd::AsFd;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+/// What the kernel did not take is offered again after so long, if there is nothing else to do.
+const OFFER_AGAIN: Duration = Duration::from_millis(1);
+
+/// The kernel is asked what it lost so often; a busy worker looks at the clock every so many turns.
+const ASK_KERNEL: Duration = Duration::from_secs(1);
+const LOOK_AT_CLOCK: u32 = 64;
+
+/// How a worker waits for work.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Idle {
+    /// So long it looks for some after the last; then it sleeps.
+    pub spin: Duration,
+    /// The longest sleep: sent frames are then taken back.
+    pub sleep: Duration,
+}
+
+impl<'u> Worker<'u> {
+    /// One turn for one port: floods that wait go on, then up to `limit` frames (at most [`BURST`]) go through
+    /// the pipeline. Returns how many.
+    #[inline]
+    pub fn poll(&mut self, door: Door, limit: usize) -> usize {
+        self.poll_ports(&[(door, limit)])
+    }
+
+    /// One turn for several ports: one burst of up to [`BURST`] frames, filled in the order of
+    /// `from`, up to so many of each. Returns how many.
+    #[inline]
+    pub fn poll_ports(&mut self, from: &[(Door, usize)]) -> usize {
+        self.turn();
+        let mut n = 0;
+        for &(door, limit) in from {
+            n += self.io.receive(&mut self.burst, door, limit.min(BURST - n));
+        }
+        self.run_received(n)
+    }
+
+    /// One turn for all ports: one burst of up to [`BURST`] frames, beginning where the last one ended. Returns how many.
+    pub fn poll_all(&mut self) -> usize {
+        self.turn();
+        let n = self.io.receive_any(&mut self.burst);
+        self.run_received(n)
+    }
+
+    #[inline(always)]
+    fn run_received(&mut self, n: usize) -> usize {
+        if n == 0 {
+            return 0;
+        }
+        if self.trace {
+            self.burst.traced = self.burst.live;
+        }
+        self.through(process_burst);
+        n
+    }
+
+    /// One turn for what other workers hand over: up to [`BURST`] frames of one of them. Returns how many.
+    pub fn take_over(&mut self) -> usize {
+        self.view.token.quiesce();
+        let n = self.io.receive_handed(&mut self.burst);
+        if n > 0 {
+            self.through(process_handed);
+        }
+        n
+    }
+
+    /// The burst through a line of stages, with the snapshot as it is now: after the token, and for
+    /// frames of other workers after they were taken from the ring.
+    fn through(&mut self, line: impl FnOnce(&mut Burst<'u>, &Ctx<'_>, &mut WorkerIo<'u>)) {
+        let x = Ctx {
+            snap: self.view.published.load(),
+            newest: &self.view.newest,
+            tables: &self.view.tables,
+            count: &self.count,
+            learn: &self.learn,
+            tracer: &self.tracer,
+            tap: self.tap.as_deref().filter(|tap| tap.is_on()),
+        };
+        line(&mut self.burst, &x, &mut self.io);
+        self.io.publish();
+    }
+
+    /// Nothing read earlier is held any more, and floods that wait go on.
+    #[inline(always)]
+    fn turn(&mut self) {
+        self.view.token.quiesce();
+        self.io.floods.next_turn();
+        if self.io.floods.held() != 0 {
+            self.through(|_, x, io| go_on(x, io));
+        } else if self.io.unsent() {
+            self.io.publish();
+        }
+    }
+
+    /// A turn with nothing to receive: floods and the grace period go on, every buffer goes home.
+    pub fn idle(&mut self) {
+        self.turn();
+        self.view.published.load();
+        self.io.all_home();
+    }
+
+    /// Sleeps until another worker hands something over, a socket its bell watches is readable, or `at_most` is
+    /// over. Grace periods do not wait for a sleeper. Returns whether it slept; a worker alone, or one in which
+    /// floods wait, does not.
+    pub fn sleep(&mut self, at_most: Duration) -> bool {
+        self.idle();
+        // What the kernel would not take at once is offered again soon.
+        let at_most = if self.io.unsent() { at_most.min(OFFER_AGAIN) } else { at_most };
+        let Some(links) = self.io.links().filter(|_| self.io.floods.held() == 0) else { return false };
+        self.view.token.offline();
+        let slept = links.bell().sleep(at_most, || links.has_work());
+        self.view.token.online();
+        slept
+    }
+
+    /// Sleep ends from now on when `fd` (a port's socket) is readable. Fails without [`Worker::connect`], and as
+    /// [`Bell::watch`](crate::handoff::Bell::watch).
+    pub fn watch(&self, fd: impl AsFd) -> io::Result<()> {
+        let links = self.io.links().ok_or(io::ErrorKind::NotConnected)?;
+        links.bell().watch(fd)
+    }
+
+    /// Works until `stop`, looked at once a turn; who sets it rings the worker's bell. Then every port is closed, and
+    /// its frames are in their pools or on their way home.
+    pub fn work(&mut self, idle: Idle, stop: &AtomicBool) {
+        let (mut worked, mut asked) = (Instant::now(), Instant::now());
+        let mut busy_turns = 0u32;
+        while !stop.load(Ordering::Relaxed) {
+            let busy = self.take_over() + self.poll_all() > 0;
+            busy_turns += u32::from(busy);
+            if busy && busy_turns < LOOK_AT_CLOCK {
+                continue;
+            }
+            let now = Instant::now();
+            if busy_turns != 0 {
+                (worked, busy_turns) = (now, 0);
+            }
+            if now.duration_since(asked) >= ASK_KERNEL {
+                self.io.count_lost(&self.count);
+                asked = now;
+            }
+            if !busy && (now.duration_since(worked) < idle.spin || !self.sleep(idle.sleep)) {
+                std::hint::spin_loop();
+            }
+        }
+        self.close();
+    }
+
+    /// Closes every port.
+    fn close(&mut self) {
+        self.io.count_lost(&self.count);
+        while let Some(door) = self.io.doors().last().copied() {
+            self.io.detach(door);
+        }
+        self.idle();
+    }
+}
