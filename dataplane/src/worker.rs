@@ -14,7 +14,7 @@ use crate::counters::{Event, WorkerCounters};
 use crate::drop_reason::DropReason;
 use crate::drop_tap::{DropTap, Dropped};
 use crate::flood::FloodLimits;
-use crate::handoff::Links;
+use crate::handoff::{Bell, Links};
 use crate::io::{MemoryPort, Port};
 use crate::learn::{LEARN_QUEUE, LearnQueue};
 use crate::stage::Stage;
@@ -104,11 +104,6 @@ impl<'u> Worker<'u> {
         self.io.doors()
     }
 
-    /// A port and the free frames.
-    pub fn port_and_pool(&mut self, door: Door) -> Option<(&mut Port<'u>, &mut FramePool<'u>)> {
-        self.io.port_and_pool(door)
-    }
-
     /// A port in memory and the free frames, for who fills or empties it.
     pub fn memory_port(&mut self, door: Door) -> Option<(&mut MemoryPort<'u>, &mut FramePool<'u>)> {
         match self.io.port_and_pool(door)? {
@@ -151,6 +146,11 @@ impl<'u> Worker<'u> {
     /// have a tap each; driven by one thread they may share one, which then keeps the order of their drops.
     pub fn tap_drops(&mut self, tap: Arc<DropTap>) {
         self.tap = Some(tap);
+    }
+
+    /// What wakes it: to ring after telling it to stop. `None` before [`Worker::connect`].
+    pub fn bell(&self) -> Option<Arc<Bell>> {
+        self.io.links().map(|links| Arc::clone(links.bell()))
     }
 
     /// What it alone owns.

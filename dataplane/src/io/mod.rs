@@ -16,8 +16,8 @@ use af_xdp::XdpPort;
 /// A port of one worker. An enum, not a trait object: the call is a jump the compiler sees.
 #[derive(Debug)]
 pub enum Port<'u> {
-    /// A queue of a network interface.
-    Xdp(XdpPort<'u>),
+    /// Queues of a network interface.
+    Xdp(Box<XdpPort<'u>>),
     /// Queues in memory: tests, benches, replay.
     Memory(MemoryPort<'u>),
 }

@@ -88,7 +88,7 @@ mod tests {
         let mut lent = Lent::new(pool.region());
         let mut lent_now = 0;
         while let Some(frame) = pool.take() {
-            if pool.free() % 3 == 0 {
+            if pool.free().is_multiple_of(3) {
                 lent.lend(frame).unwrap();
                 lent_now += 1;
             }

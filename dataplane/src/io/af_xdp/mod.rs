@@ -20,6 +20,7 @@
 
 pub mod ethtool;
 pub mod filter;
+mod queue;
 mod ring;
 mod socket;
 
@@ -27,32 +28,22 @@ pub use socket::RingSizes;
 
 use crate::burst::{Burst, Door, FrameMeta};
 use crate::counters::KernelLoss;
-use crate::umem::{FRAME_SIZE, Frame, FramePool, HEADROOM, Lent, Region};
-use rustix::io::Errno;
-use rustix::net::xdp::{XdpDesc, XdpDescOptions};
-use rustix::time::{ClockId, clock_gettime};
-use socket::Socket;
+use crate::umem::{Frame, FramePool, Region};
+use queue::Queue;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
 
-/// Frames that stay in a worker's pool for answers and copies when ports take their share: one in so many.
-const RESERVE: usize = 8;
-/// The fill ring is filled up when so many places are empty, not at each frame.
-const REFILL: usize = 32;
+pub use queue::now;
 
-/// One queue of an interface.
+/// The queues of an interface that one worker has. It sends by the first of them.
 #[derive(Debug)]
 pub struct XdpPort<'u> {
-    socket: Socket,
-    lent: Lent<'u>,
-    /// Frames lent for receiving, and how many there should be.
-    receiving: usize,
-    share: usize,
-    /// Descriptors of the kernel that named no frame of this socket, or no whole one: none, or a bug.
-    invalid: u64,
+    queues: Vec<Queue<'u>>,
+    /// The queue that is asked next.
+    next: usize,
 }
 
-/// How a port's queue is worked on: for the banner and `ethtool`-like lists.
+/// Where the kernel puts received frames.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Copying {
     /// The driver uses packet memory itself.
@@ -61,170 +52,102 @@ pub enum Copying {
     Copy,
 }
 
+impl std::fmt::Display for Copying {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Copying::ZeroCopy => "zero-copy",
+            Copying::Copy => "copy",
+        })
+    }
+}
+
 impl<'u> XdpPort<'u> {
-    /// Binds a socket to `queue` of the interface `ifindex` of the calling thread's network namespace. `share`: frames it has for
-    /// receiving, at most `sizes.rx`. `first`: a port of another queue of the interface, if there is one already.
+    /// Binds a socket to each of `queues` of the interface `ifindex` of the calling thread's network namespace.
+    /// `share`: frames each has for receiving, at most `sizes.rx`. `first`: another port of the same interface, if there
+    /// is one already: all share one registration of packet memory.
     ///
-    /// Fails with `ResourceBusy` if another socket has that queue for over two seconds, with `PermissionDenied` without `CAP_NET_RAW`,
-    /// with `OutOfMemory` or `PermissionDenied` if the memory may not be locked (`CAP_IPC_LOCK`, `ulimit -l`).
+    /// Fails with `ResourceBusy` if another socket has the queue for over two seconds, with `PermissionDenied` without
+    /// `CAP_NET_RAW`, with `OutOfMemory` or `PermissionDenied` if the memory may not be locked (`CAP_IPC_LOCK`, `ulimit -l`), with
+    /// `InvalidInput` for no queue or one that does not exist.
     pub fn open(
         region: Region<'u>,
         ifindex: u32,
-        queue: u32,
+        queues: impl IntoIterator<Item = u32>,
         sizes: RingSizes,
         share: usize,
         first: Option<&XdpPort<'u>>,
     ) -> io::Result<Self> {
-        let socket = Socket::open(&region, ifindex, queue, sizes, first.map(|p| p.as_fd()))?;
-        let share = share.min(sizes.rx as usize);
-        Ok(XdpPort { socket, lent: Lent::new(region), receiving: 0, share, invalid: 0 })
+        let mut port = XdpPort { queues: Vec::new(), next: 0 };
+        for queue in queues {
+            let first = port.queues.first().or_else(|| first?.queues.first());
+            let queue = Queue::open(region, ifindex, queue, sizes, share, first)?;
+            port.queues.push(queue);
+        }
+        if port.queues.is_empty() { Err(io::ErrorKind::InvalidInput.into()) } else { Ok(port) }
     }
 
-    /// Does the driver use packet memory itself?
+    /// Where the kernel puts received frames.
     pub fn copying(&self) -> Copying {
-        if self.socket.is_zero_copy() { Copying::ZeroCopy } else { Copying::Copy }
+        if self.queues.iter().all(Queue::is_zero_copy) { Copying::ZeroCopy } else { Copying::Copy }
     }
 
-    /// See [`Port::receive`](super::Port::receive). Frames get the time of the call, `CLOCK_MONOTONIC`.
+    /// Its sockets, in the order of the queues given to [`XdpPort::open`]: for the filter's map and for sleeping.
+    pub fn sockets(&self) -> impl Iterator<Item = BorrowedFd<'_>> {
+        self.queues.iter().map(|queue| queue.as_fd())
+    }
+
+    /// See [`Port::receive`](super::Port::receive). Frames get the time of the call, [`now`].
+    #[inline]
     pub fn receive(&mut self, b: &mut Burst<'u>, door: Door, limit: usize, pool: &mut FramePool<'u>) -> usize {
         let mut received = 0;
-        let mut time = 0;
-        while received < limit {
-            let Some(desc) = self.socket.rx.pop() else { break };
-            if received == 0 {
-                time = now();
+        let all = self.queues.len();
+        for _ in 0..all {
+            let Some(queue) = self.queues.get_mut(self.next) else { break };
+            self.next = if self.next + 1 < all { self.next + 1 } else { 0 };
+            received += queue.receive(b, door, limit - received, pool);
+            if received == limit {
+                break;
             }
-            received += usize::from(self.take_in(desc, time, b, door, pool));
         }
-        self.socket.rx.release();
-        self.refill(pool);
         received
-    }
-
-    /// One received frame into the burst; says whether it was one.
-    #[inline]
-    fn take_in(&mut self, desc: XdpDesc, time: u64, b: &mut Burst<'u>, door: Door, pool: &mut FramePool<'u>) -> bool {
-        let Some(frame) = self.lent.give_back(desc.addr) else {
-            self.invalid += 1;
-            return false;
-        };
-        self.receiving -= 1;
-        let (off, len) = (desc.addr as usize % FRAME_SIZE, desc.len as usize);
-        let whole = !desc.options.contains(XdpDescOptions::XDP_PKT_CONTD);
-        let refused = if whole && off >= HEADROOM && off + len <= FRAME_SIZE {
-            b.push(frame, FrameMeta::of_received(off as u16, len as u16, time), door).err()
-        } else {
-            Some(frame)
-        };
-        let Some(frame) = refused else { return true };
-        self.invalid += 1;
-        pool.put(frame);
-        false
-    }
-
-    /// Gives the kernel frames to receive into.
-    #[inline]
-    fn refill(&mut self, pool: &mut FramePool<'u>) {
-        if self.receiving + REFILL > self.share && self.receiving != 0 {
-            return;
-        }
-        self.fill_up(pool);
-    }
-
-    fn fill_up(&mut self, pool: &mut FramePool<'u>) {
-        let reserve = pool.total() / RESERVE;
-        while self.receiving < self.share && pool.free() > reserve && self.socket.fill.room(1) > 0 {
-            let Some(frame) = pool.take() else { break };
-            match self.lent.lend(frame) {
-                Ok(address) => {
-                    self.socket.fill.push(address);
-                    self.receiving += 1;
-                }
-                Err(frame) => return pool.put(frame), // of another region: never
-            }
-        }
-        if self.socket.fill.publish() != 0 && self.socket.fill.needs_wakeup() {
-            self.socket.kick_rx();
-        }
     }
 
     /// See [`Port::transmit`](super::Port::transmit).
     #[inline]
     pub fn transmit(&mut self, frame: Frame<'u>, meta: FrameMeta) -> Result<(), Frame<'u>> {
-        if self.socket.tx.room(1) == 0 {
-            return Err(frame);
+        match self.queues.first_mut() {
+            Some(queue) => queue.transmit(frame, meta),
+            None => Err(frame),
         }
-        let address = self.lent.lend(frame)? + u64::from(meta.off);
-        let desc = XdpDesc { addr: address, len: meta.len.into(), options: XdpDescOptions::empty() };
-        self.socket.tx.push(desc);
-        Ok(())
     }
 
-    /// Gives the kernel what was transmitted, and takes back what has left. Says whether the kernel has not seen all
-    /// of it yet: then it must be called again.
+    /// See [`Port::flush`](super::Port::flush).
+    #[inline]
     pub fn flush(&mut self, pool: &mut FramePool<'u>) -> bool {
-        self.reclaim(pool);
-        self.socket.tx.publish();
-        if self.socket.tx.pending() == 0 {
-            return false;
-        }
-        if self.socket.tx.needs_wakeup() {
-            match self.socket.kick_tx() {
-                Ok(()) | Err(Errno::AGAIN | Errno::BUSY | Errno::NOBUFS) => {}
-                // The interface is down or gone: no call helps, what comes later finds the ring full.
-                Err(_) => return false,
-            }
-        }
-        self.socket.tx.pending() != 0
+        self.queues.first_mut().is_some_and(|queue| queue.flush(pool))
     }
 
     /// See [`Port::reclaim`](super::Port::reclaim).
     pub fn reclaim(&mut self, pool: &mut FramePool<'u>) {
-        while let Some(address) = self.socket.completion.pop() {
-            match self.lent.give_back(address) {
-                Some(frame) => pool.put(frame),
-                None => self.invalid += 1,
-            }
-        }
-        self.socket.completion.release();
+        self.queues.iter_mut().for_each(|queue| queue.reclaim(pool));
     }
 
     /// See [`Port::close`](super::Port::close). The kernel has no frame of it any more.
     pub fn close(self, pool: &mut FramePool<'u>) {
-        let XdpPort { socket, mut lent, .. } = self;
-        drop(socket);
-        lent.give_back_all().for_each(|frame| pool.put(frame));
+        self.queues.into_iter().for_each(|queue| queue.close(pool));
     }
 
-    /// What the kernel lost since the socket was opened, in the order of [`KernelLoss::ALL`].
+    /// What the kernel lost since the sockets were opened, in the order of [`KernelLoss::ALL`].
     pub fn lost(&self) -> [u64; KernelLoss::ALL.len()] {
-        let s = self.socket.statistics();
-        let or_none = Option::unwrap_or_default;
-        KernelLoss::ALL.map(|loss| match loss {
-            KernelLoss::RxRingFull => or_none(s.rx_ring_full),
-            KernelLoss::FillRingEmpty => or_none(s.rx_fill_ring_empty_descs),
-            // The kernel counts a frame that finds no buffer here as well.
-            KernelLoss::RxDropped => s.rx_dropped,
-            KernelLoss::TxInvalid => s.tx_invalid_descs,
-            KernelLoss::RxInvalid => s.rx_invalid_descs + self.invalid,
-        })
+        let mut sum = [0; KernelLoss::ALL.len()];
+        for queue in &self.queues {
+            sum.iter_mut().zip(queue.lost()).for_each(|(sum, n)| *sum += n);
+        }
+        sum
     }
 
     /// Frames in the kernel's hands: for receiving, and for sending.
     pub fn lent(&self) -> (usize, usize) {
-        (self.receiving, self.lent.count() - self.receiving)
+        self.queues.iter().map(Queue::lent).fold((0, 0), |(rx, tx), (r, t)| (rx + r, tx + t))
     }
-}
-
-impl AsFd for XdpPort<'_> {
-    fn as_fd(&self) -> BorrowedFd<'_> {
-        self.socket.as_fd()
-    }
-}
-
-/// `CLOCK_MONOTONIC`, ns: the clock of every timer.
-#[inline]
-pub fn now() -> u64 {
-    let t = clock_gettime(ClockId::Monotonic);
-    (t.tv_sec as u64).wrapping_mul(1_000_000_000).wrapping_add(t.tv_nsec as u64)
 }

@@ -87,7 +87,7 @@ fn two_threads_see_every_entry_once_and_whole() {
             } else {
                 std::thread::yield_now();
             }
-            if n % 7 == 0 || n == N {
+            if n.is_multiple_of(7) || n == N {
                 p.publish();
             }
             if p.room(1) == 0 {
@@ -101,7 +101,7 @@ fn two_threads_see_every_entry_once_and_whole() {
             Some(v) => {
                 assert_eq!(v, n.wrapping_mul(0x9E37_79B9_7F4A_7C15));
                 n += 1;
-                if n % 5 == 0 {
+                if n.is_multiple_of(5) {
                     c.release();
                 }
             }
