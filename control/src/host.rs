@@ -7,6 +7,7 @@ mod tests;
 mod together;
 mod workers;
 
+pub use crate::books::{PortTotals, Totals};
 pub use names::Names;
 pub use workers::Workers;
 
@@ -14,7 +15,7 @@ use crate::model::{Change, Cloud, Problem, Problems};
 use crate::rows::Rows;
 use crate::writer::{Limits, TableFull, TableUse, Writer};
 use dataplane::burst::{BURST, Door};
-use dataplane::counters::{Event, WorkerCounters};
+use dataplane::counters::WorkerCounters;
 use dataplane::drop_reason::DropReason;
 use dataplane::drop_tap::{DropRecord, DropTap};
 use dataplane::io::{InjectError, MemoryPort, Port};
@@ -57,45 +58,6 @@ pub enum HostError {
     /// The region has no frames for a worker, or the process no file descriptors.
     #[error("{0} workers cannot be started: each needs packet memory and two file descriptors")]
     NoWorker(usize),
-}
-
-/// Packets of one port.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
-pub struct PortTotals {
-    /// Received from it.
-    pub rx: u64,
-    /// Sent to it.
-    pub tx: u64,
-}
-
-/// What became of the packets so far. `received + generated + copied = sent + dropped + consumed + held`.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Totals {
-    /// Frames taken from ports.
-    pub received: u64,
-    /// Frames made here.
-    pub generated: u64,
-    /// Copies made for floods.
-    pub copied: u64,
-    /// Frames given to ports.
-    pub sent: u64,
-    /// Frames dropped.
-    pub dropped: u64,
-    /// Frames whose purpose was served.
-    pub consumed: u64,
-    /// Frames that wait: floods for their next turn. None whenever a replay looks.
-    pub held: u64,
-    /// Frames one worker gave to another, which owns their egress port: a measure of the set-up, not of
-    /// the traffic; 0 with one worker.
-    pub handed_over: u64,
-    /// Drops by reason, those that happened.
-    pub drops: BTreeMap<String, u64>,
-    /// Other events, those that happened.
-    pub counters: BTreeMap<String, u64>,
-    /// By port, those that were used.
-    pub ports: BTreeMap<String, PortTotals>,
-    /// By stage: name, what it replaces, packets in, dropped, consumed; those that were used.
-    pub stages: Vec<(&'static str, &'static str, u64, u64, u64)>,
 }
 
 /// A frame that was sent.
@@ -422,29 +384,8 @@ impl<'u> Host<'u> {
 
     /// The books, of all workers together.
     pub fn totals(&self) -> Totals {
-        let sum = |of: &dyn Fn(&WorkerCounters) -> u64| self.workers.iter().map(|w| of(w.counters())).sum::<u64>();
-        let some = |name: &str, n: u64| (n != 0).then(|| (name.to_owned(), n));
-        let stage = |s: &Stage| {
-            let packets = sum(&|c| c.stage(*s).packets.get());
-            let (dropped, consumed) = (sum(&|c| c.stage(*s).dropped.get()), sum(&|c| c.stage(*s).consumed.get()));
-            (packets + dropped + consumed != 0).then(|| (s.name(), s.neutron(), packets, dropped, consumed))
-        };
-        let events = Event::ALL.iter().filter_map(|e| some(e.name(), sum(&|c| c.event(*e).get())));
-        let limits = self.writer.counters().into_iter().filter_map(|(name, n)| some(name, n));
-        Totals {
-            received: sum(&|c| c.received.get()),
-            generated: sum(&|c| c.generated.get()),
-            copied: sum(&|c| c.copied.get()),
-            sent: sum(&|c| c.sent.get()),
-            dropped: sum(&|c| c.dropped.get()),
-            consumed: sum(&|c| c.consumed.get()),
-            held: sum(&|c| c.held.get()),
-            handed_over: sum(&|c| c.handed_over.get()),
-            drops: DropReason::ALL.iter().filter_map(|r| some(r.name(), sum(&|c| c.reason(*r).get()))).collect(),
-            counters: events.chain(limits).collect(),
-            ports: self.ports.clone(),
-            stages: Stage::ALL.iter().filter_map(stage).collect(),
-        }
+        let workers: Vec<&WorkerCounters> = self.workers.iter().map(|w| &**w.counters()).collect();
+        Totals::of(&workers, &self.writer, self.ports.clone())
     }
 
     /// Record the steps of frames received from now on.

@@ -7,6 +7,7 @@
 //! On top of that, [`replay`] runs captures ([`capture`]) through a host, [`explain`] puts a traced
 //! frame's way into words, and [`cli`] is `dvrctl`.
 
+pub mod books;
 pub mod capture;
 pub mod cli;
 pub mod daemon;

@@ -8,12 +8,28 @@ use dataplane::drop_reason::DropReason;
 use serde::Serialize;
 
 use crate::explain::reasons::of_event;
-use crate::host::Totals;
+use crate::books::{PortTotals, Totals};
 use crate::replay::{Outcome, Refused};
 
 /// The object `dvrctl replay --json` prints, with its keys in this order.
 #[derive(Serialize)]
 struct Json<'o> {
+    #[serde(flatten)]
+    books: Books<'o>,
+    refused: &'o [Refused],
+}
+
+/// The object `dvrd --totals` writes.
+#[derive(Serialize)]
+struct Daemon<'o> {
+    #[serde(flatten)]
+    books: Books<'o>,
+    handed_over: u64,
+    frames: Frames,
+}
+
+#[derive(Serialize)]
+struct Books<'o> {
     received: u64,
     generated: u64,
     copied: u64,
@@ -23,34 +39,45 @@ struct Json<'o> {
     held: u64,
     drops: &'o BTreeMap<String, u64>,
     counters: &'o BTreeMap<String, u64>,
-    ports: BTreeMap<&'o str, Port>,
-    refused: &'o [Refused],
+    ports: &'o BTreeMap<String, PortTotals>,
 }
 
 #[derive(Serialize)]
-struct Port {
-    rx: u64,
-    tx: u64,
+struct Frames {
+    free: usize,
+    total: usize,
+}
+
+impl<'o> Books<'o> {
+    fn of(t: &'o Totals) -> Self {
+        Books {
+            received: t.received,
+            generated: t.generated,
+            copied: t.copied,
+            sent: t.sent,
+            dropped: t.dropped,
+            consumed: t.consumed,
+            held: t.held,
+            drops: &t.drops,
+            counters: &t.counters,
+            ports: &t.ports,
+        }
+    }
 }
 
 /// The outcome as one JSON object, in several lines.
 pub fn json(outcome: &Outcome) -> String {
-    let t = &outcome.totals;
-    let object = Json {
-        received: t.received,
-        generated: t.generated,
-        copied: t.copied,
-        sent: t.sent,
-        dropped: t.dropped,
-        consumed: t.consumed,
-        held: t.held,
-        drops: &t.drops,
-        counters: &t.counters,
-        ports: t.ports.iter().map(|(name, p)| (name.as_str(), Port { rx: p.rx, tx: p.tx })).collect(),
-        refused: &outcome.refused,
-    };
+    pretty(&Json { books: Books::of(&outcome.totals), refused: &outcome.refused })
+}
+
+/// The books of a running host as one JSON object; `free` of `total` packet buffers are free.
+pub fn totals_json(t: &Totals, (free, total): (usize, usize)) -> String {
+    pretty(&Daemon { books: Books::of(t), handed_over: t.handed_over, frames: Frames { free, total } })
+}
+
+fn pretty(object: &impl Serialize) -> String {
     // Maps with text keys and numbers: nothing in it can fail.
-    serde_json::to_string_pretty(&object).unwrap_or_default() + "\n"
+    serde_json::to_string_pretty(object).unwrap_or_default() + "\n"
 }
 
 /// The outcome for people.
@@ -59,10 +86,16 @@ pub fn text(host: &str, outcome: &Outcome) -> String {
     let mut s = String::new();
     let seconds = outcome.end.saturating_sub(outcome.start) as f64 / 1e9;
     let _ = writeln!(s, "Host {host}: {} received in {seconds:.6} s of capture\n", count(t.received, "frame"));
+    totals_text(&mut s, t);
+    s
+}
+
+/// The books for people.
+pub fn totals_text(s: &mut String, t: &Totals) {
     let _ = writeln!(s, "  received {} + generated {} + copied {}", t.received, t.generated, t.copied);
     let held = if t.held == 0 { String::new() } else { format!(" + held {}", t.held) };
     let _ = writeln!(s, "  = sent {} + dropped {} + consumed {}{held}", t.sent, t.dropped, t.consumed);
-    if !balanced(t) {
+    if !t.balanced() {
         let _ = writeln!(s, "  These do not balance: a defect of dvrd, please report it.");
     }
     if t.handed_over > 0 {
@@ -72,16 +105,10 @@ pub fn text(host: &str, outcome: &Outcome) -> String {
             count(t.handed_over, "frame")
         );
     }
-    drops(&mut s, t);
-    counters(&mut s, t);
-    ports(&mut s, t);
-    stages(&mut s, t);
-    s
-}
-
-/// `received + generated + copied = sent + dropped + consumed + held`.
-pub fn balanced(t: &Totals) -> bool {
-    t.received + t.generated + t.copied == t.sent + t.dropped + t.consumed + t.held
+    drops(s, t);
+    counters(s, t);
+    ports(s, t);
+    stages(s, t);
 }
 
 /// `1 frame`, `2 frames`.

@@ -106,7 +106,7 @@ impl Case {
     fn check(&self, burst: usize, (count, seed): (usize, u64)) -> Result<u64, String> {
         let options = Options { burst, workers: Workers { count, seed }, ..self.options.clone() };
         let outcome = run(&options, &self.inputs, &self.events).map_err(|e| e.to_string())?;
-        if !control::report::balanced(&outcome.totals) {
+        if !outcome.totals.balanced() {
             return Err(format!("the books do not balance: {:?}", outcome.totals));
         }
         if outcome.frames.0 != outcome.frames.1 {

@@ -231,6 +231,12 @@ impl WorkerCounters {
         self.port(door).kernel.iter().zip(so_far).for_each(|(counter, n)| counter.set(n));
     }
 
+    /// What the kernel lost of all ports, when it was last asked.
+    pub fn kernel(&self, loss: KernelLoss) -> u64 {
+        let ports = self.ports.iter().chain(&self.phys).chain([&self.tunnel, &self.unknown]);
+        ports.filter_map(|port| port.kernel.get(loss as usize)).map(Counter::get).sum()
+    }
+
     /// Counts one dropped frame everywhere it is counted.
     #[inline]
     #[allow(clippy::indexing_slicing, reason = "an index of a DropReason is below its COUNT")]
