@@ -1,1 +1,134 @@
-//! `dvrd.toml`.
+//! `dvrd.toml`: which host of the cloud this machine is, its underlay, its workers, and interfaces of its ports.
+//!
+//! [`Config::read`] checks the file by itself, [`Config::check`] against the cloud. Both find all problems, each with
+//! its line. `docs/dvrd.toml` is an example with every key.
+
+mod check;
+mod read;
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use crate::model::{Place, Problems, read_text};
+
+/// What `dvrd.toml` says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Config {
+    /// `host`: the name of the cloud's host this machine is.
+    pub host: String,
+    /// `[underlay]`: the interface VXLAN goes out by.
+    pub underlay: Interface,
+    /// `[workers]`.
+    pub workers: Workers,
+    /// `[[ports]]`: ports whose interface is not the one [`default_interface`] says.
+    pub ports: Vec<PortInterface>,
+    /// Where `host` stands.
+    place: Place,
+}
+
+/// An interface of the kernel.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Interface {
+    /// `interface`: its name, 1 to 15 bytes.
+    pub name: String,
+    /// `netns`: its namespace, a name under `/var/run/netns` or, with a `/` in it, a path; none: dvrd's own.
+    pub netns: Option<String>,
+}
+
+impl std::fmt::Display for Interface {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match &self.netns {
+            Some(ns) => write!(f, "{} in namespace {ns}", self.name),
+            None => f.write_str(&self.name),
+        }
+    }
+}
+
+/// `[workers]`: the threads that forward.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Workers {
+    /// `count`: how many, 1 to [`Workers::MOST`]. Default 1.
+    pub count: u8,
+    /// `cores`: the core each is pinned to; none: not pinned.
+    pub cores: Option<Vec<usize>>,
+    /// `spin_us`: microseconds a worker looks for work before it sleeps, 0 to 1,000,000. Default 50.
+    pub spin_us: u32,
+    /// `frames`: buffers of 2 KiB each worker has, 1024 to 1,048,576. Default 16384.
+    pub frames: u32,
+}
+
+impl Workers {
+    /// As many as `dvrctl replay` takes. The rings between workers grow with the square of their number: with 16
+    /// workers of 16384 buffers each, the rings that bring buffers home take 32 MiB.
+    pub const MOST: u8 = 16;
+    /// Bounds of `frames`: a worker's rings must fill, and 2 GiB are enough for one worker.
+    pub const FRAMES: std::ops::RangeInclusive<u32> = 1024..=1_048_576;
+    /// Longest `spin_us`.
+    pub const LONGEST_SPIN: u32 = 1_000_000;
+}
+
+impl Default for Workers {
+    fn default() -> Self {
+        Workers { count: 1, cores: None, spin_us: 50, frames: 16384 }
+    }
+}
+
+/// One of `[[ports]]`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PortInterface {
+    /// `port`: Neutron id, or a name only one port has.
+    pub port: String,
+    /// Its end on this machine: a veth's, or a tap.
+    pub interface: Interface,
+    /// Where the entry stands.
+    place: Place,
+}
+
+/// A port of this host with the interface it is at.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Attachment {
+    /// Neutron id.
+    pub port: String,
+    /// Its interface.
+    pub interface: Interface,
+    /// `[[ports]]` names the interface; else it is [`default_interface`].
+    pub explicit: bool,
+}
+
+impl Config {
+    /// Reads and checks a file.
+    pub fn read(path: &Path) -> Result<Config, Problems> {
+        Config::from_toml(&read_text(path)?, &path.display().to_string(), &available_cores())
+    }
+
+    /// Reads and checks a text. `name` is what problems call it, `cores` are those workers may be pinned to.
+    pub fn from_toml(text: &str, name: &str, cores: &BTreeSet<usize>) -> Result<Config, Problems> {
+        read::config(text, name, cores)
+    }
+}
+
+/// The cores this process may run on (`sched_getaffinity`): fewer than the machine has under `taskset` or in a cpuset.
+pub fn available_cores() -> BTreeSet<usize> {
+    core_affinity::get_core_ids().unwrap_or_default().iter().map(|c| c.id).collect()
+}
+
+/// The interface Nova and the OVS agent give a port: `tap` and the first 11 characters of its id.
+pub fn default_interface(port_id: &str) -> String {
+    format!("tap{}", port_id.chars().take(11).collect::<String>())
+}
+
+/// Why this cannot be the name of an interface (the kernel's `dev_valid_name`).
+fn bad_interface(name: &str) -> Option<&'static str> {
+    match name {
+        "" => Some("is empty"),
+        _ if name.len() > 15 => Some("is longer than 15 bytes"),
+        "." | ".." => Some("is a folder's name"),
+        _ if name.contains(['/', ':']) => Some("has a '/' or ':' in it"),
+        _ if name.chars().any(|c| c.is_whitespace() || c.is_control()) => {
+            Some("has a space or control character in it")
+        }
+        _ => None,
+    }
+}

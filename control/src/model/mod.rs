@@ -17,14 +17,14 @@
 
 mod change;
 mod net;
-mod parse;
-mod problem;
+pub(crate) mod parse;
+pub(crate) mod problem;
 mod read_json;
-mod read_toml;
+pub(crate) mod read_toml;
 mod resolve;
 mod types;
 mod validate;
-mod value;
+pub(crate) mod value;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -66,18 +66,7 @@ impl Cloud {
     /// Reads a file: TOML if it is called `.toml`, else JSON.
     pub fn load(path: &Path) -> Result<Cloud, Problems> {
         let name = path.display().to_string();
-        let text = std::fs::read(path).map_err(|e| e.to_string()).and_then(|bytes| {
-            String::from_utf8(bytes).map_err(|e| format!("not UTF-8 from byte {}", e.utf8_error().valid_up_to()))
-        });
-        let text = text.map_err(|reason| {
-            Problems::from(Problem {
-                place: Place { file: name.clone(), line: None, pointer: None },
-                resource: "file".to_owned(),
-                field: None,
-                reason: format!("cannot be read: {reason}"),
-                hint: "give a readable text file".to_owned(),
-            })
-        })?;
+        let text = read_text(path)?;
         match path.extension() {
             Some(e) if e.eq_ignore_ascii_case("toml") => Cloud::from_toml(&text, &name),
             _ => Cloud::from_json(&text, &name),
@@ -140,6 +129,22 @@ impl Cloud {
     pub fn host_by_name(&self, name: &str) -> Result<&Host, NotFound> {
         by_name(&self.hosts, Kind::Host, name, |h| (&h.name, &h.name))
     }
+}
+
+/// The text of a file; a problem that says why if there is none.
+pub(crate) fn read_text(path: &Path) -> Result<String, Problems> {
+    let text = std::fs::read(path).map_err(|e| e.to_string()).and_then(|bytes| {
+        String::from_utf8(bytes).map_err(|e| format!("not UTF-8 from byte {}", e.utf8_error().valid_up_to()))
+    });
+    text.map_err(|reason| {
+        Problems::from(Problem {
+            place: Place { file: path.display().to_string(), line: None, pointer: None },
+            resource: "file".to_owned(),
+            field: None,
+            reason: format!("cannot be read: {reason}"),
+            hint: "give a readable text file".to_owned(),
+        })
+    })
 }
 
 /// Why a word names no resource.

@@ -62,7 +62,7 @@ pub struct Problems(Vec<Problem>);
 
 impl Problems {
     /// `Err` with the problems, `Ok` if there are none.
-    pub(super) fn check(list: Vec<Problem>) -> Result<(), Problems> {
+    pub(crate) fn check(list: Vec<Problem>) -> Result<(), Problems> {
         if list.is_empty() { Ok(()) } else { Err(Problems(list)) }
     }
 
@@ -122,7 +122,7 @@ pub enum Kind {
 
 impl Kind {
     /// The kinds that come as lists, in the order they are read.
-    pub(super) const LISTS: [Kind; 8] = [
+    pub(crate) const LISTS: [Kind; 8] = [
         Kind::Host,
         Kind::Network,
         Kind::Subnet,
@@ -166,7 +166,7 @@ impl Kind {
 
 /// One resource, for a message.
 #[derive(Clone, Debug)]
-pub(super) struct Subject {
+pub(crate) struct Subject {
     pub kind: Kind,
     /// The id; for a neighbor a text made of its key.
     pub key: String,
@@ -175,7 +175,7 @@ pub(super) struct Subject {
 }
 
 impl Subject {
-    pub(super) fn new(kind: Kind, id: &str, name: &str) -> Subject {
+    pub(crate) fn new(kind: Kind, id: &str, name: &str) -> Subject {
         let label = match (kind, name) {
             (Kind::Settings, _) => kind.word().to_owned(),
             (_, n) if n.is_empty() || n == id => format!("{} {}", kind.word(), plain(id)),
@@ -184,8 +184,13 @@ impl Subject {
         Subject { kind, key: id.to_owned(), label }
     }
 
+    /// Something that is no resource of a cloud, called `label` in messages.
+    pub(crate) fn other(label: &str) -> Subject {
+        Subject { kind: Kind::Settings, key: label.to_owned(), label: label.to_owned() }
+    }
+
     /// The file itself rather than something in it.
-    pub(super) fn file() -> Subject {
+    pub(crate) fn file() -> Subject {
         Subject { kind: Kind::Settings, key: "\0file".to_owned(), label: "file".to_owned() }
     }
 }
@@ -194,7 +199,7 @@ impl Subject {
 ///
 /// Paths are like JSON pointers without the leading `/` and with attribute names in the model's spelling:
 /// `fixed_ips/0/ip_address`.
-pub(super) struct Sink<'d> {
+pub(crate) struct Sink<'d> {
     pub doc: &'d Doc,
     /// Where each resource of the document stands, with its position among all of them.
     pub origins: HashMap<(Kind, String), (usize, String)>,
@@ -204,12 +209,12 @@ pub(super) struct Sink<'d> {
 }
 
 impl<'d> Sink<'d> {
-    pub(super) fn new(doc: &'d Doc) -> Sink<'d> {
+    pub(crate) fn new(doc: &'d Doc) -> Sink<'d> {
         Sink { doc, origins: HashMap::new(), bad: HashMap::new(), problems: Vec::new() }
     }
 
     /// The resource stands at this path of the document. `false` if it already stands elsewhere.
-    pub(super) fn locate(&mut self, subject: &Subject, path: &str) -> bool {
+    pub(crate) fn locate(&mut self, subject: &Subject, path: &str) -> bool {
         let n = self.origins.len();
         match self.origins.entry((subject.kind, subject.key.clone())) {
             std::collections::hash_map::Entry::Occupied(_) => false,
@@ -225,19 +230,19 @@ impl<'d> Sink<'d> {
     }
 
     /// Where the resource stands, in words.
-    pub(super) fn place_of(&self, subject: &Subject) -> Option<Place> {
+    pub(crate) fn place_of(&self, subject: &Subject) -> Option<Place> {
         self.origin(subject).map(|(_, path)| self.doc.place(path))
     }
 
     /// Of two resources that collide the one to report (first), and the other: the later in the document,
     /// one that is in the document rather than one that was there before.
-    pub(super) fn blame(&self, a: Subject, b: Subject) -> (Subject, Subject) {
+    pub(crate) fn blame(&self, a: Subject, b: Subject) -> (Subject, Subject) {
         let rank = |s: &Subject| self.origin(s).map(|o| o.0);
         if rank(&a) > rank(&b) { (a, b) } else { (b, a) }
     }
 
     /// Something at or below or above this path has been reported.
-    pub(super) fn is_bad(&self, kind: Kind, key: &str, path: &str) -> bool {
+    pub(crate) fn is_bad(&self, kind: Kind, key: &str, path: &str) -> bool {
         let under = |a: &str, b: &str| a.strip_prefix(b).is_some_and(|r| r.is_empty() || r.starts_with('/'));
         !self.bad.is_empty()
             && self
@@ -247,13 +252,13 @@ impl<'d> Sink<'d> {
     }
 
     /// Reports what parsing found, at a path below `base` (the resource's own path in the document).
-    pub(super) fn parse_problem(&mut self, subject: &Subject, base: &str, path: &str, reason: String, hint: String) {
+    pub(crate) fn parse_problem(&mut self, subject: &Subject, base: &str, path: &str, reason: String, hint: String) {
         self.mark(subject, path);
         self.push(subject, base, path, reason, hint);
     }
 
     /// Reports what a check of the model found, unless that value was already reported as unreadable.
-    pub(super) fn report(&mut self, subject: &Subject, path: &str, reason: String, hint: impl Into<String>) {
+    pub(crate) fn report(&mut self, subject: &Subject, path: &str, reason: String, hint: impl Into<String>) {
         if !self.is_bad(subject.kind, &subject.key, path) {
             let base = self.origin(subject).map(|(_, p)| p.clone());
             let path_in = if base.is_some() { path } else { "" };
@@ -267,7 +272,7 @@ impl<'d> Sink<'d> {
     }
 
     /// Nothing more is to be reported at this path: it has been, under this or another name.
-    pub(super) fn mark(&mut self, subject: &Subject, path: &str) {
+    pub(crate) fn mark(&mut self, subject: &Subject, path: &str) {
         self.bad.entry((subject.kind, subject.key.clone())).or_default().push(path.to_owned());
     }
 
@@ -297,7 +302,7 @@ fn field_name(path: &str) -> Option<String> {
 }
 
 /// A text from the input for a message: in quotes, escaped, cut when very long.
-pub(super) fn quote(text: &str) -> String {
+pub(crate) fn quote(text: &str) -> String {
     match text.char_indices().nth(80) {
         Some((n, _)) => format!("{:?}...", text.get(..n).unwrap_or_default()),
         None => format!("{text:?}"),
@@ -305,7 +310,7 @@ pub(super) fn quote(text: &str) -> String {
 }
 
 /// A text from the input for a message: as it is if harmless, else without what could upset a terminal.
-pub(super) fn plain(text: &str) -> String {
+pub(crate) fn plain(text: &str) -> String {
     match text.chars().any(char::is_control) {
         true => text.escape_debug().to_string(),
         false => text.to_owned(),
@@ -313,7 +318,7 @@ pub(super) fn plain(text: &str) -> String {
 }
 
 /// The candidate a mistyped word most likely means, if any is near.
-pub(super) fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+pub(crate) fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let word: Vec<char> = word.to_lowercase().chars().take(64).collect();
     let limit = (word.len() / 3).clamp(1, 4);
     candidates

@@ -7,7 +7,7 @@ use super::problem::{Place, Problem, Problems};
 use super::value::{Entry, Node, Value};
 
 /// Reads a TOML text; a broken one gives every syntax error the parser can tell apart.
-pub(super) fn read(text: &str, name: &str) -> Result<Node, Problems> {
+pub(crate) fn read(text: &str, name: &str) -> Result<Node, Problems> {
     let lines = Lines::of(text);
     let (table, errors) = DeTable::parse_recoverable(text);
     let problems = errors.iter().map(|e| Problem {

@@ -6,14 +6,14 @@ use super::problem::Place;
 
 /// A value and its line (0 where the format gives pointers instead).
 #[derive(Clone, Debug)]
-pub(super) struct Node {
+pub(crate) struct Node {
     pub value: Value,
     pub line: usize,
 }
 
 /// A value of JSON or TOML.
 #[derive(Clone, Debug)]
-pub(super) enum Value {
+pub(crate) enum Value {
     Null,
     Bool(bool),
     Int(i128),
@@ -27,7 +27,7 @@ pub(super) enum Value {
 
 /// One key of an object. Keys may repeat: the readers keep what the file says.
 #[derive(Clone, Debug)]
-pub(super) struct Entry {
+pub(crate) struct Entry {
     /// As the file spells it.
     pub raw: String,
     /// With `_` for `:`, if that differs.
@@ -36,28 +36,28 @@ pub(super) struct Entry {
 }
 
 impl Entry {
-    pub(super) fn new(raw: String, node: Node) -> Entry {
+    pub(crate) fn new(raw: String, node: Node) -> Entry {
         let model = raw.contains(':').then(|| raw.replace(':', "_"));
         Entry { raw, model, node }
     }
 
     /// The attribute's name in the model's spelling: `binding_host_id` for `binding:host_id`.
-    pub(super) fn key(&self) -> &str {
+    pub(crate) fn key(&self) -> &str {
         self.model.as_deref().unwrap_or(&self.raw)
     }
 }
 
 impl Node {
-    pub(super) fn new(value: Value) -> Node {
+    pub(crate) fn new(value: Value) -> Node {
         Node { value, line: 0 }
     }
 
-    pub(super) fn is_null(&self) -> bool {
+    pub(crate) fn is_null(&self) -> bool {
         matches!(self.value, Value::Null)
     }
 
     /// "a string", for messages.
-    pub(super) fn type_name(&self) -> &'static str {
+    pub(crate) fn type_name(&self) -> &'static str {
         match &self.value {
             Value::Null => "null",
             Value::Bool(_) => "true or false",
@@ -71,7 +71,7 @@ impl Node {
     }
 
     /// The value of a key of an object; nulls count as absent.
-    pub(super) fn get(&self, key: &str) -> Option<&Node> {
+    pub(crate) fn get(&self, key: &str) -> Option<&Node> {
         match &self.value {
             Value::Map(entries) => entries.iter().find(|e| e.key() == key).map(|e| &e.node).filter(|n| !n.is_null()),
             _ => None,
@@ -81,7 +81,7 @@ impl Node {
 
 /// How places in a document are told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Style {
+pub(crate) enum Style {
     /// By line: TOML.
     Lines,
     /// By JSON pointer; for an input that is one line of a file, that line as well.
@@ -90,7 +90,7 @@ pub(super) enum Style {
 
 /// A document that was read: its tree, its name, and how to tell a place in it.
 #[derive(Clone, Debug)]
-pub(super) struct Doc {
+pub(crate) struct Doc {
     pub name: String,
     pub style: Style,
     pub root: Node,
@@ -98,7 +98,7 @@ pub(super) struct Doc {
 
 impl Doc {
     /// The place of a path (model spelling, no leading `/`); of a missing value, that of what it is missing from.
-    pub(super) fn place(&self, path: &str) -> Place {
+    pub(crate) fn place(&self, path: &str) -> Place {
         let mut node = &self.root;
         let mut pointer = String::new();
         for part in path.split('/').filter(|p| !p.is_empty()) {
@@ -130,7 +130,7 @@ impl Doc {
 }
 
 /// A key as a part of a path (RFC 6901, section 3).
-pub(super) fn escape(key: &str) -> Cow<'_, str> {
+pub(crate) fn escape(key: &str) -> Cow<'_, str> {
     match key.contains(['~', '/']) {
         true => Cow::Owned(key.replace('~', "~0").replace('/', "~1")),
         false => Cow::Borrowed(key),

@@ -305,7 +305,7 @@ fn routes(router: &Router, on_subnets: &[(&Port, u32, u32, u32)]) -> Vec<RouteRo
 }
 
 /// Does a port of this owner have queues on its host?
-pub(super) fn has_queues(port: &Port) -> bool {
+pub(crate) fn has_queues(port: &Port) -> bool {
     !(port.is_distributed_router_interface()
         || port.is_router_gateway()
         || port.is_router_snat()

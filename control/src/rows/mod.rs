@@ -4,7 +4,7 @@
 //! indexes and stores the difference to what the workers have. Table numbers are those of
 //! docs/behaviour.md.
 
-mod derive;
+pub(crate) mod derive;
 mod neighbours;
 mod placement;
 #[cfg(test)]

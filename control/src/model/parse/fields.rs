@@ -11,7 +11,7 @@ use crate::model::value::{Entry, Node, Value, escape};
 
 /// An object being read. Every getter reports what it cannot read and then gives a default, so that reading
 /// goes on; null is the same as absent everywhere.
-pub(super) struct Fields<'n, 's, 'd> {
+pub(crate) struct Fields<'n, 's, 'd> {
     sink: &'s mut Sink<'d>,
     subject: &'s Subject,
     /// Path of the resource in the document, and of this object in the resource.
@@ -26,7 +26,7 @@ pub(super) struct Fields<'n, 's, 'd> {
 
 impl<'n, 's, 'd> Fields<'n, 's, 'd> {
     /// Starts on `node`, which should be an object; one that is not is reported and read as empty.
-    pub(super) fn new(
+    pub(crate) fn new(
         sink: &'s mut Sink<'d>,
         subject: &'s Subject,
         base: &'s str,
@@ -62,7 +62,7 @@ impl<'n, 's, 'd> Fields<'n, 's, 'd> {
     }
 
     /// Reports a problem of an attribute of this object.
-    pub(super) fn problem(&mut self, key: &str, reason: impl Into<String>, hint: impl Into<String>) {
+    pub(crate) fn problem(&mut self, key: &str, reason: impl Into<String>, hint: impl Into<String>) {
         if self.broken {
             return;
         }
@@ -83,7 +83,7 @@ impl<'n, 's, 'd> Fields<'n, 's, 'd> {
     }
 
     /// The value of an attribute, unless absent or null.
-    pub(super) fn node(&mut self, key: &'static str) -> Option<&'n Node> {
+    pub(crate) fn node(&mut self, key: &'static str) -> Option<&'n Node> {
         self.known.push(key);
         let at = self.entries.iter().position(|e| e.key() == key)?;
         self.set_taken(at);
@@ -91,7 +91,7 @@ impl<'n, 's, 'd> Fields<'n, 's, 'd> {
     }
 
     /// A text.
-    pub(super) fn text(&mut self, key: &'static str) -> Option<&'n str> {
+    pub(crate) fn text(&mut self, key: &'static str) -> Option<&'n str> {
         let node = self.node(key)?;
         match &node.value {
             Value::Str(s) => Some(s),
@@ -103,17 +103,17 @@ impl<'n, 's, 'd> Fields<'n, 's, 'd> {
     }
 
     /// A text, empty if absent.
-    pub(super) fn string(&mut self, key: &'static str) -> String {
+    pub(crate) fn string(&mut self, key: &'static str) -> String {
         self.text(key).unwrap_or_default().to_owned()
     }
 
     /// A text; absent and empty are the same.
-    pub(super) fn non_empty(&mut self, key: &'static str) -> Option<String> {
+    pub(crate) fn non_empty(&mut self, key: &'static str) -> Option<String> {
         self.text(key).filter(|s| !s.is_empty()).map(str::to_owned)
     }
 
     /// Reports an attribute that must be there and is not.
-    pub(super) fn require(&mut self, key: &'static str, what: &str) {
+    pub(crate) fn require(&mut self, key: &'static str, what: &str) {
         let given = self.entries.iter().any(|e| e.key() == key && !e.node.is_null());
         if !given {
             self.problem(key, "is missing", format!("give {what}"));
@@ -121,7 +121,7 @@ impl<'n, 's, 'd> Fields<'n, 's, 'd> {
     }
 
     /// A reference to another resource, by id or name, that must be there.
-    pub(super) fn reference(&mut self, key: &'static str, what: &str) -> String {
+    pub(crate) fn reference(&mut self, key: &'static str, what: &str) -> String {
         let given = self.non_empty(key);
         if given.is_none()
             && !self.entries.iter().any(|e| e.key() == key && !matches!(&e.node.value, Value::Null | Value::Str(_)))
@@ -132,7 +132,7 @@ impl<'n, 's, 'd> Fields<'n, 's, 'd> {
     }
 
     /// True or false.
-    pub(super) fn boolean(&mut self, key: &'static str) -> Option<bool> {
+    pub(crate) fn boolean(&mut self, key: &'static str) -> Option<bool> {
         let node = self.node(key)?;
         match node.value {
             Value::Bool(b) => Some(b),
@@ -144,7 +144,7 @@ impl<'n, 's, 'd> Fields<'n, 's, 'd> {
     }
 
     /// An integer of a range.
-    pub(super) fn integer(&mut self, key: &'static str, range: RangeInclusive<u32>) -> Option<u32> {
+    pub(crate) fn integer(&mut self, key: &'static str, range: RangeInclusive<u32>) -> Option<u32> {
         let node = self.node(key)?;
         match node.value {
             Value::Int(i) => {
@@ -162,14 +162,37 @@ impl<'n, 's, 'd> Fields<'n, 's, 'd> {
         }
     }
 
+    /// A list of integers of a range; what is none is reported and stands as `None`, so that positions stay.
+    pub(crate) fn integers(&mut self, key: &'static str, range: RangeInclusive<u32>) -> Option<Vec<Option<u32>>> {
+        let given = self.entries.iter().any(|e| e.key() == key && matches!(e.node.value, Value::List(_)));
+        let mut out = Vec::new();
+        for (i, item) in self.list(key).iter().enumerate() {
+            let (path, n) = (format!("{key}/{i}"), &item.value);
+            let found = match n {
+                Value::Int(n) => u32::try_from(*n).ok().filter(|v| range.contains(v)),
+                _ => None,
+            };
+            match n {
+                Value::Int(n) if found.is_none() => {
+                    let hint = format!("give integers from {} to {}", range.start(), range.end());
+                    self.problem(&path, format!("{n} is out of range"), hint);
+                }
+                Value::Int(_) => {}
+                _ => self.wrong_type(&path, "an integer", item),
+            }
+            out.push(found);
+        }
+        given.then_some(out)
+    }
+
     /// An integer of 16 bits of a range.
-    pub(super) fn integer16(&mut self, key: &'static str, range: RangeInclusive<u16>) -> Option<u16> {
+    pub(crate) fn integer16(&mut self, key: &'static str, range: RangeInclusive<u16>) -> Option<u16> {
         let range = u32::from(*range.start())..=u32::from(*range.end());
         self.integer(key, range).and_then(|v| u16::try_from(v).ok())
     }
 
     /// A word of a list.
-    pub(super) fn word<T: Copy>(&mut self, key: &'static str, words: &[(&'static str, T)]) -> Option<T> {
+    pub(crate) fn word<T: Copy>(&mut self, key: &'static str, words: &[(&'static str, T)]) -> Option<T> {
         let text = self.text(key)?;
         let found = words.iter().find(|(w, _)| *w == text).map(|(_, v)| *v);
         if found.is_none() {
@@ -184,7 +207,7 @@ impl<'n, 's, 'd> Fields<'n, 's, 'd> {
     }
 
     /// An address.
-    pub(super) fn address(&mut self, key: &'static str) -> Option<IpAddr> {
+    pub(crate) fn address(&mut self, key: &'static str) -> Option<IpAddr> {
         let text = self.text(key).filter(|s| !s.is_empty())?;
         let addr = text.parse().ok();
         if addr.is_none() {
@@ -194,7 +217,7 @@ impl<'n, 's, 'd> Fields<'n, 's, 'd> {
     }
 
     /// An address a single machine can have; must be there.
-    pub(super) fn unicast_address(&mut self, key: &'static str) -> Option<IpAddr> {
+    pub(crate) fn unicast_address(&mut self, key: &'static str) -> Option<IpAddr> {
         self.require(key, "an IP address");
         let addr = self.address(key)?;
         let broadcast = matches!(addr, IpAddr::V4(a) if a.is_broadcast());
@@ -206,7 +229,7 @@ impl<'n, 's, 'd> Fields<'n, 's, 'd> {
     }
 
     /// A block of addresses; `lenient` also takes a bare address and cuts off host bits.
-    pub(super) fn net(&mut self, key: &'static str, lenient: bool) -> Option<IpNet> {
+    pub(crate) fn net(&mut self, key: &'static str, lenient: bool) -> Option<IpNet> {
         let text = self.text(key)?;
         let parse: fn(&str) -> Result<IpNet, BadNet> = if lenient { IpNet::parse_lenient } else { IpNet::parse_strict };
         match parse(text) {
@@ -220,7 +243,7 @@ impl<'n, 's, 'd> Fields<'n, 's, 'd> {
     }
 
     /// A MAC that a single machine can have.
-    pub(super) fn mac(&mut self, key: &'static str) -> Option<MacAddr> {
+    pub(crate) fn mac(&mut self, key: &'static str) -> Option<MacAddr> {
         let text = self.text(key).filter(|s| !s.is_empty())?;
         let Ok(mac) = text.parse::<MacAddr>() else {
             let hint = "write six pairs of hex digits joined by ':'";
@@ -236,7 +259,7 @@ impl<'n, 's, 'd> Fields<'n, 's, 'd> {
     }
 
     /// The items of a list; none if absent.
-    pub(super) fn list(&mut self, key: &'static str) -> &'n [Node] {
+    pub(crate) fn list(&mut self, key: &'static str) -> &'n [Node] {
         let Some(node) = self.node(key) else { return &[] };
         match &node.value {
             Value::List(items) => items,
@@ -248,7 +271,7 @@ impl<'n, 's, 'd> Fields<'n, 's, 'd> {
     }
 
     /// A list of texts; what is no text stands as an empty one, so that positions stay.
-    pub(super) fn texts(&mut self, key: &'static str) -> Vec<String> {
+    pub(crate) fn texts(&mut self, key: &'static str) -> Vec<String> {
         let items = self.list(key);
         let mut out = Vec::with_capacity(items.len());
         for (i, item) in items.iter().enumerate() {
@@ -264,7 +287,7 @@ impl<'n, 's, 'd> Fields<'n, 's, 'd> {
     }
 
     /// Reads a list of objects, each with its own known attributes (`ignored` besides those read).
-    pub(super) fn objects<T>(
+    pub(crate) fn objects<T>(
         &mut self,
         key: &'static str,
         ignored: &[&'static str],
@@ -282,7 +305,7 @@ impl<'n, 's, 'd> Fields<'n, 's, 'd> {
     }
 
     /// Reads an object inside this one, if it is there.
-    pub(super) fn object<T>(
+    pub(crate) fn object<T>(
         &mut self,
         key: &'static str,
         ignored: &[&'static str],
@@ -297,7 +320,7 @@ impl<'n, 's, 'd> Fields<'n, 's, 'd> {
     }
 
     /// An object whose keys are names and whose values are texts.
-    pub(super) fn map(&mut self, key: &'static str) -> Vec<(String, String)> {
+    pub(crate) fn map(&mut self, key: &'static str) -> Vec<(String, String)> {
         let Some(node) = self.node(key) else { return Vec::new() };
         let Value::Map(entries) = &node.value else {
             self.wrong_type(key, "an object", node);
@@ -319,7 +342,7 @@ impl<'n, 's, 'd> Fields<'n, 's, 'd> {
     }
 
     /// An attribute for which nothing is built; empty values pass.
-    pub(super) fn not_built(&mut self, key: &'static str, what: &str) {
+    pub(crate) fn not_built(&mut self, key: &'static str, what: &str) {
         let Some(node) = self.node(key) else { return };
         let empty = match &node.value {
             Value::Str(s) => s.is_empty(),
@@ -333,7 +356,7 @@ impl<'n, 's, 'd> Fields<'n, 's, 'd> {
     }
 
     /// Refuses every attribute that was neither read nor is in `ignored`.
-    pub(super) fn finish(&mut self, ignored: &[&'static str]) {
+    pub(crate) fn finish(&mut self, ignored: &[&'static str]) {
         let entries = self.entries;
         for (i, e) in entries.iter().enumerate() {
             if self.taken.get(i) != Some(&false) || ignored.contains(&e.key()) {

@@ -1,7 +1,7 @@
 //! From a value tree to resources: every attribute read, every fault collected. References stay as they are
 //! written; `resolve` turns names into ids.
 
-mod fields;
+pub(crate) mod fields;
 mod network;
 mod port;
 mod router;

@@ -1,1 +1,188 @@
-//! What ethtool says of an interface.
+//! What ethtool says of an interface: driver, queues, checksum offload, a veth's peer.
+//!
+//! By ioctl, in the network namespace of the calling thread; an interface is asked for by name. The
+//! crates that speak ethtool's netlink cannot set features, and need an async runtime.
+//!
+//! Every function fails with ENODEV if there is no such interface, and with `InvalidInput` if the
+//! name is none. Layouts and numbers: include/uapi/linux/ethtool.h.
+#![allow(unsafe_code)]
+
+#[cfg(test)]
+mod tests;
+
+use rustix::io::Errno;
+use rustix::net::{AddressFamily, SocketFlags, SocketType, socket_with};
+use std::io;
+use std::os::fd::AsRawFd;
+
+const ETHTOOL_GDRVINFO: u32 = 0x03;
+const ETHTOOL_GTXCSUM: u32 = 0x16;
+const ETHTOOL_STXCSUM: u32 = 0x17;
+const ETHTOOL_GSTRINGS: u32 = 0x1b;
+const ETHTOOL_GSTATS: u32 = 0x1d;
+const ETHTOOL_GCHANNELS: u32 = 0x3c;
+/// enum ethtool_stringset
+const ETH_SS_STATS: u32 = 1;
+/// Bytes of a name in a string set.
+const ETH_GSTRING_LEN: usize = 32;
+/// No veth has as many statistics: at most 4,096 queues each way (net/core/rtnetlink.c), under 32 for each.
+const MAX_VETH_STATS: usize = 4096 * 32;
+
+/// What a command reads and writes.
+///
+/// # Safety
+/// `repr(C)`, plain integers, starts with the command, and no command it is sent with makes the
+/// kernel write past its end.
+unsafe trait Request {
+    fn address(&mut self) -> *mut libc::c_char {
+        std::ptr::from_mut(self).cast()
+    }
+}
+
+/// `struct ethtool_drvinfo`
+#[repr(C)]
+struct DriverInfo {
+    command: u32,
+    driver: [u8; 32],
+    /// Version, firmware, bus, expansion ROM, reserved: 32 bytes each but the last, 12.
+    _names: [u8; 140],
+    _counts: [u32; 5],
+}
+// SAFETY: 196 bytes as in the header, which is what ETHTOOL_GDRVINFO writes.
+unsafe impl Request for DriverInfo {}
+const _: () = assert!(size_of::<DriverInfo>() == 196);
+
+/// `struct ethtool_value`
+#[repr(C)]
+struct Value {
+    command: u32,
+    data: u32,
+}
+// SAFETY: 8 bytes as in the header, which is what ETHTOOL_GTXCSUM and ETHTOOL_STXCSUM use.
+unsafe impl Request for Value {}
+
+/// `struct ethtool_channels`
+#[repr(C)]
+#[derive(Default)]
+struct Channels {
+    command: u32,
+    _max: [u32; 4],
+    rx: u32,
+    _tx: u32,
+    _other: u32,
+    combined: u32,
+}
+// SAFETY: 36 bytes as in the header, which is what ETHTOOL_GCHANNELS writes.
+unsafe impl Request for Channels {}
+
+/// `struct ethtool_gstrings` of a veth's statistics.
+#[repr(C)]
+struct Strings {
+    command: u32,
+    set: u32,
+    len: u32,
+    data: [[u8; ETH_GSTRING_LEN]; MAX_VETH_STATS],
+}
+// SAFETY: ETHTOOL_GSTRINGS writes `len` names, and a veth has fewer than MAX_VETH_STATS.
+unsafe impl Request for Strings {}
+
+/// `struct ethtool_stats` of a veth.
+#[repr(C)]
+struct Stats {
+    command: u32,
+    len: u32,
+    data: [u64; MAX_VETH_STATS],
+}
+// SAFETY: ETHTOOL_GSTATS writes `len` numbers, and a veth has fewer than MAX_VETH_STATS.
+unsafe impl Request for Stats {}
+
+/// A zeroed request on the heap; pages nobody touches cost nothing.
+fn zeroed<R: Request>() -> Box<R> {
+    // SAFETY: by `Request` it is plain integers, for which all zeros is a value.
+    unsafe { Box::<R>::new_zeroed().assume_init() }
+}
+
+fn ethtool<R: Request>(name: &str, request: &mut R) -> io::Result<()> {
+    // SAFETY: an ifreq is plain integers and a union of such and a pointer: all zeros is a value.
+    let mut ifreq: libc::ifreq = unsafe { std::mem::zeroed() };
+    let fits = !name.is_empty() && name.len() < ifreq.ifr_name.len() && !name.contains('\0');
+    if !fits {
+        let why = format!("{name:?} is no interface name: it has 1 to 15 bytes");
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, why));
+    }
+    ifreq.ifr_name.iter_mut().zip(name.bytes()).for_each(|(to, from)| *to = from.cast_signed());
+    ifreq.ifr_ifru.ifru_data = request.address();
+    let any = socket_with(AddressFamily::INET, SocketType::DGRAM, SocketFlags::CLOEXEC, None)?;
+    // SAFETY: the descriptor is open; SIOCETHTOOL reads an ifreq with a NUL behind the name, and
+    // reads and writes no more than the request it points to (`Request`), borrowed until it returns.
+    let answer = unsafe { libc::ioctl(any.as_raw_fd(), libc::SIOCETHTOOL, &raw mut ifreq) };
+    if answer < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
+}
+
+/// Bytes up to the first NUL.
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes.split(|b| *b == 0).next().unwrap_or_default()).into_owned()
+}
+
+/// The driver: `veth`, `tun` (a tap too), `bridge`, `virtio_net`. EOPNOTSUPP for `lo`, which has none.
+pub fn driver(name: &str) -> io::Result<String> {
+    let mut info = zeroed::<DriverInfo>();
+    info.command = ETHTOOL_GDRVINFO;
+    ethtool(name, &mut *info)?;
+    Ok(text(&info.driver))
+}
+
+/// How many receive queues are in use: each needs a socket. At least 1.
+///
+/// A driver that does not say (a bridge) has one. A tap has as many as its owner has opened; one
+/// nobody has opened counts as 1. Neither number stays if somebody changes it (`ethtool -L`, a
+/// guest that enables more queues).
+pub fn rx_queues(name: &str) -> io::Result<u32> {
+    let mut channels = Channels { command: ETHTOOL_GCHANNELS, ..Channels::default() };
+    match ethtool(name, &mut channels) {
+        Ok(()) => Ok(channels.rx.saturating_add(channels.combined).max(1)),
+        Err(e) if e.raw_os_error() == Some(Errno::OPNOTSUPP.raw_os_error()) => Ok(1),
+        Err(e) => Err(e),
+    }
+}
+
+/// Does the kernel leave TCP and UDP checksums of what it sends by this interface to the device? On a
+/// veth no device fills them in: a frame taken by AF_XDP at the other end has them unfinished.
+pub fn tx_checksum(name: &str) -> io::Result<bool> {
+    let mut value = Value { command: ETHTOOL_GTXCSUM, data: 0 };
+    ethtool(name, &mut value)?;
+    Ok(value.data != 0)
+}
+
+/// What `ethtool -K NAME tx on|off` does: all checksum offloads (IP, SCTP, FCoE) the device can turn.
+///
+/// Off takes TCP and UDP segmentation offload along, which need it (`off [requested on]` in
+/// `ethtool -k`); the kernel remembers that they are wanted, so on brings them back. Only a device
+/// where some checksum offloads were off and others on comes back with all of them on.
+///
+/// Needs CAP_NET_ADMIN: EPERM. A device that cannot turn it, such as `lo`, stays as it was:
+/// EOPNOTSUPP.
+pub fn set_tx_checksum(name: &str, on: bool) -> io::Result<()> {
+    ethtool(name, &mut Value { command: ETHTOOL_STXCSUM, data: u32::from(on) })?;
+    // The kernel takes what the device can, and says nothing of the rest.
+    if tx_checksum(name)? == on { Ok(()) } else { Err(Errno::OPNOTSUPP.into()) }
+}
+
+/// The ifindex of a veth's other end; `None` if it is no veth. The index is of the namespace in
+/// which the other end is, where another interface of *this* namespace may have the same.
+pub fn veth_peer(name: &str) -> io::Result<Option<u32>> {
+    match driver(name) {
+        Ok(driver) if driver == "veth" => {}
+        Err(e) if e.raw_os_error() != Some(Errno::OPNOTSUPP.raw_os_error()) => return Err(e),
+        _ => return Ok(None),
+    }
+    let mut names = zeroed::<Strings>();
+    (names.command, names.set) = (ETHTOOL_GSTRINGS, ETH_SS_STATS);
+    ethtool(name, &mut *names)?;
+    let mut stats = zeroed::<Stats>();
+    stats.command = ETHTOOL_GSTATS;
+    ethtool(name, &mut *stats)?;
+    let at = names.data.iter().take(names.len as usize).position(|name| text(name) == "peer_ifindex");
+    let index = at.filter(|at| *at < stats.len as usize).and_then(|at| stats.data.get(at));
+    Ok(index.and_then(|index| u32::try_from(*index).ok()).filter(|index| *index != 0))
+}

@@ -1,0 +1,124 @@
+//! The file against the cloud.
+
+use std::collections::BTreeMap;
+
+use super::{Attachment, Config, Interface, bad_interface, default_interface};
+use crate::model::problem::{plain, quote};
+use crate::model::{Cloud, NotFound, Place, Port, Problem, Problems};
+use crate::rows::derive::has_queues;
+
+impl Config {
+    /// Checks the file against the cloud: the host exists, each of `[[ports]]` is a port of this host that has an
+    /// interface, and no two ports have the same one.
+    pub fn check(&self, cloud: &Cloud) -> Result<(), Problems> {
+        let mut problems = Vec::new();
+        if let Err(e) = cloud.host_by_name(&self.host) {
+            problems.push(not_found(&self.place, "host", &e));
+            return Problems::check(problems); // nothing is bound to it; one problem says why
+        }
+        let mut seen: BTreeMap<&str, usize> = BTreeMap::new();
+        for (i, entry) in self.ports.iter().enumerate() {
+            let field = format!("ports[{i}].port");
+            match cloud.port_by_name(&entry.port) {
+                Err(e) => problems.push(not_found(&entry.place, &field, &e)),
+                Ok(port) => {
+                    problems.extend(self.misplaced(port).map(|(r, hint)| problem(&entry.place, &field, r, hint)));
+                    if let Some(first) = seen.insert(&port.id, i) {
+                        let reason = format!("{} is the port of ports[{first}], by another word", quote(&entry.port));
+                        problems.push(problem(&entry.place, &field, reason, "keep one of them".to_owned()));
+                    }
+                }
+            }
+        }
+        self.shared(cloud, &mut problems);
+        Problems::check(problems)
+    }
+
+    /// Every port of the cloud that is bound to this host and has an interface, with the interface, in the order of
+    /// their ids.
+    pub fn attachments<'c>(&self, cloud: &'c Cloud) -> impl Iterator<Item = Attachment> + use<'_, 'c> {
+        let explicit: BTreeMap<&str, &Interface> = self
+            .ports
+            .iter()
+            .filter_map(|e| Some((cloud.port_by_name(&e.port).ok()?.id.as_str(), &e.interface)))
+            .collect();
+        let here = cloud.ports.values().filter(|p| p.is_bound_to(&self.host) && has_queues(p));
+        here.map(move |port| {
+            let given = explicit.get(port.id.as_str());
+            let default = || Interface { name: default_interface(&port.id), netns: None };
+            let interface = given.map_or_else(default, |i| (*i).clone());
+            Attachment { port: port.id.clone(), interface, explicit: given.is_some() }
+        })
+    }
+
+    /// Why an interface cannot be given to this port here, and what to do.
+    fn misplaced(&self, port: &Port) -> Option<(String, String)> {
+        let id = plain(&port.id);
+        if !has_queues(port) {
+            let reason = format!("port {id} is a {}, which has no interface", plain(&port.device_owner));
+            return Some((reason, "take the entry out".to_owned()));
+        }
+        match port.binding_host_id.as_deref() {
+            Some(host) if host == self.host && port.binding_failed => Some((
+                format!("port {id} could not be bound to {}", plain(host)),
+                "bind it, or take the entry out".into(),
+            )),
+            Some(host) if host == self.host => None,
+            Some(host) => {
+                let reason = format!("port {id} is bound to host {}, this is {}", plain(host), plain(&self.host));
+                Some((reason, "take the entry out, or correct the port's binding_host_id".to_owned()))
+            }
+            None => {
+                let hint = format!("give the port binding_host_id {}, or take the entry out", plain(&self.host));
+                Some((format!("port {id} is bound to no host"), hint))
+            }
+        }
+    }
+
+    /// Interfaces that ports without an entry would have to share, or could not have.
+    fn shared(&self, cloud: &Cloud, problems: &mut Vec<Problem>) {
+        let mut taken: BTreeMap<Interface, String> = BTreeMap::new();
+        taken.insert(self.underlay.clone(), "the underlay's".to_owned());
+        let (given, default): (Vec<_>, Vec<_>) = self.attachments(cloud).partition(|a| a.explicit);
+        taken.extend(given.into_iter().map(|a| (a.interface, format!("that of port {}", plain(&a.port)))));
+        for a in default {
+            let name = &a.interface.name;
+            let reason = match (bad_interface(name), taken.get(&a.interface)) {
+                (Some(why), _) => format!("{} cannot be an interface: it {why}", quote(name)),
+                (None, Some(other)) => format!("its interface would be {name}, which is {other}"),
+                (None, None) => {
+                    taken.insert(a.interface, format!("that of port {}", plain(&a.port)));
+                    continue;
+                }
+            };
+            let place = Place { line: None, ..self.place.clone() };
+            let hint = "give it an interface of its own in [[ports]]".to_owned();
+            let resource = format!("port {}", plain(&a.port));
+            problems.push(Problem { place, resource, field: None, reason, hint });
+        }
+    }
+}
+
+fn problem(place: &Place, field: &str, reason: String, hint: String) -> Problem {
+    let (place, field) = (place.clone(), Some(field.to_owned()));
+    Problem { place, resource: "configuration".to_owned(), field, reason, hint }
+}
+
+fn not_found(place: &Place, field: &str, e: &NotFound) -> Problem {
+    let (reason, hint) = match e {
+        NotFound::Unknown { kind, word, nearest } => {
+            let reason = format!("the cloud has no {} {}", kind.word(), quote(word));
+            let hint = match nearest {
+                Some(n) => format!("did you mean {}?", plain(n)),
+                None => format!("give one of the cloud's {}", kind.key()),
+            };
+            (reason, hint)
+        }
+        NotFound::Ambiguous { kind, word, ids } => {
+            let ids = ids.iter().map(|i| plain(i)).collect::<Vec<_>>().join(", ");
+            let reason = format!("{} is the name of several {}", quote(word), kind.key());
+            (reason, format!("give the id, one of {ids}"))
+        }
+    };
+    problem(place, field, reason, hint)
+}

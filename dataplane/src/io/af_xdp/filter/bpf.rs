@@ -1,0 +1,187 @@
+//! The five calls of bpf(2) the filter needs. Layouts and numbers: include/uapi/linux/bpf.h.
+#![allow(unsafe_code)]
+
+use super::asm::Insn;
+use std::io;
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+
+// enum bpf_cmd
+const BPF_MAP_CREATE: libc::c_int = 0;
+const BPF_MAP_UPDATE_ELEM: libc::c_int = 2;
+const BPF_PROG_LOAD: libc::c_int = 5;
+#[cfg(test)]
+const BPF_PROG_TEST_RUN: libc::c_int = 10;
+const BPF_LINK_CREATE: libc::c_int = 28;
+/// enum bpf_map_type: queue to AF_XDP socket.
+const BPF_MAP_TYPE_XSKMAP: u32 = 17;
+/// enum bpf_prog_type
+const BPF_PROG_TYPE_XDP: u32 = 6;
+/// enum bpf_attach_type
+const BPF_XDP: u32 = 37;
+/// The program may run on a frame in several buffers (kernel 5.18).
+const BPF_F_XDP_HAS_FRAGS: u32 = 1 << 5;
+/// Bytes of the verifier's log that are kept.
+const LOG: usize = 64 << 10;
+
+/// `union bpf_attr` for BPF_MAP_CREATE.
+#[repr(C)]
+struct MapCreate {
+    map_type: u32,
+    key_size: u32,
+    value_size: u32,
+    max_entries: u32,
+    map_flags: u32,
+}
+
+/// `union bpf_attr` for BPF_MAP_UPDATE_ELEM.
+#[repr(C)]
+struct MapUpdate {
+    map_fd: u32,
+    _pad: u32,
+    key: u64,
+    value: u64,
+    flags: u64,
+}
+
+/// `union bpf_attr` for BPF_PROG_LOAD, up to `expected_attach_type`.
+#[repr(C)]
+struct ProgLoad {
+    prog_type: u32,
+    insn_cnt: u32,
+    insns: u64,
+    license: u64,
+    log_level: u32,
+    log_size: u32,
+    log_buf: u64,
+    kern_version: u32,
+    prog_flags: u32,
+    prog_name: [u8; 16],
+    prog_ifindex: u32,
+    expected_attach_type: u32,
+}
+
+/// `union bpf_attr` for BPF_LINK_CREATE.
+#[repr(C)]
+struct LinkCreate {
+    prog_fd: u32,
+    target_ifindex: u32,
+    attach_type: u32,
+    flags: u32,
+}
+
+/// `union bpf_attr` for BPF_PROG_TEST_RUN, up to `duration`.
+#[cfg(test)]
+#[repr(C)]
+struct TestRun {
+    prog_fd: u32,
+    retval: u32,
+    data_size_in: u32,
+    data_size_out: u32,
+    data_in: u64,
+    data_out: u64,
+    repeat: u32,
+    duration: u32,
+}
+
+/// One of the `union bpf_attr` above.
+///
+/// # Safety
+/// `repr(C)` as the kernel lays it out for its command, no implicit padding. Every address in it
+/// is 0 or good, for the length the command says, until the call returns.
+unsafe trait Attr {}
+// SAFETY: integers only, each at its natural place; no address.
+unsafe impl Attr for MapCreate {}
+// SAFETY: integers only, padding named; `key` and `value` are set from live borrows in `map_update`.
+unsafe impl Attr for MapUpdate {}
+// SAFETY: integers only, each at its natural place; addresses are set from live borrows in `prog_load`.
+unsafe impl Attr for ProgLoad {}
+// SAFETY: integers only, each at its natural place; no address.
+unsafe impl Attr for LinkCreate {}
+// SAFETY: integers only, each at its natural place; `data_in` is set from a live borrow, `data_out` is 0.
+#[cfg(test)]
+unsafe impl Attr for TestRun {}
+
+fn bpf<A: Attr>(command: libc::c_int, attr: &mut A) -> io::Result<RawFd> {
+    // SAFETY: `attr` is valid for its size and exclusively borrowed; what it points to is good by `Attr`.
+    let answer = unsafe { libc::syscall(libc::SYS_bpf, command, std::ptr::from_mut(attr), size_of::<A>()) };
+    if answer < 0 { Err(io::Error::last_os_error()) } else { Ok(answer as RawFd) }
+}
+
+/// A command that answers with a new file descriptor (close-on-exec, as the kernel makes them all).
+fn bpf_fd<A: Attr>(command: libc::c_int, attr: &mut A) -> io::Result<OwnedFd> {
+    let fd = bpf(command, attr)?;
+    // SAFETY: the kernel has just opened it for us; nobody else has the number.
+    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+}
+
+fn address<T>(of: &[T]) -> u64 {
+    of.as_ptr().expose_provenance() as u64
+}
+
+fn address_mut<T>(of: &mut [T]) -> u64 {
+    of.as_mut_ptr().expose_provenance() as u64
+}
+
+/// A map from queue to AF_XDP socket.
+pub(super) fn xskmap(queues: u32) -> io::Result<OwnedFd> {
+    let mut attr =
+        MapCreate { map_type: BPF_MAP_TYPE_XSKMAP, key_size: 4, value_size: 4, max_entries: queues, map_flags: 0 };
+    bpf_fd(BPF_MAP_CREATE, &mut attr)
+}
+
+/// Puts a socket in an [`xskmap`], in place of the one there.
+pub(super) fn map_update(map: BorrowedFd<'_>, queue: u32, socket: BorrowedFd<'_>) -> io::Result<()> {
+    let (key, value) = ([queue], [socket.as_raw_fd()]);
+    let mut attr =
+        MapUpdate { map_fd: map.as_raw_fd() as u32, _pad: 0, key: address(&key), value: address(&value), flags: 0 };
+    bpf(BPF_MAP_UPDATE_ELEM, &mut attr).map(drop)
+}
+
+/// Loads an XDP program; with the error, what the verifier said.
+pub(super) fn prog_load(insns: &[Insn]) -> Result<OwnedFd, (io::Error, String)> {
+    let mut log = vec![0_u8; LOG];
+    let mut prog_name = [0; 16];
+    prog_name.iter_mut().zip(b"dvrd_filter").for_each(|(to, from)| *to = *from);
+    let mut attr = ProgLoad {
+        prog_type: BPF_PROG_TYPE_XDP,
+        insn_cnt: insns.len() as u32,
+        insns: address(insns),
+        license: address(c"Apache-2.0".to_bytes_with_nul()), // no helper in use asks for the GPL
+        log_level: 1,
+        log_size: LOG as u32,
+        log_buf: address_mut(&mut log),
+        kern_version: 0,
+        prog_flags: BPF_F_XDP_HAS_FRAGS,
+        prog_name,
+        prog_ifindex: 0,
+        expected_attach_type: BPF_XDP,
+    };
+    bpf_fd(BPF_PROG_LOAD, &mut attr).map_err(|e| {
+        let end = log.iter().position(|b| *b == 0).unwrap_or(log.len());
+        (e, String::from_utf8_lossy(log.get(..end).unwrap_or_default()).into_owned())
+    })
+}
+
+/// Attaches a program until the answer is closed, by its owner or with the process.
+pub(super) fn link_create(prog: BorrowedFd<'_>, ifindex: u32, flags: u32) -> io::Result<OwnedFd> {
+    let mut attr =
+        LinkCreate { prog_fd: prog.as_raw_fd() as u32, target_ifindex: ifindex, attach_type: BPF_XDP, flags };
+    bpf_fd(BPF_LINK_CREATE, &mut attr)
+}
+
+/// The program's verdict on a frame that came by queue 0 of `lo`.
+#[cfg(test)]
+pub(super) fn test_run(prog: BorrowedFd<'_>, frame: &[u8]) -> io::Result<u32> {
+    let mut attr = TestRun {
+        prog_fd: prog.as_raw_fd() as u32,
+        retval: 0,
+        data_size_in: frame.len() as u32,
+        data_size_out: 0,
+        data_in: address(frame),
+        data_out: 0,
+        repeat: 1,
+        duration: 0,
+    };
+    bpf(BPF_PROG_TEST_RUN, &mut attr)?;
+    Ok(attr.retval)
+}

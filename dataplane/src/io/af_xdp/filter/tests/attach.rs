@@ -1,0 +1,263 @@
+//! On interfaces in a namespace of their own, with frames the kernel sends and sockets that only count.
+
+use super::*;
+use crate::testkit::Netns;
+use crate::testkit::netns::{privileged, soon};
+use rustix::net::sockopt;
+use rustix::net::xdp::{SocketAddrXdp, SocketAddrXdpFlags, XdpUmemReg, XdpUmemRegFlags};
+use std::net::UdpSocket;
+use std::thread::sleep;
+
+/// What a native attach answers on a bridge, and on veth never.
+const NO_NATIVE: Errno = Errno::OPNOTSUPP;
+
+/// Two namespaces, one host each: `und` of 10.0.0.1 in the first, `peer` of 10.0.0.2 in the second.
+struct Wire {
+    here: Netns,
+    there: Netns,
+}
+
+impl Wire {
+    fn new(test: &str, name: &str, mtu: usize) -> Option<Wire> {
+        let here = Netns::new(test, name)?;
+        let there = Netns::new(test, &format!("{name}-peer"))?;
+        here.ip(&format!("link add und mtu {mtu} type veth peer name peer mtu {mtu} netns {}", there.name()));
+        for (netns, interface, address) in [(&here, "und", "10.0.0.1"), (&there, "peer", "10.0.0.2")] {
+            netns.ip(&format!("link set {interface} addrgenmode none")); // no IPv6, which nobody sent for
+            netns.ip(&format!("address add {address}/24 dev {interface}"));
+            netns.ip(&format!("link set {interface} up"));
+        }
+        let mac = here.exec("cat /sys/class/net/und/address");
+        there.ip(&format!("neighbour add 10.0.0.1 lladdr {} dev peer", mac.trim()));
+        Some(Wire { here, there })
+    }
+
+    fn ifindex(&self) -> u32 {
+        self.here.ifindex("und")
+    }
+
+    fn attach(&self, filter: Filter) -> Result<Attached, AttachError> {
+        let ifindex = self.ifindex();
+        self.here.run(|| Attached::new(ifindex, filter, 4))
+    }
+
+    /// One UDP datagram of `len` bytes from the other host.
+    fn send(&self, port: u16, len: usize) {
+        let socket = self.there.run(|| UdpSocket::bind("10.0.0.2:0").unwrap());
+        assert_eq!(socket.send_to(&vec![0; len], (VTEP, port)).unwrap(), len);
+    }
+
+    /// A socket of this host's stack.
+    fn listen(&self, port: u16) -> UdpSocket {
+        let socket = self.here.run(|| UdpSocket::bind((VTEP, port)).unwrap());
+        socket.set_read_timeout(Some(Duration::from_millis(300))).unwrap();
+        socket
+    }
+
+    /// Is a program attached, by what `ip` says?
+    fn has_program(&self) -> bool {
+        self.here.ip("-d link show dev und").contains("prog/xdp")
+    }
+}
+
+/// Did a datagram of this length come?
+fn heard(socket: &UdpSocket, len: usize) -> bool {
+    socket.recv(&mut [0; 9000]).is_ok_and(|n| n == len)
+}
+
+#[repr(C, align(4096))]
+#[derive(Clone)]
+struct Page([u8; 4096]);
+
+/// A bound AF_XDP socket (without `XDP_USE_SG`) of chunks of 2 KiB that is given none: what is redirected to it
+/// is counted and lost.
+struct Counter {
+    socket: OwnedFd,
+    _umem: Vec<Page>,
+}
+
+impl Counter {
+    fn new(wire: &Wire) -> Counter {
+        let umem = vec![Page([0; 4096]); 4];
+        let socket = wire.here.run(socket);
+        let reg = XdpUmemReg {
+            addr: umem.as_ptr().expose_provenance() as u64,
+            len: 4 * 4096,
+            chunk_size: 2048,
+            headroom: 0,
+            flags: XdpUmemRegFlags::empty(),
+            tx_metadata_len: 0,
+        };
+        sockopt::set_xdp_umem_reg(&socket, reg).unwrap();
+        sockopt::set_xdp_umem_fill_ring_size(&socket, 64).unwrap();
+        sockopt::set_xdp_umem_completion_ring_size(&socket, 64).unwrap();
+        let address = SocketAddrXdp::new(SocketAddrXdpFlags::XDP_COPY, wire.ifindex(), 0);
+        rustix::net::bind(&socket, &address).unwrap();
+        Counter { socket, _umem: umem }
+    }
+
+    /// Frames that would have been received, and those the kernel would not even look for a buffer for.
+    fn count(&self) -> (u64, u64) {
+        let statistics = sockopt::xdp_statistics(&self.socket).unwrap();
+        let received = statistics.rx_fill_ring_empty_descs.unwrap();
+        (received, statistics.rx_dropped - received)
+    }
+}
+
+#[test]
+fn on_the_underlay_only_vxlan_leaves_the_kernel() {
+    let Some(wire) = Wire::new("on_the_underlay_only_vxlan_leaves_the_kernel", "underlay", 1500) else { return };
+    let (vxlan, other) = (wire.listen(4789), wire.listen(4790));
+    let filter = wire.attach(UNDERLAY).unwrap();
+    assert_eq!((filter.mode(), filter.mode().to_string()), (Mode::Native, "native".to_owned()));
+    assert!(filter.why_not_native().is_none() && wire.has_program());
+
+    // Nobody in the map.
+    wire.send(4789, 100);
+    assert!(heard(&vxlan, 100), "without a socket all is the kernel's");
+
+    let counter = Counter::new(&wire);
+    filter.insert(0, &counter.socket).unwrap();
+    wire.send(4789, 101);
+    wire.send(4790, 102);
+    assert!(heard(&other, 102), "another port is the kernel's");
+    assert!(!heard(&vxlan, 101));
+    assert_eq!(counter.count(), (1, 0));
+    wire.there.exec("ping -c 1 -W 2 10.0.0.1");
+
+    drop(filter);
+    assert!(soon(|| !wire.has_program()));
+    wire.send(4789, 103);
+    assert!(heard(&vxlan, 103), "detached, all is the kernel's");
+    assert_eq!(counter.count(), (1, 0));
+}
+
+#[test]
+fn of_a_vm_the_kernel_hears_nothing() {
+    let Some(wire) = Wire::new("of_a_vm_the_kernel_hears_nothing", "vm", 1500) else { return };
+    let stack = wire.listen(7);
+    let filter = wire.attach(Filter::Everything).unwrap();
+    wire.send(7, 100);
+    assert!(!heard(&stack, 100), "without a socket all is dropped");
+    let counter = Counter::new(&wire);
+    filter.insert(0, &counter.socket).unwrap();
+    wire.send(7, 101);
+    assert!(!heard(&stack, 101));
+    assert_eq!(counter.count(), (1, 0));
+    drop(filter);
+    assert!(soon(|| !wire.has_program()));
+    wire.send(7, 102);
+    assert!(heard(&stack, 102));
+}
+
+/// Jumbo frames: native all the same; what fits a chunk is received, the rest counted as `rx_dropped`.
+#[test]
+fn a_frame_longer_than_a_chunk_is_counted_where_it_is_lost() {
+    const TEST: &str = "a_frame_longer_than_a_chunk_is_counted_where_it_is_lost";
+    let Some(wire) = Wire::new(TEST, "jumbo", 9000) else { return };
+    let vxlan = wire.listen(4789);
+    let filter = wire.attach(UNDERLAY).unwrap();
+    assert_eq!(filter.mode(), Mode::Native, "{:?}", filter.why_not_native());
+    let counter = Counter::new(&wire);
+    filter.insert(0, &counter.socket).unwrap();
+    let headers = 14 + 20 + 8;
+    let longest = 2048 - 256 - headers; // the kernel keeps 256 bytes of headroom
+    for (len, count) in [(100, (1, 0)), (longest, (2, 0)), (longest + 1, (2, 1)), (3000, (2, 2)), (8900, (2, 3))] {
+        wire.send(4789, len);
+        assert!(!heard(&vxlan, len));
+        assert_eq!(counter.count(), count, "{len} bytes");
+    }
+}
+
+#[test]
+fn where_the_driver_knows_no_xdp_it_is_skb_mode_and_says_why() {
+    const TEST: &str = "where_the_driver_knows_no_xdp_it_is_skb_mode_and_says_why";
+    let Some(netns) = Netns::new(TEST, "skb") else { return };
+    netns.ip("link add br0 type bridge");
+    let ifindex = netns.ifindex("br0");
+    netns.run(|| {
+        let filter = Attached::new(ifindex, UNDERLAY, 1).unwrap();
+        assert_eq!((filter.mode(), filter.mode().to_string()), (Mode::Skb, "skb".to_owned()));
+        assert_eq!(filter.why_not_native().and_then(Errno::from_io_error), Some(NO_NATIVE));
+        assert!(netns.ip("link show dev br0").contains("xdpgeneric"));
+        // Here the kernel says EEXIST to native mode, not EBUSY.
+        let second = Attached::within(Duration::ZERO, ifindex, UNDERLAY, 1).unwrap_err();
+        assert!(matches!(second, AttachError::Busy { .. }), "{second}");
+        drop(filter);
+        assert!(soon(|| !netns.ip("link show dev br0").contains("xdp")));
+    });
+}
+
+#[test]
+fn a_second_attacher_waits_and_is_told_what_to_do() {
+    let Some(wire) = Wire::new("a_second_attacher_waits_and_is_told_what_to_do", "busy", 1500) else { return };
+    let first = wire.attach(UNDERLAY).unwrap();
+    let start = Instant::now();
+    let error = wire.attach(Filter::Everything).unwrap_err();
+    assert!((BUSY_FOR..BUSY_FOR * 2).contains(&start.elapsed()), "{:?}", start.elapsed());
+    assert!(matches!(&error, AttachError::Busy { interface, .. } if interface == "und"), "{error:?}");
+    let text = error.to_string();
+    for words in ["und", "os error 16", "another XDP program is attached", "`ip link show dev und`"] {
+        assert!(text.contains(words), "{words}: {text}");
+    }
+    // The first one goes while the second waits.
+    let second = std::thread::scope(|s| {
+        let second = s.spawn(|| wire.attach(Filter::Everything));
+        sleep(Duration::from_millis(200));
+        assert!(!second.is_finished());
+        drop(first);
+        second.join().unwrap()
+    });
+    assert_eq!(second.unwrap().mode(), Mode::Native);
+}
+
+#[test]
+fn what_cannot_be_attached_says_why() {
+    let Some(netns) = Netns::new("what_cannot_be_attached_says_why", "denied") else { return };
+    netns.ip("link add br0 type bridge");
+    let ifindex = netns.ifindex("br0");
+    netns.run(|| {
+        let missing = Attached::new(999_999, UNDERLAY, 1).unwrap_err();
+        assert!(matches!(missing, AttachError::NoInterface { ifindex: 999_999 }), "{missing:?}");
+        assert!(missing.to_string().contains("no interface has index 999999"), "{missing}");
+
+        let none = Attached::new(ifindex, UNDERLAY, 0).unwrap_err(); // a map of no entries
+        assert!(matches!(none, AttachError::Prepare { .. }), "{none:?}");
+        assert!(none.to_string().contains("XSKMAP"), "{none}");
+
+        let filter = Attached::new(ifindex, UNDERLAY, 2).unwrap();
+        assert_eq!(filter.insert(2, socket()).map_err(|e| Errno::from_io_error(&e)), Err(Some(Errno::TOOBIG)));
+        let no_socket = filter.insert(1, std::fs::File::open("/dev/null").unwrap());
+        assert_eq!(no_socket.map_err(|e| Errno::from_io_error(&e)), Err(Some(Errno::NOTSOCK)));
+    });
+    netns.run(|| {
+        // Of this thread alone, which ends here.
+        let none = rustix::thread::CapabilitySets {
+            effective: rustix::thread::CapabilitySet::empty(),
+            permitted: rustix::thread::CapabilitySet::empty(),
+            inheritable: rustix::thread::CapabilitySet::empty(),
+        };
+        rustix::thread::set_capabilities(None, none).unwrap();
+        let denied = Attached::new(ifindex, UNDERLAY, 1).unwrap_err();
+        assert!(matches!(denied, AttachError::Denied { .. }), "{denied:?}");
+        assert!(denied.to_string().contains("CAP_BPF and CAP_NET_ADMIN"), "{denied}");
+    });
+}
+
+/// What the kernel will not load is told in the verifier's words.
+#[test]
+fn a_program_the_kernel_refuses_is_told_with_its_words() {
+    let Some(()) = privileged("a_program_the_kernel_refuses_is_told_with_its_words") else {
+        return;
+    };
+    let mut a = Asm::default();
+    a.load(Size::Word, Reg::R2, Reg::R1, MD_DATA).load(Size::Byte, Reg::R0, Reg::R2, 0).exit();
+    let (e, log) = bpf::prog_load(&a.finish().unwrap()).unwrap_err();
+    let error = AttachError::prepare(Step::Program, e, log);
+    assert!(matches!(error, AttachError::Prepare { .. }), "{error:?}");
+    let text = error.to_string();
+    assert!(
+        text.contains("cannot load the XDP filter") && text.contains("verifier: invalid access to packet"),
+        "{text}"
+    );
+}
