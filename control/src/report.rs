@@ -25,7 +25,8 @@ struct Daemon<'o> {
     #[serde(flatten)]
     books: Books<'o>,
     handed_over: u64,
-    frames: Frames,
+    /// Only at the end: while it runs, many are in the kernel's hands.
+    frames: Option<Frames>,
 }
 
 #[derive(Serialize)]
@@ -70,9 +71,10 @@ pub fn json(outcome: &Outcome) -> String {
     pretty(&Json { books: Books::of(&outcome.totals), refused: &outcome.refused })
 }
 
-/// The books of a running host as one JSON object; `free` of `total` packet buffers are free.
-pub fn totals_json(t: &Totals, (free, total): (usize, usize)) -> String {
-    pretty(&Daemon { books: Books::of(t), handed_over: t.handed_over, frames: Frames { free, total } })
+/// The books of a running host as one JSON object, with the packet buffers that are free, and all.
+pub fn totals_json(t: &Totals, frames: Option<(usize, usize)>) -> String {
+    let frames = frames.map(|(free, total)| Frames { free, total });
+    pretty(&Daemon { books: Books::of(t), handed_over: t.handed_over, frames })
 }
 
 fn pretty(object: &impl Serialize) -> String {

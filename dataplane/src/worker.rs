@@ -4,9 +4,11 @@
 //! and its counters. Nothing here is shared for writing.
 
 mod io;
+mod orders;
 mod run;
 
 pub use io::WorkerIo;
+pub use orders::{ORDERS, Order, Orders};
 pub use run::Idle;
 
 use crate::burst::{Burst, Door, Mask};
@@ -55,6 +57,7 @@ pub struct Worker<'u> {
     tap: Option<Arc<DropTap>>,
     burst: Box<Burst<'u>>,
     io: WorkerIo<'u>,
+    orders: Orders<'u>,
     /// Record the steps of every frame received from now on.
     pub trace: bool,
 }
@@ -73,6 +76,7 @@ impl<'u> Worker<'u> {
             tap: None,
             burst: Box::default(),
             io: WorkerIo::new(pool, ports, phys),
+            orders: Arc::new(ArrayQueue::new(ORDERS)),
             trace: false,
         }
     }

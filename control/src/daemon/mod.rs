@@ -1,4 +1,140 @@
 //! `dvrd`: the dataplane on the interfaces of a host.
+//!
+//! [`run`] is the order of things; [`config`] is `dvrd.toml`, [`net`] the kernel's namespaces, links and neighbours,
+//! [`nic`] an interface with everything bound, `ports` the interfaces of the VMs, `model` what is in the tables,
+//! `threads` the workers.
 
+mod banner;
 pub mod config;
+mod model;
 pub mod net;
+pub mod nic;
+mod ports;
+pub mod run;
+mod threads;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use crate::books::Totals;
+use crate::model::{Cloud, Problems};
+use crate::report;
+use config::Config;
+use run::{Says, Signals, run};
+
+/// Wrong usage, bad input, or it could not start; nothing is left behind.
+const FAILED: u8 = 2;
+/// It ran, and ended by a defect.
+const DEFECT: u8 = 1;
+
+#[derive(Parser)]
+#[command(
+    name = "dvrd",
+    version,
+    about = "Forwards packets of a cloud host: bridges and distributed routers in one process",
+    after_help = "Signals:
+  SIGTERM, SIGINT  stop: XDP programs off, checksum offloads restored, books told
+  SIGUSR1          tell the books now
+
+Exit status:
+  0  stopped by a signal
+  1  ended by a defect
+  2  wrong usage, bad input, or it could not start; nothing is left behind
+
+Needs root, or CAP_NET_ADMIN, CAP_NET_RAW, CAP_BPF, CAP_IPC_LOCK and CAP_SYS_ADMIN (for other network namespaces).
+An example of dvrd.toml with every key is docs/dvrd.toml."
+)]
+struct Args {
+    /// This machine: its host name in the cloud, underlay, workers, interfaces of its ports (dvrd.toml)
+    #[arg(long, value_name = "FILE")]
+    config: PathBuf,
+    /// The cloud: TOML if the file ends in .toml, otherwise JSON
+    #[arg(long, value_name = "FILE")]
+    cloud: PathBuf,
+    /// Also write the books to this file, as JSON, whenever they are told
+    #[arg(long, value_name = "FILE")]
+    totals: Option<PathBuf>,
+}
+
+/// Runs `dvrd` with the arguments of the process.
+pub fn main() -> ExitCode {
+    let args = Args::parse();
+    tracing_subscriber::fmt().with_writer(std::io::stderr).with_target(false).with_max_level(tracing::Level::INFO).init();
+    match start(&args) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(Failure { lines, status }) => {
+            lines.iter().for_each(|line| eprintln!("dvrd: {line}"));
+            ExitCode::from(status)
+        }
+    }
+}
+
+/// Why it did not start, or ended, in lines for standard error.
+struct Failure {
+    lines: Vec<String>,
+    status: u8,
+}
+
+impl From<Problems> for Failure {
+    fn from(problems: Problems) -> Self {
+        let lines = problems.iter().map(ToString::to_string);
+        Failure { lines: lines.chain(["not started".to_owned()]).collect(), status: FAILED }
+    }
+}
+
+fn start(args: &Args) -> Result<(), Failure> {
+    let config = Config::read(&args.config)?;
+    let cloud = Cloud::load(&args.cloud)?;
+    config.check(&cloud)?;
+    let failed = |line: String, status| Failure { lines: vec![line], status };
+    let signals = Signals::default();
+    for (signal, flag) in [
+        (signal_hook::consts::SIGTERM, &signals.stop),
+        (signal_hook::consts::SIGINT, &signals.stop),
+        (signal_hook::consts::SIGUSR1, &signals.books),
+    ] {
+        signal_hook::flag::register(signal, flag.clone()).map_err(|e| failed(format!("signal {signal}: {e}"), FAILED))?;
+    }
+    let mut says = Terminal { host: config.host.clone(), totals: args.totals.clone() };
+    run(&config, &cloud, &signals, &mut says).map_err(|e| {
+        let status = if matches!(e, run::RunError::WorkerDied(_)) { DEFECT } else { FAILED };
+        failed(e.to_string(), status)
+    })
+}
+
+/// Standard output, and the file for the books.
+struct Terminal {
+    host: String,
+    totals: Option<PathBuf>,
+}
+
+impl Says for Terminal {
+    fn ready(&mut self, banner: &str) {
+        print(&format!("{banner}dvrd: ready\n"));
+    }
+
+    fn books(&mut self, totals: &Totals, frames: Option<(usize, usize)>) {
+        let mut s = format!("\nHost {}: {} received\n\n", self.host, report::count(totals.received, "frame"));
+        report::totals_text(&mut s, totals);
+        if let Some((free, total)) = frames {
+            let lost = if free == total { "" } else { ": some were lost, a defect of dvrd, please report it" };
+            s.push_str(&format!("\nPacket buffers: {free} of {total} are free{lost}\n"));
+        }
+        print(&s);
+        let Some(file) = &self.totals else { return };
+        // By way of another name: a reader never finds half of it.
+        let beside = file.with_extension("new");
+        let written = std::fs::write(&beside, report::totals_json(totals, frames)).and_then(|()| std::fs::rename(&beside, file));
+        if let Err(error) = written {
+            tracing::error!("--totals {}: cannot be written: {error}", file.display());
+        }
+    }
+}
+
+fn print(text: &str) {
+    use std::io::Write;
+    // Somebody who closed the pipe has read enough: the packets go on.
+    let _ = std::io::stdout().write_all(text.as_bytes()).and_then(|()| std::io::stdout().flush());
+}

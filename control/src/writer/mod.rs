@@ -375,6 +375,11 @@ impl Writer {
         &self.current
     }
 
+    /// What it was made with.
+    pub fn limits(&self) -> &Limits {
+        &self.limits
+    }
+
     /// Learned addresses now.
     pub fn learned(&self) -> usize {
         self.learned.len()

@@ -119,7 +119,7 @@ impl<'u> Worker<'u> {
         let at_most = if self.io.unsent() { at_most.min(OFFER_AGAIN) } else { at_most };
         let Some(links) = self.io.links().filter(|_| self.io.floods.held() == 0) else { return false };
         self.view.token.offline();
-        let slept = links.bell().sleep(at_most, || links.has_work());
+        let slept = links.bell().sleep(at_most, || links.has_work() || !self.orders.is_empty());
         self.view.token.online();
         slept
     }
@@ -137,6 +137,7 @@ impl<'u> Worker<'u> {
         let (mut worked, mut asked) = (Instant::now(), Instant::now());
         let mut busy_turns = 0u32;
         while !stop.load(Ordering::Relaxed) {
+            self.obey();
             let busy = self.take_over() + self.poll_all() > 0;
             busy_turns += u32::from(busy);
             if busy && busy_turns < LOOK_AT_CLOCK {
@@ -159,6 +160,7 @@ impl<'u> Worker<'u> {
 
     /// Closes every port.
     fn close(&mut self) {
+        self.obey();
         self.io.count_lost(&self.count);
         while let Some(door) = self.io.doors().last().copied() {
             self.io.detach(door);

@@ -1,0 +1,57 @@
+//! What dvrd says at its start: what it got, never silently less.
+
+use super::config::Config;
+use super::nic::Nic;
+use super::ports::Ports;
+use crate::writer::Writer;
+use dataplane::io::af_xdp::{Copying, filter::Mode};
+use dataplane::umem::FRAME_SIZE;
+use std::fmt::Write;
+
+/// The banner.
+pub(super) fn banner(config: &Config, underlay: &Nic, ports: &Ports<'_>, mtu: u16, writer: &Writer) -> String {
+    let mut s = format!("dvrd {}: host {}\n", env!("CARGO_PKG_VERSION"), config.host);
+    let w = &config.workers;
+    let cores = w.cores.as_ref().map(|c| c.iter().map(usize::to_string).collect::<Vec<_>>().join(", "));
+    let cores = cores.map_or("not pinned".to_owned(), |c| format!("on cores {c}"));
+    let _ = writeln!(s, "  workers   {}, {cores}, sleep after {} us without work", w.count, w.spin_us);
+    let frames = usize::from(w.count) * w.frames as usize;
+    let _ = writeln!(s, "  memory    {} MiB for {frames} packets of {FRAME_SIZE} bytes, {} a worker", frames * FRAME_SIZE >> 20, w.frames);
+    let mac = underlay.link.mac.map_or("no MAC address".to_owned(), |m| m.to_string());
+    let _ = writeln!(s, "  underlay  {}, {mac}, MTU {mtu}", nic(underlay));
+    let mut name = "ports";
+    for (attachment, port) in ports.attached() {
+        let _ = writeln!(s, "  {name:<8}  {}: {}", attachment.port, nic(port));
+        name = "";
+    }
+    if name == "ports" {
+        s.push_str("  ports     none\n");
+    }
+    s.push_str("  limits   ");
+    let mut tables = writer.tables();
+    tables.sort_by_key(|t| t.name);
+    let rows: Vec<String> = tables.iter().map(|t| format!("{} {} of {}", t.name, t.rows, t.limit)).collect();
+    for pair in rows.chunks(3) {
+        let _ = writeln!(s, " {}", pair.join(", "));
+        s.push_str("           ");
+    }
+    s.truncate(s.trim_end().len());
+    s.push('\n');
+    s
+}
+
+/// `tapA1 (veth, native XDP, copy, 1 queue of 512; checksum offload of eth0 in namespace vm1 is off)`.
+fn nic(nic: &Nic) -> String {
+    let why = match (&nic.mode, &nic.why_not_native) {
+        (Mode::Skb, Some(why)) => format!(" because in the driver: {why}"),
+        _ => String::new(),
+    };
+    let copying = match nic.copying {
+        Copying::ZeroCopy => "zero-copy",
+        Copying::Copy => "copy",
+    };
+    let queues = crate::report::count(nic.queues.into(), "queue");
+    let peer = nic.quiet_peer().map_or(String::new(), |peer| format!("; checksum offload of {peer} is off"));
+    let mode = nic.mode;
+    format!("{} ({}, {mode} XDP{why}, {copying}, {queues} of {}{peer})", nic.interface, nic.driver, nic.share.rings.rx)
+}

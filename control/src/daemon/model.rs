@@ -1,0 +1,101 @@
+//! What dvrd knows of the cloud, of its own underlay and of the way to the other hosts, as rows in the tables.
+
+use crate::model::Cloud;
+use crate::rows::Rows;
+use crate::writer::{Limits, TableFull, Writer};
+use dataplane::addr::MacAddr;
+use std::collections::BTreeMap;
+use std::net::{IpAddr, Ipv4Addr};
+
+/// See the module text.
+#[derive(Debug)]
+pub(super) struct Model {
+    host: String,
+    cloud: Cloud,
+    /// MAC and MTU of the underlay's interface.
+    uplink: (MacAddr, u16),
+    /// MAC addresses towards VTEPs that the kernel told; those in the cloud file need none.
+    towards: BTreeMap<Ipv4Addr, MacAddr>,
+    writer: Writer,
+}
+
+impl Model {
+    /// Nothing is stored yet.
+    pub fn new(cloud: &Cloud, host: &str, workers: usize) -> Self {
+        let writer = Writer::new(workers, Limits::default());
+        let (host, cloud) = (host.to_owned(), cloud.clone());
+        Model { host, cloud, uplink: (MacAddr::ZERO, u16::MAX), towards: BTreeMap::new(), writer }
+    }
+
+    /// This host's tunnel address, and the UDP port of VXLAN.
+    pub fn vtep(&self) -> Option<(Ipv4Addr, u16)> {
+        let vtep = self.cloud.hosts.get(&self.host).and_then(|h| v4(h.vtep))?;
+        Some((vtep, self.cloud.settings.vxlan_port))
+    }
+
+    /// The cloud.
+    pub fn cloud(&self) -> &Cloud {
+        &self.cloud
+    }
+
+    /// VTEPs whose MAC address the kernel has to tell.
+    pub fn unknown_vteps(&self) -> Vec<Ipv4Addr> {
+        let others = self.cloud.hosts.values().filter(|h| h.name != self.host && h.vtep_mac.is_none());
+        others.filter_map(|h| v4(h.vtep)).collect()
+    }
+
+    /// The host behind a VTEP, for messages.
+    pub fn host_at(&self, vtep: Ipv4Addr) -> String {
+        let host = self.cloud.hosts.values().find(|h| h.vtep == IpAddr::V4(vtep));
+        host.map_or_else(|| vtep.to_string(), |h| format!("{} ({vtep})", h.name))
+    }
+
+    /// The underlay's interface has this MAC address and MTU. Says whether that is news.
+    pub fn set_uplink(&mut self, mac: MacAddr, mtu: u16) -> bool {
+        std::mem::replace(&mut self.uplink, (mac, mtu)) != (mac, mtu)
+    }
+
+    /// Its MTU, bytes.
+    pub fn mtu(&self) -> u16 {
+        self.uplink.1
+    }
+
+    /// What leads to a VTEP now. Says whether that is news.
+    pub fn set_neighbour(&mut self, vtep: Ipv4Addr, mac: Option<MacAddr>) -> bool {
+        let before = match mac {
+            Some(mac) => self.towards.insert(vtep, mac),
+            None => self.towards.remove(&vtep),
+        };
+        before != mac
+    }
+
+    /// Makes all of it what the workers see, or changes nothing.
+    pub fn store(&mut self) -> Result<(), TableFull> {
+        let mut rows = Rows::derive(&self.cloud, &self.host).unwrap_or_default();
+        let (mac, mtu) = self.uplink;
+        // What the interface really has: frames to another MAC would not be for it, longer ones would not leave.
+        rows.host.vtep_mac = mac;
+        rows.host.underlay_mtu = rows.host.underlay_mtu.min(mtu);
+        for end in rows.tunnels.values_mut() {
+            end.mac = end.mac.or_else(|| self.towards.get(&Ipv4Addr::from_bits(end.vtep)).copied());
+        }
+        self.writer.apply(&rows)
+    }
+
+    /// The tables.
+    pub fn writer(&self) -> &Writer {
+        &self.writer
+    }
+
+    /// The tables, to store what was learned and to run timers.
+    pub fn writer_mut(&mut self) -> &mut Writer {
+        &mut self.writer
+    }
+}
+
+fn v4(ip: IpAddr) -> Option<Ipv4Addr> {
+    match ip {
+        IpAddr::V4(ip) => Some(ip),
+        IpAddr::V6(_) => None,
+    }
+}

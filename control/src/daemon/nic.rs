@@ -1,0 +1,213 @@
+//! [`Nic`]: an interface of the kernel that dvrd receives from and sends to.
+
+use super::config::Interface;
+use super::net::{Link, NetError, Netns, link, veth_peer};
+use dataplane::io::af_xdp::filter::{AttachError, Attached, Filter, Mode};
+use dataplane::io::af_xdp::{Copying, RingSizes, XdpPort, ethtool};
+use dataplane::umem::Region;
+use std::fmt;
+use std::io;
+
+/// Why an interface could not be taken.
+#[derive(Debug, thiserror::Error)]
+pub enum NicError {
+    /// The namespace or the interface is not there.
+    #[error(transparent)]
+    Net(#[from] NetError),
+    /// Its queues and the workers do not fit.
+    #[error(
+        "{interface} has {queues} receive queues for {workers} workers, and each worker needs one: set workers.count to \
+         {queues}, or give it more queues (`ethtool -L {interface} combined {workers}`)"
+    )]
+    Queues {
+        /// Its name.
+        interface: String,
+        /// Queues it has.
+        queues: u32,
+        /// Workers there are.
+        workers: u32,
+    },
+    /// The XDP program.
+    #[error(transparent)]
+    Filter(#[from] AttachError),
+    /// A socket.
+    #[error("{interface}: an AF_XDP socket cannot be bound: {error}; {}", socket_hint(error))]
+    Socket {
+        /// The interface.
+        interface: String,
+        /// The kernel's answer.
+        error: io::Error,
+    },
+    /// What ethtool says.
+    #[error("{interface}: {what} ({error})")]
+    Ethtool {
+        /// The interface.
+        interface: String,
+        /// What was asked.
+        what: &'static str,
+        /// The kernel's answer.
+        error: io::Error,
+    },
+}
+
+impl NicError {
+    /// An interface that is there and has no queue at all.
+    pub(super) fn no_queue(interface: &Interface) -> Self {
+        NicError::Queues { interface: interface.name.clone(), queues: 0, workers: 1 }
+    }
+}
+
+fn socket_hint(error: &io::Error) -> &'static str {
+    match error.kind() {
+        io::ErrorKind::PermissionDenied => "run as root, or with CAP_NET_RAW, CAP_NET_ADMIN, CAP_BPF and CAP_IPC_LOCK",
+        io::ErrorKind::ResourceBusy => "another program has that queue (`ss --xdp -p` shows it)",
+        io::ErrorKind::OutOfMemory => "give it more memory, or lower workers.frames",
+        io::ErrorKind::InvalidInput => "its queues changed meanwhile (`ethtool -l`), or its MTU is above what one buffer holds",
+        _ => "the kernel needs CONFIG_XDP_SOCKETS",
+    }
+}
+
+/// How the queues of an interface are shared out.
+#[derive(Clone, Copy, Debug)]
+pub struct Share {
+    /// Workers that get queues of it: worker `w` of `n` has the queues `w`, `w + n`, ...
+    pub workers: u32,
+    /// Lengths of the rings of each queue.
+    pub rings: RingSizes,
+    /// Buffers each queue has for receiving.
+    pub frames: usize,
+}
+
+/// See the module text. Dropping it takes the XDP program away and puts the peer's checksum offload back.
+#[derive(Debug)]
+pub struct Nic {
+    /// Its name and namespace.
+    pub interface: Interface,
+    /// As it was when it was taken.
+    pub link: Link,
+    /// Its driver.
+    pub driver: String,
+    /// Where the XDP program runs.
+    pub mode: Mode,
+    /// Why that is not in the driver.
+    pub why_not_native: Option<String>,
+    /// Are its frames copied?
+    pub copying: Copying,
+    /// Receive queues; all are bound.
+    pub queues: u32,
+    /// What each queue got.
+    pub share: Share,
+    /// The peer whose checksum offload is off until this is dropped.
+    peer: Option<Peer>,
+    _filter: Attached,
+}
+
+impl Nic {
+    /// Takes an interface: program attached, every queue bound, the checksum offload of a veth's other end turned off. One port for each
+    /// of `share.workers` workers.
+    pub fn open<'u>(
+        interface: &Interface,
+        filter: Filter,
+        region: Region<'u>,
+        share: Share,
+    ) -> Result<(Nic, Vec<XdpPort<'u>>), NicError> {
+        let netns = Netns::open(interface.netns.as_deref())?;
+        let link = link(&netns, &interface.name)?;
+        let peer = Peer::quiet(&netns, &link)?;
+        let opened = netns.run(|| bind(&interface.name, link.ifindex, filter, region, share))??;
+        let Bound { driver, filter, queues, ports } = opened;
+        let nic = Nic {
+            interface: interface.clone(),
+            link,
+            driver,
+            mode: filter.mode(),
+            why_not_native: filter.why_not_native().map(io::Error::to_string),
+            copying: ports.first().map_or(Copying::Copy, XdpPort::copying),
+            queues,
+            share,
+            peer,
+            _filter: filter,
+        };
+        Ok((nic, ports))
+    }
+
+    /// What was turned off elsewhere: `eth0 in namespace vm1`.
+    pub fn quiet_peer(&self) -> Option<String> {
+        self.peer.as_ref().map(|peer| peer.to_string())
+    }
+}
+
+/// An interface with everything bound.
+struct Bound<'u> {
+    driver: String,
+    filter: Attached,
+    queues: u32,
+    ports: Vec<XdpPort<'u>>,
+}
+
+/// In the interface's namespace.
+fn bind<'u>(name: &str, ifindex: u32, filter: Filter, region: Region<'u>, share: Share) -> Result<Bound<'u>, NicError> {
+    let ethtool = |what, error| NicError::Ethtool { interface: name.to_owned(), what, error };
+    let driver = ethtool::driver(name).unwrap_or_else(|_| "unknown".to_owned());
+    let queues = ethtool::rx_queues(name).map_err(|e| ethtool("its queues are not told", e))?;
+    if queues < share.workers {
+        return Err(NicError::Queues { interface: name.to_owned(), queues, workers: share.workers });
+    }
+    let filter = Attached::new(ifindex, filter, queues)?;
+    let mut ports: Vec<XdpPort<'u>> = Vec::new();
+    for worker in 0..share.workers {
+        let mine = (worker..queues).step_by(share.workers as usize);
+        let bound = XdpPort::open(region, ifindex, mine.clone(), share.rings, share.frames, ports.first())
+            .and_then(|port| {
+                mine.zip(port.sockets()).try_for_each(|(queue, socket)| filter.insert(queue, socket))?;
+                Ok(port)
+            })
+            .map_err(|error| NicError::Socket { interface: name.to_owned(), error })?;
+        ports.push(bound);
+    }
+    Ok(Bound { driver, filter, queues, ports })
+}
+
+/// The other end of a veth: its stack would leave checksums unfinished, which AF_XDP cannot tell.
+#[derive(Debug)]
+struct Peer {
+    netns: Netns,
+    name: String,
+}
+
+impl Peer {
+    /// Turns its checksum offload off, if it has one that is on.
+    fn quiet(netns: &Netns, link: &Link) -> Result<Option<Peer>, NicError> {
+        let Some((netns, name)) = veth_peer(netns, link)? else { return Ok(None) };
+        let turned = netns.run(|| -> io::Result<bool> {
+            let on = ethtool::tx_checksum(&name)?;
+            if on {
+                ethtool::set_tx_checksum(&name, false)?;
+            }
+            Ok(on)
+        })?;
+        match turned {
+            Ok(was_on) => Ok(was_on.then_some(Peer { netns, name })),
+            Err(error) => {
+                let what = "its checksum offload cannot be turned off (`ethtool -K NAME tx off`)";
+                Err(NicError::Ethtool { interface: format!("{name}, the other end of {}", link.name), what, error })
+            }
+        }
+    }
+}
+
+impl Drop for Peer {
+    fn drop(&mut self) {
+        // Gone with its VM, most likely; nothing is left to restore then.
+        let restored = self.netns.run(|| ethtool::set_tx_checksum(&self.name, true));
+        if let Ok(Err(error)) = restored {
+            tracing::debug!(peer = %self, %error, "checksum offload not restored");
+        }
+    }
+}
+
+impl fmt::Display for Peer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} in {}", self.name, self.netns)
+    }
+}

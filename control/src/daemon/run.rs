@@ -1,0 +1,270 @@
+//! The running daemon. This thread owns the model, the tables and the timers; workers forward on threads of their
+//! own; another follows the kernel's neighbours.
+
+use super::banner::banner;
+use super::config::Config;
+use super::model::Model;
+use super::net::{NetError, Netns, Underlay, UnderlayEvent};
+use super::nic::{Nic, NicError, Share};
+use super::ports::{self, News, Ports};
+use super::threads::{self, Handles, Running};
+use crate::books::Totals;
+use crate::model::Cloud;
+use crate::writer::TableFull;
+use dataplane::addr::MacAddr;
+use dataplane::io::af_xdp::filter::Filter;
+use dataplane::io::af_xdp::{RingSizes, XdpPort, now};
+use dataplane::umem::{FRAME_SIZE, FramePool, Region, Umem};
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::time::{Duration, Instant};
+
+/// Rings of each queue of the underlay.
+const UNDERLAY_RINGS: RingSizes = RingSizes { rx: 2048, tx: 2048 };
+/// Fewer buffers for receiving, and a port would lose frames whenever its worker does something else.
+const LEAST_SHARE: usize = 64;
+/// Events of the underlay that may wait for this thread.
+const EVENTS: usize = 256;
+/// How often this thread looks for what workers report: while they do, and at the latest.
+const TICK: Duration = Duration::from_millis(1);
+const LONGEST_TICK: Duration = Duration::from_millis(20);
+/// How often it looks which interfaces are there.
+const LOOK: Duration = Duration::from_secs(1);
+
+/// What ends or interrupts the daemon: set by signals.
+#[derive(Clone, Debug, Default)]
+pub struct Signals {
+    /// SIGTERM, SIGINT: stop.
+    pub stop: Arc<AtomicBool>,
+    /// SIGUSR1: tell the books.
+    pub books: Arc<AtomicBool>,
+}
+
+/// Where the daemon speaks.
+pub trait Says {
+    /// It has started: the banner.
+    fn ready(&mut self, banner: &str);
+    /// The books, when asked for and at the end; then with the frames that are free, and all.
+    fn books(&mut self, totals: &Totals, frames: Option<(usize, usize)>);
+}
+
+/// Why the daemon did not start, or ended.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// The host has no address for tunnels.
+    #[error("host {0} has no IPv4 vtep in the cloud file: dvrd's underlay is IPv4")]
+    NoVtep(String),
+    /// A table has no room.
+    #[error("{0}; give this host fewer ports or networks")]
+    Full(#[from] TableFull),
+    /// No packet memory.
+    #[error("packet memory of {bytes} bytes cannot be had: {error}; lower workers.frames or workers.count")]
+    Memory {
+        /// Bytes asked for.
+        bytes: usize,
+        /// The kernel's answer.
+        error: io::Error,
+    },
+    /// Too little of it.
+    #[error(
+        "workers.frames = {frames} is too little for a worker with {ports} ports: each needs {LEAST_SHARE} to receive; \
+         give each worker {wanted}"
+    )]
+    Frames {
+        /// As configured.
+        frames: usize,
+        /// Most ports of a worker.
+        ports: usize,
+        /// Enough.
+        wanted: usize,
+    },
+    /// Threads, file descriptors.
+    #[error("{what}: {error}")]
+    System {
+        /// What was being done.
+        what: &'static str,
+        /// The kernel's answer.
+        error: io::Error,
+    },
+    /// The underlay.
+    #[error("underlay: {0}")]
+    Underlay(#[from] NicError),
+    /// What follows the kernel's neighbours.
+    #[error("underlay: {0}")]
+    Follow(#[from] NetError),
+    /// A thread ended.
+    #[error("worker {0} ended by itself: a defect of dvrd, please report it with what it printed")]
+    WorkerDied(usize),
+}
+
+/// Starts, works until it is told to stop, and stops. What it forwarded is told by `says` in either case.
+pub fn run(config: &Config, cloud: &Cloud, signals: &Signals, says: &mut dyn Says) -> Result<(), RunError> {
+    let (count, frames) = (usize::from(config.workers.count), config.workers.frames as usize);
+    let bytes = count * frames * FRAME_SIZE;
+    let mut umem = Umem::shared(count * frames).map_err(|error| RunError::Memory { bytes, error })?;
+    let pools = umem.pools(count);
+    let mut model = Model::new(cloud, &config.host, count);
+    let (underlay, tunnels) = open_underlay(config, &model, &pools)?;
+    uplink(&mut model, underlay.link.mac, underlay.link.mtu);
+    model.store()?;
+    let (port_frames, region) = share(config, &model, &underlay, &pools)?;
+    let mut workers = threads::workers(model.writer(), pools, tunnels)?;
+    let mut ports = Ports::new(config.attachments(cloud), region, port_frames);
+    tell(ports.look(model.writer(), &mut workers), true);
+    let netns = Netns::open(config.underlay.netns.as_deref())?;
+    let (follower, events) = Underlay::follow(&netns, &config.underlay.name, EVENTS)?;
+    follower.set_vteps(model.unknown_vteps());
+    let banner = banner(config, &underlay, &ports, model.mtu(), model.writer());
+    let handles = Handles::of(&workers);
+    let stop = AtomicBool::new(false);
+    let (mut workers, died) = std::thread::scope(|scope| {
+        let running = Running::start(scope, workers, config, &stop);
+        let running = running.map_err(|error| RunError::System { what: "threads of the workers", error })?;
+        says.ready(&banner);
+        let daemon = Daemon { model: &mut model, ports: &mut ports, handles: &handles, running: &running };
+        let died = daemon.serve(&events, signals, says);
+        drop(underlay); // first its program: from here on the kernel has the underlay to itself
+        Ok::<_, RunError>((running.stop(&stop, &handles), died))
+    })?;
+    follower.stop();
+    let frames = threads::settle(&mut workers);
+    handles.learn(model.writer_mut());
+    says.books(&handles.totals(model.writer()), Some(frames));
+    died.map_or(Ok(()), |worker| Err(RunError::WorkerDied(worker)))
+}
+
+fn open_underlay<'u>(
+    config: &Config,
+    model: &Model,
+    pools: &[FramePool<'u>],
+) -> Result<(Nic, Vec<XdpPort<'u>>), RunError> {
+    let (vtep, port) = model.vtep().ok_or_else(|| RunError::NoVtep(config.host.clone()))?;
+    let memory = || RunError::Memory { bytes: 0, error: io::ErrorKind::OutOfMemory.into() };
+    let pool = pools.first().ok_or_else(memory)?;
+    let frames = (pool.total() / 4).min(UNDERLAY_RINGS.rx as usize);
+    let share = Share { workers: pools.len() as u32, rings: UNDERLAY_RINGS, frames };
+    Ok(Nic::open(&config.underlay, Filter::Underlay { vtep, port }, pool.region(), share)?)
+}
+
+/// Buffers each queue of a port gets for receiving: of the worker with most ports, half the pool is for that, the other half for
+/// what is being sent.
+fn share<'u>(
+    config: &Config,
+    model: &Model,
+    underlay: &Nic,
+    pools: &[FramePool<'u>],
+) -> Result<(usize, Region<'u>), RunError> {
+    let frames = config.workers.frames as usize;
+    let memory = || RunError::Memory { bytes: 0, error: io::ErrorKind::OutOfMemory.into() };
+    let region = pools.first().map(FramePool::region).ok_or_else(memory)?;
+    let rows = &model.writer().current().ports;
+    let owned = |id: usize| rows.iter().filter(|(_, row)| usize::from(row.owner.0) == id).count();
+    let ports = (0..pools.len()).map(owned).max().unwrap_or(0).max(1);
+    let queues = (underlay.queues as usize).div_ceil(pools.len());
+    let taken = underlay.share.frames * queues;
+    let each = (frames / 2).saturating_sub(taken) / ports;
+    if each < LEAST_SHARE {
+        let wanted = 2 * (UNDERLAY_RINGS.rx as usize * queues + ports * LEAST_SHARE);
+        return Err(RunError::Frames { frames, ports, wanted });
+    }
+    Ok((each.min(ports::RINGS.rx as usize), region))
+}
+
+/// Takes over what the underlay's interface is now. Says whether that is news.
+fn uplink(model: &mut Model, mac: Option<MacAddr>, mtu: u32) -> bool {
+    model.set_uplink(mac.unwrap_or(MacAddr::ZERO), u16::try_from(mtu).unwrap_or(u16::MAX))
+}
+
+fn tell(news: Vec<News>, first: bool) {
+    for one in news {
+        match one {
+            News::Attached(port) if first => tracing::debug!("{port}: attached"),
+            News::Attached(port) => tracing::info!("{port}: attached"),
+            News::Gone(port) => tracing::info!("{port}: the interface is gone; waiting for it to come back"),
+            News::Missing(port) => tracing::warn!("{port}: there is no such interface yet; waiting for it"),
+            News::Failed(port, error) => tracing::error!("{port}: {error}; tried again in 10 s"),
+        }
+    }
+}
+
+/// The writer's thread at work.
+struct Daemon<'d, 'scope, 'u> {
+    model: &'d mut Model,
+    ports: &'d mut Ports<'u>,
+    handles: &'d Handles<'u>,
+    running: &'d Running<'scope, 'u>,
+}
+
+impl<'u: 'scope, 'scope> Daemon<'_, 'scope, 'u> {
+    /// Until it is told to stop, or a worker dies: its number.
+    fn serve(mut self, events: &Receiver<UnderlayEvent>, signals: &Signals, says: &mut dyn Says) -> Option<usize> {
+        let (mut tick, mut looked) = (TICK, Instant::now());
+        while !signals.stop.load(Ordering::Relaxed) {
+            let learned = self.handles.learn(self.model.writer_mut());
+            self.model.writer_mut().run_timers(now());
+            tick = if learned > 0 { TICK } else { (tick * 2).min(LONGEST_TICK) };
+            self.wait(events, tick);
+            if signals.books.swap(false, Ordering::Relaxed) {
+                says.books(&self.handles.totals(self.model.writer()), None);
+            }
+            if looked.elapsed() >= LOOK {
+                looked = Instant::now();
+                tell(self.ports.look(self.model.writer(), &mut &*self.handles), false);
+                if let Some(worker) = self.running.dead() {
+                    return Some(worker);
+                }
+            }
+        }
+        None
+    }
+
+    /// Events of the underlay; several at once become one change of the tables.
+    fn wait(&mut self, events: &Receiver<UnderlayEvent>, tick: Duration) {
+        let first = match events.recv_timeout(tick) {
+            Ok(event) => event,
+            Err(RecvTimeoutError::Timeout) => return,
+            // What it knew stays true until somebody restarts us; it said why when it ended.
+            Err(RecvTimeoutError::Disconnected) => return std::thread::sleep(tick),
+        };
+        let mut news = false;
+        for event in std::iter::once(first).chain(events.try_iter()) {
+            news |= self.happened(event);
+        }
+        if news && let Err(error) = self.model.store() {
+            tracing::error!("{error}: the tables stay as they were");
+        }
+    }
+
+    /// Says whether the tables have to change.
+    fn happened(&mut self, event: UnderlayEvent) -> bool {
+        match event {
+            UnderlayEvent::Link { mac: None, .. } => {
+                tracing::error!("underlay: the interface is gone: nothing is sent or received; restart dvrd when it is back");
+                false
+            }
+            UnderlayEvent::Link { up, mac: Some(mac) } => {
+                tracing::info!("underlay: {}, {mac}", if up { "up" } else { "down, or without a carrier" });
+                let mtu = self.model.mtu();
+                self.model.set_uplink(mac, mtu)
+            }
+            UnderlayEvent::Neighbour(event) => {
+                let host = self.model.host_at(event.vtep);
+                match event.mac {
+                    Some(mac) => tracing::info!("host {host} is at {mac}"),
+                    None => tracing::warn!("host {host}: the kernel knows no MAC address any more: drops as underlay_unresolved"),
+                }
+                self.model.set_neighbour(event.vtep, event.mac)
+            }
+            UnderlayEvent::NoWay { vtep, why } => {
+                let host = self.model.host_at(vtep);
+                match why {
+                    Some(why) => tracing::error!("host {host}: {why}"),
+                    None => tracing::info!("host {host}: there is a way now"),
+                }
+                false
+            }
+        }
+    }
+}

@@ -1,0 +1,198 @@
+//! Workers on threads of their own, and what the writer's thread has of them.
+
+use super::config::Config;
+use super::ports::{Place, Workers};
+use super::run::RunError;
+use crate::books::{PortTotals, Totals};
+use crate::host::TUNNEL;
+use crate::writer::Writer;
+use dataplane::burst::Door;
+use dataplane::counters::WorkerCounters;
+use dataplane::handoff::{Bell, RING, mesh};
+use dataplane::io::Port;
+use dataplane::io::af_xdp::XdpPort;
+use dataplane::learn::LearnQueue;
+use dataplane::umem::FramePool;
+use dataplane::worker::{Idle, Order, Orders, Worker};
+use std::collections::BTreeMap;
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::{Builder, Scope, ScopedJoinHandle};
+use std::time::Duration;
+
+/// The longest sleep of an idle worker; sent buffers are taken back then.
+const SLEEP: Duration = Duration::from_millis(100);
+
+/// Workers on the tables of `writer`, connected, each with its queues of the underlay.
+pub(super) fn workers<'u>(
+    writer: &Writer,
+    pools: Vec<FramePool<'u>>,
+    tunnels: Vec<XdpPort<'u>>,
+) -> Result<Vec<Worker<'u>>, RunError> {
+    let system = |error| RunError::System { what: "file descriptors of the workers", error };
+    let links = mesh(&pools, RING).map_err(system)?;
+    let parts = pools.into_iter().zip(links).zip(tunnels).enumerate();
+    parts
+        .map(|(id, ((pool, links), tunnel))| {
+            let view = writer.view(id).ok_or_else(|| system(io::ErrorKind::InvalidInput.into()))?;
+            let mut worker = Worker::new(view, pool, writer.limits().ports, 0);
+            worker.connect(links);
+            tunnel.sockets().try_for_each(|socket| worker.watch(socket)).map_err(system)?;
+            worker.attach(Door::Tunnel, Port::Xdp(Box::new(tunnel)));
+            worker.set_flood_limits(writer.limits().flood);
+            Ok(worker)
+        })
+        .collect()
+}
+
+/// Before they run.
+impl<'u> Workers<'u> for Vec<Worker<'u>> {
+    fn attach(&mut self, at: Place, port: XdpPort<'u>) -> bool {
+        let Some(worker) = self.get_mut(at.owner) else { return false };
+        let watched = port.sockets().try_for_each(|socket| worker.watch(socket));
+        watched.is_ok() && worker.attach_port(at.ix, at.generation, Port::Xdp(Box::new(port))).is_none()
+    }
+
+    fn detach(&mut self, at: Place) {
+        if let Some(worker) = self.get_mut(at.owner) {
+            worker.detach(Door::Port(at.ix));
+        }
+    }
+}
+
+/// What the writer's thread has of a running worker.
+#[derive(Debug)]
+struct Handle<'u> {
+    count: Arc<WorkerCounters>,
+    learn: LearnQueue,
+    orders: Orders<'u>,
+    bell: Option<Arc<Bell>>,
+}
+
+/// What the writer's thread has of all of them.
+#[derive(Debug)]
+pub(super) struct Handles<'u>(Vec<Handle<'u>>);
+
+impl<'u> Handles<'u> {
+    pub fn of(workers: &[Worker<'u>]) -> Self {
+        let handle = |w: &Worker<'u>| Handle {
+            count: Arc::clone(w.counters()),
+            learn: Arc::clone(w.learn_queue()),
+            orders: Arc::clone(w.orders()),
+            bell: w.bell(),
+        };
+        Handles(workers.iter().map(handle).collect())
+    }
+
+    /// Stores what they report; returns how much that was.
+    pub fn learn(&self, writer: &mut Writer) -> usize {
+        let mut n = 0;
+        for handle in &self.0 {
+            // At most what fits the queue: others have their turn too.
+            for _ in 0..handle.learn.capacity() {
+                let Some(event) = handle.learn.pop() else { break };
+                writer.learn(&event);
+                n += 1;
+            }
+        }
+        n
+    }
+
+    /// The books now.
+    pub fn totals(&self, writer: &Writer) -> Totals {
+        let counters: Vec<&WorkerCounters> = self.0.iter().map(|h| &*h.count).collect();
+        let of = |door| {
+            let sum = |dir: fn(&WorkerCounters, Door) -> u64| counters.iter().map(|c| dir(c, door)).sum();
+            PortTotals { rx: sum(|c, door| c.port(door).rx.get()), tx: sum(|c, door| c.port(door).tx.get()) }
+        };
+        let ports = writer.indexes().ports().map(|(id, ix)| (id.to_owned(), of(Door::Port(ix))));
+        let all = ports.chain([(TUNNEL.to_owned(), of(Door::Tunnel))]);
+        let used: BTreeMap<_, _> = all.filter(|(_, p)| p.rx + p.tx != 0).collect();
+        Totals::of(&counters, writer, used)
+    }
+
+    fn wake(&self, worker: usize) {
+        if let Some(bell) = self.0.get(worker).and_then(|h| h.bell.as_ref()) {
+            bell.ring();
+        }
+    }
+}
+
+/// While they run.
+impl<'u> Workers<'u> for &Handles<'u> {
+    fn attach(&mut self, at: Place, port: XdpPort<'u>) -> bool {
+        let Some(handle) = self.0.get(at.owner) else { return false };
+        let watched = handle.bell.iter().all(|bell| port.sockets().all(|socket| bell.watch(socket).is_ok()));
+        let (door, port) = (Door::Port(at.ix), Port::Xdp(Box::new(port)));
+        let given = watched && handle.orders.push(Order::Attach { door, generation: at.generation, port }).is_ok();
+        self.wake(at.owner);
+        given
+    }
+
+    fn detach(&mut self, at: Place) {
+        if let Some(handle) = self.0.get(at.owner) {
+            // A full box means a worker that stands still: the port's interface is gone in any case.
+            let _ = handle.orders.push(Order::Detach(Door::Port(at.ix)));
+        }
+        self.wake(at.owner);
+    }
+}
+
+/// Workers that run.
+#[derive(Debug)]
+pub(super) struct Running<'scope, 'u> {
+    threads: Vec<ScopedJoinHandle<'scope, Worker<'u>>>,
+}
+
+impl<'scope, 'u: 'scope> Running<'scope, 'u> {
+    /// Each on a thread of its own, until `stop`.
+    pub fn start(
+        scope: &'scope Scope<'scope, '_>,
+        workers: Vec<Worker<'u>>,
+        config: &Config,
+        stop: &'scope AtomicBool,
+    ) -> io::Result<Self> {
+        let idle = Idle { spin: Duration::from_micros(config.workers.spin_us.into()), sleep: SLEEP };
+        let cores = config.workers.cores.as_deref().unwrap_or_default();
+        let start = |(n, mut worker): (usize, Worker<'u>)| {
+            let core = cores.get(n).map(|id| core_affinity::CoreId { id: *id });
+            let body = move || {
+                if let Some(core) = core
+                    && !core_affinity::set_for_current(core)
+                {
+                    tracing::warn!(worker = n, core = core.id, "cannot be pinned");
+                }
+                worker.work(idle, stop);
+                worker
+            };
+            Builder::new().name(format!("worker-{n}")).spawn_scoped(scope, body)
+        };
+        let threads = workers.into_iter().enumerate().map(start).collect::<io::Result<Vec<_>>>();
+        if threads.is_err() {
+            stop.store(true, Ordering::Relaxed);
+        }
+        Ok(Running { threads: threads? })
+    }
+
+    /// A thread that has ended without being told to: its number.
+    pub fn dead(&self) -> Option<usize> {
+        self.threads.iter().position(ScopedJoinHandle::is_finished)
+    }
+
+    /// Stops them. A worker that did not survive is missing.
+    pub fn stop(self, stop: &AtomicBool, handles: &Handles<'u>) -> Vec<Worker<'u>> {
+        stop.store(true, Ordering::Relaxed);
+        (0..self.threads.len()).for_each(|worker| handles.wake(worker));
+        self.threads.into_iter().filter_map(|thread| thread.join().ok()).collect()
+    }
+}
+
+/// Buffers on their way between stopped workers arrive. Frames free, and in all.
+pub(super) fn settle(workers: &mut [Worker<'_>]) -> (usize, usize) {
+    while workers.iter_mut().map(Worker::take_over).sum::<usize>() > 0 {}
+    for _ in 0..2 {
+        workers.iter_mut().for_each(Worker::idle); // what one sends home another takes in the next time
+    }
+    workers.iter().map(Worker::frames).fold((0, 0), |(free, total), (f, t)| (free + f, total + t))
+}

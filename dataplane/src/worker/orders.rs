@@ -1,0 +1,62 @@
+//! What a running worker is asked to do by the thread that owns the model.
+
+use super::{Worker, WorkerIo};
+use crate::burst::Door;
+use crate::io::Port;
+use crossbeam::queue::ArrayQueue;
+use std::sync::Arc;
+
+/// Orders that may wait for a worker; it looks once a turn.
+pub const ORDERS: usize = 64;
+
+/// One of them.
+#[derive(Debug)]
+pub enum Order<'u> {
+    /// Take this port; one that is there is closed.
+    Attach {
+        /// Where.
+        door: Door,
+        /// Of a local port: whose index it has ([`PortRow::generation`](crate::tables::PortRow)).
+        generation: u32,
+        /// The port.
+        port: Port<'u>,
+    },
+    /// Close this port.
+    Detach(Door),
+}
+
+/// The worker's letter box. Who puts something in rings its bell.
+pub type Orders<'u> = Arc<ArrayQueue<Order<'u>>>;
+
+impl<'u> Worker<'u> {
+    /// Where to put orders for it.
+    pub fn orders(&self) -> &Orders<'u> {
+        &self.orders
+    }
+
+    /// Does what it is asked to.
+    #[inline]
+    pub(super) fn obey(&mut self) {
+        if !self.orders.is_empty() {
+            while let Some(order) = self.orders.pop() {
+                self.io.obey(order);
+            }
+        }
+    }
+}
+
+impl<'u> WorkerIo<'u> {
+    #[cold]
+    fn obey(&mut self, order: Order<'u>) {
+        match order {
+            Order::Attach { door, generation, port } => {
+                if let Some(old) = self.attach(door, generation, port) {
+                    old.close(&mut self.pool);
+                }
+            }
+            Order::Detach(door) => {
+                self.detach(door);
+            }
+        }
+    }
+}
