@@ -1,1 +1,85 @@
 //! Namespaces, links and neighbours of the kernel.
+//!
+//! [`Netns`] is a network namespace held open; [`link`] and [`veth_peer`] ask once; [`Underlay`] follows the MAC
+//! addresses of the other hosts' VTEPs for as long as it lives.
+//!
+//! Whatever a namespace is asked, a thread of its own moves there, asks and ends: no thread ever comes back changed.
+//! The kernel answers by netlink ([`ask`]); each question has a time limit.
+
+mod ask;
+mod follow;
+mod hops;
+mod link;
+mod netns;
+#[cfg(test)]
+mod tests;
+mod veth;
+
+pub use follow::{Underlay, UnderlayEvent};
+pub use hops::{NeighbourEvent, NoWay};
+pub use link::{Link, VethEnd, link};
+pub use netns::Netns;
+pub use veth::veth_peer;
+
+/// Why the kernel could not be asked, or had no answer.
+#[derive(Debug, thiserror::Error)]
+pub enum NetError {
+    /// A namespace that cannot be opened.
+    #[error(
+        "namespace {name}: cannot open {path}: {error}; `ip netns list` shows the names, `ls -l /proc/PID/ns/net` those of processes"
+    )]
+    Open {
+        /// As the configuration names it.
+        name: String,
+        /// The file.
+        path: String,
+        /// Why not.
+        error: std::io::Error,
+    },
+    /// A namespace no thread could move to.
+    #[error("namespace {name}: cannot be entered: {error}; {}", enter_hint(.error))]
+    Enter {
+        /// As the configuration names it.
+        name: String,
+        /// Why not.
+        error: std::io::Error,
+    },
+    /// There is no such interface.
+    #[error("there is no interface {interface} in {netns}; `ip {}link` shows those there are", .netns.ip_option())]
+    NoLink {
+        /// Its name.
+        interface: String,
+        /// Where it was looked for.
+        netns: Netns,
+    },
+    /// The other end of a veth is in a namespace that could not be found.
+    #[error(
+        "the other end of {interface} in {netns} is in a namespace that no name and no process leads to ({looked_at} looked at); give the namespace a name (`ip netns attach NAME PID`)"
+    )]
+    PeerNotFound {
+        /// The end that is known.
+        interface: String,
+        /// Where it is.
+        netns: Netns,
+        /// Namespaces that were looked at.
+        looked_at: usize,
+    },
+    /// The kernel refused a question or gave none of the answers expected.
+    #[error("{netns}: {what}: {why}")]
+    Kernel {
+        /// Where it was asked.
+        netns: Netns,
+        /// What was asked.
+        what: String,
+        /// What came of it.
+        why: String,
+    },
+}
+
+fn enter_hint(error: &std::io::Error) -> &'static str {
+    match error.kind() {
+        std::io::ErrorKind::PermissionDenied => "run as root, or with CAP_SYS_ADMIN",
+        std::io::ErrorKind::InvalidInput => "the file is no network namespace; `ip netns list` shows the names",
+        _ => "`ip netns list` shows the names",
+    }
+}

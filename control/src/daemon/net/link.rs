@@ -1,0 +1,120 @@
+//! One interface.
+
+use rtnetlink::Handle;
+use rtnetlink::packet_route::RouteNetlinkMessage;
+use rtnetlink::packet_route::link::{LinkAttribute, LinkFlags, LinkInfo, LinkMessage};
+use rustix::io::Errno;
+
+use super::ask::{self, Refused, ask, kernel};
+use super::{NetError, Netns};
+use dataplane::addr::MacAddr;
+
+/// An interface, as it was when the kernel was asked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Link {
+    /// Its index, unique in its namespace only.
+    pub ifindex: u32,
+    /// Its name.
+    pub name: String,
+    /// Its Ethernet address; none for an interface without one.
+    pub mac: Option<MacAddr>,
+    /// Bytes of IP packet.
+    pub mtu: u32,
+    /// Administratively up (`IFF_UP`).
+    pub up: bool,
+    /// Has a carrier (`IFF_LOWER_UP`).
+    pub lower_up: bool,
+    /// The driver's word: `veth`, `tun` (taps too), `bridge`, ...; empty for a NIC.
+    pub kind: String,
+    /// What it is the other end of (`IFLA_LINK`): a veth's peer. For other kinds, what it stands on.
+    pub peer: Option<VethEnd>,
+}
+
+/// Where the other end of a veth is, as the kernel tells it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct VethEnd {
+    /// Its index in its own namespace.
+    pub ifindex: u32,
+    /// That namespace's id as seen from here (`IFLA_LINK_NETNSID`); none: the same namespace. Negative: it has no id here.
+    pub nsid: Option<i32>,
+}
+
+impl Link {
+    /// Frames can be sent: up and with a carrier.
+    pub fn is_running(&self) -> bool {
+        self.up && self.lower_up
+    }
+
+    pub(super) fn of(message: &LinkMessage) -> Link {
+        let flags = message.header.flags;
+        let mut link = Link {
+            ifindex: message.header.index,
+            name: String::new(),
+            mac: None,
+            mtu: 0,
+            up: flags.contains(LinkFlags::Up),
+            lower_up: flags.contains(LinkFlags::LowerUp),
+            kind: String::new(),
+            peer: None,
+        };
+        let (mut on, mut nsid) = (None, None);
+        for attribute in &message.attributes {
+            match attribute {
+                LinkAttribute::IfName(name) => link.name.clone_from(name),
+                LinkAttribute::Address(bytes) => link.mac = mac(bytes),
+                LinkAttribute::Mtu(mtu) => link.mtu = *mtu,
+                LinkAttribute::Link(index) => on = Some(*index),
+                LinkAttribute::LinkNetNsId(id) => nsid = Some(*id),
+                LinkAttribute::LinkInfo(infos) => {
+                    let kind =
+                        infos.iter().find_map(|i| if let LinkInfo::Kind(k) = i { Some(k.to_string()) } else { None });
+                    link.kind = kind.unwrap_or_default();
+                }
+                _ => {}
+            }
+        }
+        link.peer = on.filter(|i| *i != 0).map(|ifindex| VethEnd { ifindex, nsid });
+        link
+    }
+}
+
+/// An Ethernet address; `None` if it is not 6 bytes.
+pub(super) fn mac(bytes: &[u8]) -> Option<MacAddr> {
+    bytes.try_into().ok().map(MacAddr::new)
+}
+
+/// Asks for an interface by its name.
+pub fn link(netns: &Netns, name: &str) -> Result<Link, NetError> {
+    let what = format!("interface {name}");
+    let found = ask(netns, &what, |handle| async move { Ok(by_name(&handle, name).await) })?;
+    let none = || NetError::NoLink { interface: name.to_owned(), netns: netns.clone() };
+    found.map_err(|e| kernel(netns, &what, e))?.ok_or_else(none)
+}
+
+/// The same by its index.
+pub(super) fn link_by_index(netns: &Netns, ifindex: u32) -> Result<Option<Link>, NetError> {
+    let what = format!("interface {ifindex}");
+    let found = ask(netns, &what, |handle| async move { Ok(by_index(&handle, ifindex).await) })?;
+    found.map_err(|e| kernel(netns, &what, e))
+}
+
+pub(super) async fn by_name(handle: &Handle, name: &str) -> Result<Option<Link>, Refused> {
+    let mut question = LinkMessage::default();
+    question.attributes.push(LinkAttribute::IfName(name.to_owned()));
+    get(handle, question).await
+}
+
+pub(super) async fn by_index(handle: &Handle, ifindex: u32) -> Result<Option<Link>, Refused> {
+    let mut question = LinkMessage::default();
+    question.header.index = ifindex;
+    get(handle, question).await
+}
+
+async fn get(handle: &Handle, question: LinkMessage) -> Result<Option<Link>, Refused> {
+    match ask::one(handle, RouteNetlinkMessage::GetLink(question), 0).await {
+        Ok(Some(RouteNetlinkMessage::NewLink(message))) => Ok(Some(Link::of(&message))),
+        Ok(_) => Ok(None),
+        Err(e) if e.is(Errno::NODEV) => Ok(None),
+        Err(e) => Err(e),
+    }
+}
