@@ -16,7 +16,12 @@ pub(super) fn banner(config: &Config, underlay: &Nic, ports: &Ports<'_>, mtu: u1
     let cores = cores.map_or("not pinned".to_owned(), |c| format!("on cores {c}"));
     let _ = writeln!(s, "  workers   {}, {cores}, sleep after {} us without work", w.count, w.spin_us);
     let frames = usize::from(w.count) * w.frames as usize;
-    let _ = writeln!(s, "  memory    {} MiB for {frames} packets of {FRAME_SIZE} bytes, {} a worker", frames * FRAME_SIZE >> 20, w.frames);
+    let _ = writeln!(
+        s,
+        "  memory    {} MiB for {frames} packets of {FRAME_SIZE} bytes, {} a worker",
+        frames * FRAME_SIZE >> 20,
+        w.frames
+    );
     let mac = underlay.link.mac.map_or("no MAC address".to_owned(), |m| m.to_string());
     let _ = writeln!(s, "  underlay  {}, {mac}, MTU {mtu}", nic(underlay));
     let mut name = "ports";

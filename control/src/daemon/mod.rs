@@ -61,7 +61,11 @@ struct Args {
 /// Runs `dvrd` with the arguments of the process.
 pub fn main() -> ExitCode {
     let args = Args::parse();
-    tracing_subscriber::fmt().with_writer(std::io::stderr).with_target(false).with_max_level(tracing::Level::INFO).init();
+    tracing_subscriber::fmt()
+        .with_writer(std::io::stderr)
+        .with_target(false)
+        .with_max_level(tracing::Level::INFO)
+        .init();
     match start(&args) {
         Ok(()) => ExitCode::SUCCESS,
         Err(Failure { lines, status }) => {
@@ -95,7 +99,8 @@ fn start(args: &Args) -> Result<(), Failure> {
         (signal_hook::consts::SIGINT, &signals.stop),
         (signal_hook::consts::SIGUSR1, &signals.books),
     ] {
-        signal_hook::flag::register(signal, flag.clone()).map_err(|e| failed(format!("signal {signal}: {e}"), FAILED))?;
+        signal_hook::flag::register(signal, flag.clone())
+            .map_err(|e| failed(format!("signal {signal}: {e}"), FAILED))?;
     }
     let mut says = Terminal { host: config.host.clone(), totals: args.totals.clone() };
     run(&config, &cloud, &signals, &mut says).map_err(|e| {
@@ -126,7 +131,8 @@ impl Says for Terminal {
         let Some(file) = &self.totals else { return };
         // By way of another name: a reader never finds half of it.
         let beside = file.with_extension("new");
-        let written = std::fs::write(&beside, report::totals_json(totals, frames)).and_then(|()| std::fs::rename(&beside, file));
+        let written =
+            std::fs::write(&beside, report::totals_json(totals, frames)).and_then(|()| std::fs::rename(&beside, file));
         if let Err(error) = written {
             tracing::error!("--totals {}: cannot be written: {error}", file.display());
         }

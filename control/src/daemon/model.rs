@@ -33,11 +33,6 @@ impl Model {
         Some((vtep, self.cloud.settings.vxlan_port))
     }
 
-    /// The cloud.
-    pub fn cloud(&self) -> &Cloud {
-        &self.cloud
-    }
-
     /// VTEPs whose MAC address the kernel has to tell.
     pub fn unknown_vteps(&self) -> Vec<Ipv4Addr> {
         let others = self.cloud.hosts.values().filter(|h| h.name != self.host && h.vtep_mac.is_none());

@@ -62,7 +62,9 @@ fn socket_hint(error: &io::Error) -> &'static str {
         io::ErrorKind::PermissionDenied => "run as root, or with CAP_NET_RAW, CAP_NET_ADMIN, CAP_BPF and CAP_IPC_LOCK",
         io::ErrorKind::ResourceBusy => "another program has that queue (`ss --xdp -p` shows it)",
         io::ErrorKind::OutOfMemory => "give it more memory, or lower workers.frames",
-        io::ErrorKind::InvalidInput => "its queues changed meanwhile (`ethtool -l`), or its MTU is above what one buffer holds",
+        io::ErrorKind::InvalidInput => {
+            "its queues changed meanwhile (`ethtool -l`), or its MTU is above what one buffer holds"
+        }
         _ => "the kernel needs CONFIG_XDP_SOCKETS",
     }
 }

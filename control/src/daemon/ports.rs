@@ -126,11 +126,7 @@ impl<'u> Ports<'u> {
     }
 }
 
-fn open<'u>(
-    interface: &Interface,
-    region: Region<'u>,
-    frames: usize,
-) -> Result<(Box<Nic>, XdpPort<'u>), NicError> {
+fn open<'u>(interface: &Interface, region: Region<'u>, frames: usize) -> Result<(Box<Nic>, XdpPort<'u>), NicError> {
     let share = Share { workers: 1, rings: RINGS, frames };
     let (nic, ports) = Nic::open(interface, Filter::Everything, region, share)?;
     let port = ports.into_iter().next().ok_or_else(|| NicError::no_queue(interface))?;

@@ -241,7 +241,9 @@ impl<'u: 'scope, 'scope> Daemon<'_, 'scope, 'u> {
     fn happened(&mut self, event: UnderlayEvent) -> bool {
         match event {
             UnderlayEvent::Link { mac: None, .. } => {
-                tracing::error!("underlay: the interface is gone: nothing is sent or received; restart dvrd when it is back");
+                tracing::error!(
+                    "underlay: the interface is gone: nothing is sent or received; restart dvrd when it is back"
+                );
                 false
             }
             UnderlayEvent::Link { up, mac: Some(mac) } => {
@@ -253,7 +255,9 @@ impl<'u: 'scope, 'scope> Daemon<'_, 'scope, 'u> {
                 let host = self.model.host_at(event.vtep);
                 match event.mac {
                     Some(mac) => tracing::info!("host {host} is at {mac}"),
-                    None => tracing::warn!("host {host}: the kernel knows no MAC address any more: drops as underlay_unresolved"),
+                    None => tracing::warn!(
+                        "host {host}: the kernel knows no MAC address any more: drops as underlay_unresolved"
+                    ),
                 }
                 self.model.set_neighbour(event.vtep, event.mac)
             }
