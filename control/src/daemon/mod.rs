@@ -61,7 +61,9 @@ struct Args {
 /// Runs `dvrd` with the arguments of the process.
 pub fn main() -> ExitCode {
     let args = Args::parse();
+    let terminal = std::io::IsTerminal::is_terminal(&std::io::stderr());
     tracing_subscriber::fmt()
+        .with_ansi(terminal)
         .with_writer(std::io::stderr)
         .with_target(false)
         .with_max_level(tracing::Level::INFO)

@@ -13,7 +13,7 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 /// Rings of each queue of a port.
-pub(super) const RINGS: RingSizes = RingSizes { rx: 512, tx: 512 };
+pub(super) const RINGS: RingSizes = RingSizes { rx: 2048, tx: 2048 };
 /// An interface that could not be taken is tried again after so long.
 const AGAIN: Duration = Duration::from_secs(10);
 

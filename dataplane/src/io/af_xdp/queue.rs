@@ -166,8 +166,8 @@ impl<'u> Queue<'u> {
         KernelLoss::ALL.map(|loss| match loss {
             KernelLoss::RxRingFull => or_none(s.rx_ring_full),
             KernelLoss::FillRingEmpty => or_none(s.rx_fill_ring_empty_descs),
-            // The kernel counts a frame that finds no buffer here as well.
-            KernelLoss::RxDropped => s.rx_dropped,
+            // Copying, the kernel counts a frame that finds no buffer here as well.
+            KernelLoss::RxDropped => s.rx_dropped.saturating_sub(or_none(s.rx_fill_ring_empty_descs)),
             KernelLoss::TxInvalid => s.tx_invalid_descs,
             KernelLoss::RxInvalid => s.rx_invalid_descs + self.invalid,
         })
