@@ -108,7 +108,7 @@ pub fn soon(mut condition: impl FnMut() -> bool) -> bool {
 
 fn skip(test: &str, why: &str) -> Option<()> {
     assert!(std::env::var_os("CI_COMPONENTS").is_none(), "{test}: {why}, and CI must have it");
-    // Not by eprintln!, which the test harness keeps to itself.
-    let _ = writeln!(std::io::stderr(), "skipped: {test}: {why}");
+    // Not by eprintln!, which the test harness keeps to itself; at once, since tests run side by side.
+    let _ = std::io::stderr().write_all(format!("skipped: {test}: {why}\n").as_bytes());
     None
 }

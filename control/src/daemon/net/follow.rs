@@ -184,20 +184,13 @@ impl Teller {
         let (mut full, mut gone) = (false, false);
         let events = &self.events;
         let mut send = |event| {
-            let sent = !full
-                && !gone
-                && match events.try_send(event) {
-                    Ok(()) => true,
-                    Err(TrySendError::Full(_)) => {
-                        full = true;
-                        false
-                    }
-                    Err(TrySendError::Disconnected(_)) => {
-                        gone = true;
-                        false
-                    }
-                };
-            sent
+            if full || gone {
+                return false;
+            }
+            let sent = events.try_send(event);
+            full = matches!(sent, Err(TrySendError::Full(_)));
+            gone = matches!(sent, Err(TrySendError::Disconnected(_)));
+            sent.is_ok()
         };
         if self.link != Some(link) && send(UnderlayEvent::Link { up: link.0, mac: link.1 }) {
             self.link = Some(link);

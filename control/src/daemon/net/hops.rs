@@ -1,5 +1,8 @@
 //! What is known about the way to each VTEP, and what has been told about it. Nothing here asks the kernel.
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr};
 use std::time::{Duration, Instant};

@@ -75,7 +75,12 @@ impl Netns {
     }
 
     /// Moves the calling thread there, for good: only for a thread that ends there.
+    ///
+    /// A thread that is there already stays, which needs no privilege.
     pub(super) fn enter(&self) -> Result<(), NetError> {
+        if Netns::at(Name::Own).is_ok_and(|here| here == *self) {
+            return Ok(());
+        }
         move_into_link_name_space(self.as_fd(), Some(LinkNameSpaceType::Network))
             .map_err(|e| NetError::Enter { name: self.name.to_string(), error: e.into() })
     }

@@ -8,7 +8,7 @@
 #![allow(unsafe_code)]
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;
 
 use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketFlags, SocketType, socket_with};
@@ -20,7 +20,11 @@ const ETHTOOL_GTXCSUM: u32 = 0x16;
 const ETHTOOL_STXCSUM: u32 = 0x17;
 const ETHTOOL_GSTRINGS: u32 = 0x1b;
 const ETHTOOL_GSTATS: u32 = 0x1d;
+const ETHTOOL_GFLAGS: u32 = 0x25;
+const ETHTOOL_SFLAGS: u32 = 0x26;
 const ETHTOOL_GCHANNELS: u32 = 0x3c;
+/// enum ethtool_flags
+const ETH_FLAG_TXVLAN: u32 = 1 << 7;
 /// enum ethtool_stringset
 const ETH_SS_STATS: u32 = 1;
 /// Bytes of a name in a string set.
@@ -58,7 +62,7 @@ struct Value {
     command: u32,
     data: u32,
 }
-// SAFETY: 8 bytes as in the header, which is what ETHTOOL_GTXCSUM and ETHTOOL_STXCSUM use.
+// SAFETY: 8 bytes as in the header, which is all that ETHTOOL_GTXCSUM, _STXCSUM, _GFLAGS and _SFLAGS use.
 unsafe impl Request for Value {}
 
 /// `struct ethtool_channels`
@@ -166,6 +170,26 @@ pub fn set_tx_checksum(name: &str, on: bool) -> io::Result<()> {
     ethtool(name, &mut Value { command: ETHTOOL_STXCSUM, data: u32::from(on) })?;
     // The kernel takes what the device can, and says nothing of the rest.
     if tx_checksum(name)? == on { Ok(()) } else { Err(Errno::OPNOTSUPP.into()) }
+}
+
+/// Does the kernel leave it to the device to put a VLAN tag into what it sends by this interface?
+/// On a veth the tag travels beside the frame, and no XDP program or AF_XDP socket at the other end sees it.
+pub fn tx_vlan(name: &str) -> io::Result<bool> {
+    Ok(flags(name)? & ETH_FLAG_TXVLAN != 0)
+}
+
+/// What `ethtool -K NAME txvlan on|off` does (`tx-vlan-offload`, of 802.1Q tags). Errors as of [`set_tx_checksum`].
+pub fn set_tx_vlan(name: &str, on: bool) -> io::Result<()> {
+    let others = flags(name)? & !ETH_FLAG_TXVLAN;
+    let data = if on { others | ETH_FLAG_TXVLAN } else { others };
+    ethtool(name, &mut Value { command: ETHTOOL_SFLAGS, data })?;
+    if tx_vlan(name)? == on { Ok(()) } else { Err(Errno::OPNOTSUPP.into()) }
+}
+
+fn flags(name: &str) -> io::Result<u32> {
+    let mut value = Value { command: ETHTOOL_GFLAGS, data: 0 };
+    ethtool(name, &mut value)?;
+    Ok(value.data)
 }
 
 /// The ifindex of a veth's other end; `None` if it is no veth. The index is of the namespace in

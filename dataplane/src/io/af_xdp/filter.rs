@@ -11,10 +11,14 @@
 //! drops and counts in `rx_dropped` of the socket's XDP_STATISTICS. So it is lost where it is
 //! counted, not passed to a stack that has no use for it.
 //!
-//! **VLAN tags** are seen only where they are in the frame. A tag that NIC or veth carries beside it
-//! (`rx-vlan-offload` on, or on veth the peer's `tx-vlan-offload`) is not: such a frame passes as untagged.
+//! **VLAN tags** are seen only where they are in the frame. One that travels beside it (NIC:
+//! `rx-vlan-offload` on; veth: the peer's `tx-vlan-offload` on) is not, and the frame passes as
+//! untagged; [`set_tx_vlan`](super::ethtool::set_tx_vlan) on a veth's peer makes its tags seen.
 //!
-//! A filter is of its interface's queues: bind a socket to each, for one without gets none.
+//! **The Ethernet destination** is not asked for: a flooded frame for another machine reaches the pipeline, where
+//! it is `not_ours` (T0), as it would end in the kernel.
+//!
+//! Each queue needs a socket of its own: a socket gets nothing of other queues.
 
 mod asm;
 mod bpf;
@@ -63,7 +67,7 @@ pub enum Filter {
 pub enum Mode {
     /// In the driver, before the kernel makes a packet of the frame.
     Native,
-    /// After, for drivers that know no XDP: slower, and the interface's large frames may be dropped.
+    /// After, for drivers that know no XDP.
     Skb,
 }
 
@@ -104,18 +108,13 @@ impl Attached {
         let program = bpf::prog_load(&insns).map_err(|(e, log)| AttachError::prepare(Step::Program, e, log))?;
         let until = Instant::now() + busy_for;
         loop {
-            match attach(program.as_fd(), ifindex) {
+            match attach(program.as_fd(), ifindex, &interface) {
                 Ok((link, mode, why_not_native)) => {
                     return Ok(Attached { _link: link, _program: program, map, mode, why_not_native });
                 }
-                Err((native, skb)) => {
-                    let error = AttachError::attach(&interface, native, skb);
-                    if !matches!(error, AttachError::Busy { .. }) || Instant::now() >= until {
-                        return Err(error);
-                    }
-                }
+                Err(AttachError::Busy { .. }) if Instant::now() < until => std::thread::sleep(BUSY_PAUSE),
+                Err(e) => return Err(e),
             }
-            std::thread::sleep(BUSY_PAUSE);
         }
     }
 
@@ -149,21 +148,22 @@ fn interface_name(ifindex: u32) -> Result<String, AttachError> {
     })
 }
 
-/// Native mode or, if the driver will not, SKB mode and the driver's answer. The errors: of native mode, of SKB mode.
+/// Native mode or, if the driver will not, SKB mode and the driver's answer.
 fn attach(
     program: BorrowedFd<'_>,
     ifindex: u32,
-) -> Result<(OwnedFd, Mode, Option<io::Error>), (io::Error, Option<io::Error>)> {
+    interface: &str,
+) -> Result<(OwnedFd, Mode, Option<io::Error>), AttachError> {
     let native = match bpf::link_create(program, ifindex, XDP_FLAGS_DRV_MODE) {
         Ok(link) => return Ok((link, Mode::Native, None)),
         Err(e) => e,
     };
     if error::is_busy(&native) || error::is_denied(&native) {
-        return Err((native, None));
+        return Err(AttachError::attach(interface, native, None));
     }
     match bpf::link_create(program, ifindex, XDP_FLAGS_SKB_MODE) {
         Ok(link) => Ok((link, Mode::Skb, Some(native))),
-        Err(skb) => Err((native, Some(skb))),
+        Err(skb) => Err(AttachError::attach(interface, native, Some(skb))),
     }
 }
 

@@ -17,9 +17,11 @@ fn the_other_end_in_the_same_namespace() {
     let netns = ns.open();
     assert_eq!(peer(&netns, "v0"), (netns.clone(), "v1".to_owned()));
     assert_eq!(veth_peer(&netns, &link(&netns, "d0").unwrap()).unwrap(), None);
-    // A VLAN stands on v0, which is not its other end.
-    ns.ip("link add link v0 name v0.7 type vlan id 7");
-    assert_eq!(veth_peer(&netns, &link(&netns, "v0.7").unwrap()).unwrap(), None);
+    // A macvlan stands on v0, which is not its other end.
+    ns.ip("link add link v0 name m0 type macvlan");
+    let on = link(&netns, "m0").unwrap();
+    assert_eq!(on.peer.map(|e| e.ifindex), Some(link(&netns, "v0").unwrap().ifindex));
+    assert_eq!(veth_peer(&netns, &on).unwrap(), None);
 }
 
 /// Both pairs end at index 200, and both beginnings look the same but for the number of the namespace.

@@ -76,7 +76,7 @@ fn a_queue_of_a_tap_counts_while_it_is_open() {
 }
 
 /// Another queue of a tap, as a hypervisor opens it.
-fn open_queue(tap: &str) -> std::fs::File {
+pub(in crate::io::af_xdp) fn open_queue(tap: &str) -> std::fs::File {
     let file = std::fs::File::options().read(true).write(true).open("/dev/net/tun").unwrap();
     // SAFETY: an ifreq is plain integers and a union of such and a pointer: all zeros is a value.
     let mut ifreq: libc::ifreq = unsafe { std::mem::zeroed() };
@@ -89,9 +89,9 @@ fn open_queue(tap: &str) -> std::fs::File {
 }
 
 #[test]
-fn checksum_offload_off_and_on_again_leaves_every_feature_as_it_was() {
-    const TEST: &str = "checksum_offload_off_and_on_again_leaves_every_feature_as_it_was";
-    let Some(netns) = veth(TEST, "checksum") else { return };
+fn offloads_off_and_on_again_leave_every_feature_as_it_was() {
+    const TEST: &str = "offloads_off_and_on_again_leave_every_feature_as_it_was";
+    let Some(netns) = veth(TEST, "offloads") else { return };
     let Some(()) = installed(TEST, "ethtool", &["--version"], "ethtool") else { return };
     netns.ip("link add vc type veth peer name vd");
     netns.exec("ethtool -K va gro on tx-udp-segmentation off"); // what the owner has chosen
@@ -111,6 +111,13 @@ fn checksum_offload_off_and_on_again_leaves_every_feature_as_it_was() {
 
         set_tx_checksum("va", true).unwrap();
         assert_eq!(features("va"), before);
+
+        assert!(tx_vlan("va").unwrap());
+        set_tx_vlan("va", false).unwrap();
+        assert_eq!(features("va"), before.replace("tx-vlan-offload: on", "tx-vlan-offload: off"));
+        assert!(!tx_vlan("va").unwrap());
+        set_tx_vlan("va", true).unwrap();
+        assert_eq!(features("va"), before);
     });
 }
 
@@ -125,10 +132,13 @@ fn what_is_not_there_or_cannot_be_is_an_error() {
         assert_eq!(rx_queues("va").map_err(errno), Err(missing));
         assert_eq!(tx_checksum("va").map_err(errno), Err(missing));
         assert_eq!(set_tx_checksum("va", false).map_err(errno), Err(missing));
+        assert_eq!(tx_vlan("va").map_err(errno), Err(missing));
+        assert_eq!(set_tx_vlan("va", false).map_err(errno), Err(missing));
         assert_eq!(veth_peer("va").map_err(errno), Err(missing));
         // lo's checksums are "on [fixed]".
         assert_eq!(set_tx_checksum("lo", false).map_err(errno), Err(Some(Errno::OPNOTSUPP)));
         assert!(tx_checksum("lo").unwrap());
+        assert_eq!(set_tx_vlan("lo", true).map_err(errno), Err(Some(Errno::OPNOTSUPP)));
     });
 }
 

@@ -1,10 +1,14 @@
 //! On interfaces in a namespace of their own, with frames the kernel sends and sockets that only count.
 
+use super::frames::{Random, vxlan};
 use super::*;
+use crate::io::af_xdp::ethtool::set_tx_vlan;
+use crate::io::af_xdp::ethtool::tests::open_queue;
 use crate::testkit::Netns;
 use crate::testkit::netns::{privileged, soon};
 use rustix::net::sockopt;
 use rustix::net::xdp::{SocketAddrXdp, SocketAddrXdpFlags, XdpUmemReg, XdpUmemRegFlags};
+use std::io::Write;
 use std::net::UdpSocket;
 use std::thread::sleep;
 
@@ -39,6 +43,15 @@ impl Wire {
     fn attach(&self, filter: Filter) -> Result<Attached, AttachError> {
         let ifindex = self.ifindex();
         self.here.run(|| Attached::new(ifindex, filter, 4))
+    }
+
+    /// In SKB mode, which a veth never falls back to.
+    fn attach_skb(&self, filter: Filter) -> Attached {
+        let map = bpf::xskmap(4).unwrap();
+        let program = bpf::prog_load(&filter.assemble(map.as_fd()).unwrap()).unwrap();
+        let ifindex = self.ifindex();
+        let link = self.here.run(|| bpf::link_create(program.as_fd(), ifindex, XDP_FLAGS_SKB_MODE).unwrap());
+        Attached { _link: link, _program: program, map, mode: Mode::Skb, why_not_native: None }
     }
 
     /// One UDP datagram of `len` bytes from the other host.
@@ -92,7 +105,8 @@ impl Counter {
         sockopt::set_xdp_umem_fill_ring_size(&socket, 64).unwrap();
         sockopt::set_xdp_umem_completion_ring_size(&socket, 64).unwrap();
         let address = SocketAddrXdp::new(SocketAddrXdpFlags::XDP_COPY, wire.ifindex(), 0);
-        rustix::net::bind(&socket, &address).unwrap();
+        // The queue may still be a closed socket's.
+        assert!(soon(|| rustix::net::bind(&socket, &address).is_ok()));
         Counter { socket, _umem: umem }
     }
 
@@ -155,17 +169,23 @@ fn of_a_vm_the_kernel_hears_nothing() {
 fn a_frame_longer_than_a_chunk_is_counted_where_it_is_lost() {
     const TEST: &str = "a_frame_longer_than_a_chunk_is_counted_where_it_is_lost";
     let Some(wire) = Wire::new(TEST, "jumbo", 9000) else { return };
+    let native = wire.attach(UNDERLAY).unwrap();
+    assert_eq!(native.mode(), Mode::Native, "{:?}", native.why_not_native());
+    loses_long_frames(&wire, native);
+    assert!(soon(|| !wire.has_program()));
+    loses_long_frames(&wire, wire.attach_skb(UNDERLAY));
+}
+
+fn loses_long_frames(wire: &Wire, filter: Attached) {
     let vxlan = wire.listen(4789);
-    let filter = wire.attach(UNDERLAY).unwrap();
-    assert_eq!(filter.mode(), Mode::Native, "{:?}", filter.why_not_native());
-    let counter = Counter::new(&wire);
+    let counter = Counter::new(wire);
     filter.insert(0, &counter.socket).unwrap();
     let headers = 14 + 20 + 8;
     let longest = 2048 - 256 - headers; // the kernel keeps 256 bytes of headroom
     for (len, count) in [(100, (1, 0)), (longest, (2, 0)), (longest + 1, (2, 1)), (3000, (2, 2)), (8900, (2, 3))] {
         wire.send(4789, len);
         assert!(!heard(&vxlan, len));
-        assert_eq!(counter.count(), count, "{len} bytes");
+        assert_eq!(counter.count(), count, "{len} bytes, {} mode", filter.mode());
     }
 }
 
@@ -260,4 +280,42 @@ fn a_program_the_kernel_refuses_is_told_with_its_words() {
         text.contains("cannot load the XDP filter") && text.contains("verifier: invalid access to packet"),
         "{text}"
     );
+}
+
+/// A tag beside the frame is not seen: it came to the peer in the frame, and a bridge there took it out. With
+/// the peer's `tx-vlan-offload` off the kernel puts it back before the frame leaves.
+#[test]
+fn a_tag_is_seen_once_the_peer_leaves_it_in_the_frame() {
+    const TEST: &str = "a_tag_is_seen_once_the_peer_leaves_it_in_the_frame";
+    let Some(wire) = Wire::new(TEST, "vlan", 1500) else { return };
+    wire.there.ip("link add br0 type bridge");
+    wire.there.ip("tuntap add mode tap name tap0 multi_queue");
+    for interface in ["br0", "tap0"] {
+        wire.there.ip(&format!("link set {interface} addrgenmode none"));
+        wire.there.ip(&format!("link set {interface} up"));
+    }
+    let mut guest = wire.there.run(|| open_queue("tap0"));
+    wire.there.ip("link set tap0 master br0");
+    wire.there.ip("link set peer master br0");
+    let mut frame = vxlan(&mut Random(8), VTEP, 4789, 5, 100);
+    frame[..6].fill(0xff);
+    frame[6..12].copy_from_slice(&[0xfa, 0x16, 0x3e, 0, 0, 1]);
+    frame.splice(12..12, [0x81, 0x00, 0, 7]);
+
+    let filter = wire.attach(UNDERLAY).unwrap();
+    let counter = Counter::new(&wire);
+    filter.insert(0, &counter.socket).unwrap();
+    assert_eq!(guest.write(&frame).unwrap(), frame.len());
+    assert!(soon(|| counter.count() == (1, 0)), "as untagged: {:?}", counter.count());
+    wire.there.run(|| set_tx_vlan("peer", false)).unwrap();
+    let before = received(&wire);
+    assert_eq!(guest.write(&frame).unwrap(), frame.len());
+    assert!(soon(|| received(&wire) == before + 1));
+    assert_eq!(counter.count(), (1, 0));
+}
+
+/// Packets `und` has received.
+fn received(wire: &Wire) -> u64 {
+    let packets = wire.here.exec("cat /sys/class/net/und/statistics/rx_packets");
+    packets.trim().parse().unwrap()
 }
