@@ -6,7 +6,7 @@ use crate::kernel;
 use crate::paths;
 use crate::report::Checks;
 use crate::topology::Lab;
-use crate::traffic::Udp;
+use crate::traffic::{Ping, Udp};
 
 /// Both hosts are the kernel's. Then the wire is cut, and the checks must say so.
 pub fn kernel_alone(checks: &mut Checks) -> Res<()> {
@@ -36,6 +36,16 @@ fn judges(checks: &mut Checks) {
     };
     let says = [stream(9, 0), stream(10, 0), stream(0, 1)];
     checks.check("UDP's judge: 0.9 % lost, 1 % lost, one reordered", format!("{says:?}"), says == [true, false, false]);
+    let ping = |answers: &str| {
+        let out = format!("64 bytes from 10.1.0.12: icmp_seq=1 ttl=64 time=1 ms\n3 packets transmitted, {answers}");
+        Ping::parse(&out).is_ok_and(|p| p.is_perfect(64))
+    };
+    let says = [
+        ping("3 received, 0% packet loss, time 40ms"),
+        ping("2 received, 33% packet loss, time 40ms"),
+        ping("3 received, +1 duplicates, 0% packet loss, time 40ms"),
+    ];
+    checks.check("ping's judge: all answered, one lost, one twice", format!("{says:?}"), says == [true, false, false]);
     let none = Udp::parse(&serde_json::json!({"end": {"streams": []}})).is_err();
     checks.check("UDP's judge: no result is no good result", none, none);
 }

@@ -6,6 +6,7 @@ use crate::kernel;
 use crate::paths;
 use crate::report::Checks;
 use crate::topology::Lab;
+use crate::traffic::stack_counter;
 
 /// `dvrd` on both hosts.
 pub fn two_hosts(checks: &mut Checks) -> Res<()> {
@@ -15,15 +16,24 @@ pub fn two_hosts(checks: &mut Checks) -> Res<()> {
     let h1 = Dvrd::start(&lab, 0, &Setup::default())?;
     let h2 = Dvrd::start(&lab, 1, &inside)?;
     h1.banner(checks);
+    let before = stacks(&lab)?;
     for path in paths::ALL {
         paths::both_ways(checks, &lab, path)?;
     }
     paths::gateways(checks, &lab, "A1")?;
     paths::gateways(checks, &lab, "B2")?;
     paths::checksums(checks, &lab)?;
+    let seen: Vec<u64> = stacks(&lab)?.iter().zip(before).map(|(after, before)| after - before).collect();
+    checks.check("IP packets the hosts' own stacks saw of it", format!("{seen:?}"), seen == [0, 0]);
     books(checks, 0, &h1.stop()?, &[]);
     books(checks, 1, &h2.stop()?, &[]);
     Ok(())
+}
+
+/// IP packets that came to each host's own stack. The hosts have no traffic of their own here.
+fn stacks(lab: &Lab) -> Res<Vec<u64>> {
+    let all = (0..2).map(|n| stack_counter(lab.host(n), &["IpInReceives"])).collect::<Res<Vec<_>>>()?;
+    Ok(all.concat())
 }
 
 /// `dvrd` on H1; H2 is the kernel's bridge and vxlan device, with a plain Linux router for the way back.
