@@ -7,8 +7,8 @@ use dataplane::counters::Event;
 use dataplane::drop_reason::DropReason;
 use serde::Serialize;
 
-use crate::explain::reasons::of_event;
 use crate::books::{PortTotals, Totals};
+use crate::explain::reasons::of_event;
 use crate::replay::{Outcome, Refused};
 
 /// The object `dvrctl replay --json` prints, with its keys in this order.

@@ -48,7 +48,7 @@ fn traffic(checks: &mut Checks, lab: &Lab, seconds: u64) -> Res<()> {
     }
     for ([from, to], flow) in UDP.iter().zip(udp) {
         let Some(udp) = checks.tried(format!("{from} > {to} UDP"), flow.udp()) else { continue };
-        let none = udp.packets > 0 && udp.out_of_order == 0;
+        let none = udp.sent > 0 && udp.out_of_order == 0;
         checks.check(format!("{from} > {to} UDP, {seconds} s, 2 streams"), &udp, none && udp.lost_percent() < 5.0);
     }
     let after = stacks(lab)?;

@@ -17,6 +17,7 @@ mod lifecycle;
 mod load;
 mod netns;
 mod paths;
+mod reorder;
 mod report;
 mod topology;
 mod traffic;
@@ -31,6 +32,7 @@ type Run = fn(&mut Checks) -> command::Res<()>;
 /// Name, what it shows, how it is run.
 const TESTS: &[(&str, &str, Run)] = &[
     ("kernel_alone", "the control experiment, without dvrd: kernel VXLAN on both hosts", control::kernel_alone),
+    ("iperf3_sees_reordering", "the other one: iperf3 behind a relay that reorders", reorder::iperf3_sees_reordering),
     ("two_hosts", "dvrd on both hosts, one worker each", forwarding::two_hosts),
     ("kernel_peer", "dvrd on H1; H2 is the kernel's bridge, vxlan device and router", forwarding::kernel_peer),
     ("two_workers", "two workers and two underlay queues on each host, under load", load::two_workers),
@@ -71,15 +73,18 @@ fn missing() -> Option<String> {
     let tools = [
         ("ip", "-V", "iproute2"),
         ("nstat", "-V", "iproute2"),
+        ("ss", "-V", "iproute2"),
         ("ping", "-V", "iputils-ping"),
         ("iperf3", "-v", "iperf3"),
         ("ethtool", "--version", "ethtool"),
         ("setpriv", "--version", "util-linux"),
     ];
-    tools
-        .iter()
-        .find(|(tool, arg, _)| !there(tool, arg))
-        .map(|(tool, _, package)| format!("{tool} is not installed (Debian: apt-get install {package})"))
+    if let Some((tool, _, package)) = tools.iter().find(|(tool, arg, _)| !there(tool, arg)) {
+        return Some(format!("{tool} is not installed (Debian: apt-get install {package})"));
+    }
+    // A container's root may lack the capability.
+    let made = netns::Netns::new(&std::env::temp_dir(), "probe");
+    made.err().map(|why| format!("network namespaces cannot be made here: {}", why.replace('\n', " ").trim_end()))
 }
 
 /// Skipped by name with the reason; a failure where CI should have what is missing.

@@ -1,12 +1,15 @@
 //! Traffic of real programs between namespaces, and what they saw of it.
 
 use crate::cloud::Name;
-use crate::command::{Proc, Res, words};
+use crate::command::{Done, Proc, Res, words};
 use crate::netns::Netns;
 use crate::topology::Lab;
 use serde_json::Value;
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
+
+/// No step but the traffic itself takes longer.
+const STEP: Duration = Duration::from_secs(5);
 
 /// What ping saw.
 pub struct Ping {
@@ -53,38 +56,43 @@ pub struct Tcp {
     pub intervals: Vec<u64>,
 }
 
-/// What the receiver of a UDP run saw.
+/// What both ends of a UDP run counted, all streams together.
 #[derive(Debug, PartialEq)]
 pub struct Udp {
-    pub packets: u64,
+    /// By the sender.
+    pub sent: u64,
+    /// Not received, those behind the last one received included.
     pub lost: u64,
-    /// Packets whose sequence number was lower than one seen before in the same stream.
+    /// Received after a later one of the same stream.
     pub out_of_order: u64,
 }
 
 impl Udp {
-    pub fn parse(json: &Value) -> Res<Udp> {
-        let sums = |key: &str| -> Res<u64> {
+    /// Reads the reports of both ends. Only the receiver's knows what came out of order: in the sender's it is 0, always.
+    pub fn parse(client: &Value, server: &Value) -> Res<Udp> {
+        let sum = |json: &Value, key: &str| -> Res<u64> {
             let streams = json["end"]["streams"].as_array().filter(|s| !s.is_empty());
             let streams = streams.ok_or_else(|| format!("no UDP streams in {json}"))?;
             streams.iter().map(|s| s["udp"][key].as_u64().ok_or(format!("no number {key} in {s}"))).sum()
         };
-        Ok(Udp { packets: sums("packets")?, lost: sums("lost_packets")?, out_of_order: sums("out_of_order")? })
+        let sent = client["end"]["sum_sent"]["packets"].as_u64().ok_or(format!("no packets in {client}"))?;
+        let received = sum(server, "packets")?.saturating_sub(sum(server, "lost_packets")?);
+        Ok(Udp { sent, lost: sent.saturating_sub(received), out_of_order: sum(server, "out_of_order")? })
     }
 
     pub fn lost_percent(&self) -> f64 {
-        100.0 * self.lost as f64 / (self.packets as f64).max(1.0)
+        100.0 * self.lost as f64 / (self.sent as f64).max(1.0)
     }
 
     /// Under 1 % lost and none out of order.
     pub fn is_good(&self) -> bool {
-        self.packets > 0 && self.lost_percent() < 1.0 && self.out_of_order == 0
+        self.sent > 0 && self.lost_percent() < 1.0 && self.out_of_order == 0
     }
 }
 
 impl std::fmt::Display for Udp {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{} sent, {} lost ({:.2} %), ", self.packets, self.lost, self.lost_percent())?;
+        write!(f, "{} sent, {} lost ({:.2} %), ", self.sent, self.lost, self.lost_percent())?;
         write!(f, "{} out of order", self.out_of_order)
     }
 }
@@ -92,7 +100,7 @@ impl std::fmt::Display for Udp {
 /// A run of iperf3 that goes on.
 pub struct Flow {
     client: Proc,
-    _server: Proc,
+    server: Proc,
     seconds: u64,
 }
 
@@ -100,24 +108,19 @@ impl Flow {
     /// Starts an iperf3 server in `to` and a client in `from`, for `seconds`; `more`: further words for the client.
     pub fn start(lab: &Lab, from: &Netns, to: &Netns, address: &str, seconds: u64, more: &str) -> Res<Flow> {
         let port = lab.next_port();
-        let mut server = to.start(&words(&format!("iperf3 -s -1 -p {port} --forceflush")))?;
-        server.until("Server listening", Duration::from_secs(5))?;
-        let line = format!("iperf3 -c {address} -p {port} -J -t {seconds} --connect-timeout 5000 {more}");
-        Ok(Flow { client: from.start(&words(&line))?, _server: server, seconds })
+        let server = to.start(&server(port))?;
+        listening(port, |line| to.exec(line, STEP))?;
+        Ok(Flow { client: from.start(&client(address, port, seconds, more))?, server, seconds })
     }
 
-    /// Waits for its end; the client's JSON, in which the server's results are.
-    pub fn finish(self) -> Res<Value> {
-        let done = self.client.wait(Duration::from_secs(self.seconds + 15))?;
-        let json: Value = serde_json::from_str(&done.out).map_err(|e| format!("{e}: {done}"))?;
-        match json["error"].as_str() {
-            Some(why) => Err(format!("`{}`: {why}", done.words)),
-            None => Ok(json),
-        }
+    /// Waits for the end; what the client and the server report.
+    fn finish(self) -> Res<(Value, Value)> {
+        let client = report(self.client.wait(Duration::from_secs(self.seconds + 15))?)?;
+        Ok((client, report(self.server.wait(STEP)?)?))
     }
 
     pub fn tcp(self) -> Res<Tcp> {
-        let json = self.finish()?;
+        let (json, _) = self.finish()?;
         let number = |key: &str, sub: &str| json["end"][key][sub].as_f64().ok_or(format!("no {key} {sub} in {json}"));
         let bytes = |i: &Value| i["sum"]["bytes"].as_u64().unwrap_or(0);
         Ok(Tcp {
@@ -128,7 +131,39 @@ impl Flow {
     }
 
     pub fn udp(self) -> Res<Udp> {
-        Udp::parse(&self.finish()?)
+        let (client, server) = self.finish()?;
+        Udp::parse(&client, &server)
+    }
+}
+
+/// The words of an iperf3 server for one run.
+pub fn server(port: u16) -> Vec<String> {
+    words(&format!("iperf3 -s -1 -J -p {port}"))
+}
+
+/// The words of its client.
+pub fn client(address: &str, port: u16, seconds: u64, more: &str) -> Vec<String> {
+    words(&format!("iperf3 -c {address} -p {port} -J -t {seconds} --connect-timeout 5000 {more}"))
+}
+
+/// Waits until somebody listens on a TCP port. With -J iperf3 does not say when it does.
+pub fn listening(port: u16, run: impl Fn(&str) -> Res<Done>) -> Res<()> {
+    let end = Instant::now() + STEP;
+    while Instant::now() < end {
+        if !run(&format!("ss -H -l -t -n sport = :{port}"))?.good()?.is_empty() {
+            return Ok(());
+        }
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    Err(format!("nobody listens on port {port}"))
+}
+
+/// The JSON an end of iperf3 leaves.
+pub fn report(done: Done) -> Res<Value> {
+    let json: Value = serde_json::from_str(&done.out).map_err(|e| format!("{e}: {done}"))?;
+    match json["error"].as_str() {
+        Some(why) => Err(format!("`{}`: {why}", done.words)),
+        None => Ok(json),
     }
 }
 
