@@ -1,0 +1,150 @@
+//! `dvrd` on the lab's hosts: its files, its life, its books.
+
+use crate::command::{Done, Proc, Res};
+use crate::report::Checks;
+use crate::topology::Lab;
+use serde_json::Value;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+/// How `dvrd` is started.
+pub struct Setup {
+    pub workers: usize,
+    /// In the host's namespace, with the interfaces' usual names; otherwise outside, and the file names namespaces.
+    pub inside: bool,
+    pub interface: &'static str,
+    /// Words in front of the program.
+    pub under: &'static [&'static str],
+}
+
+impl Default for Setup {
+    fn default() -> Setup {
+        Setup { workers: 1, inside: false, interface: "und0", under: &[] }
+    }
+}
+
+/// A running `dvrd`, killed with the value.
+pub struct Dvrd {
+    proc: Proc,
+    host: usize,
+    totals: PathBuf,
+}
+
+/// What `dvrd` left when it was stopped.
+pub struct Stopped {
+    pub done: Done,
+    pub totals: Value,
+    pub took: Duration,
+}
+
+impl Dvrd {
+    /// Starts the program and does not wait for it.
+    pub fn launch(lab: &Lab, host: usize, setup: &Setup) -> Res<Dvrd> {
+        let (config, totals) = (lab.path(&format!("dvrd{host}.toml")), lab.path(&format!("totals{host}.json")));
+        let write = |path: &PathBuf, text: String| std::fs::write(path, text).map_err(|e| e.to_string());
+        write(&config, config_text(lab, host, setup))?;
+        let _ = std::fs::remove_file(&totals);
+        let text = |path: &PathBuf| path.display().to_string();
+        let mut argv: Vec<String> = setup.under.iter().map(|w| (*w).to_owned()).collect();
+        let program = env!("CARGO_BIN_EXE_dvrd");
+        argv.extend(
+            [program, "--config", &text(&config), "--cloud", &lab.cloud()?, "--totals", &text(&totals)]
+                .map(str::to_owned),
+        );
+        let proc = if setup.inside { lab.host(host).start(&argv)? } else { Proc::start(&lab.path(""), &argv)? };
+        Ok(Dvrd { proc, host, totals })
+    }
+
+    /// Starts the program and waits until it is ready.
+    pub fn start(lab: &Lab, host: usize, setup: &Setup) -> Res<Dvrd> {
+        let mut dvrd = Dvrd::launch(lab, host, setup)?;
+        dvrd.ready()?;
+        Ok(dvrd)
+    }
+
+    /// Waits for the line that says so.
+    pub fn ready(&mut self) -> Res<()> {
+        self.proc.until("dvrd: ready", Duration::from_secs(10))
+    }
+
+    /// What it says at start.
+    pub fn banner(&self, checks: &Checks) {
+        let host = self.host + 1;
+        self.proc.printed().lines().for_each(|line| checks.note(format!("H{host} says"), line));
+    }
+
+    /// Waits for its end without asking for it.
+    pub fn ends(self, limit: Duration) -> Res<Done> {
+        self.proc.wait(limit)
+    }
+
+    /// SIGKILL, and waits until the kernel has buried it.
+    pub fn kill(self) {
+        drop(self.proc);
+    }
+
+    /// SIGTERM; it has 5 s.
+    pub fn stop(self) -> Res<Stopped> {
+        let start = Instant::now();
+        self.proc.signal("TERM")?;
+        let done = self.proc.wait(Duration::from_secs(5))?;
+        let took = start.elapsed();
+        let text = std::fs::read_to_string(&self.totals).map_err(|e| format!("no --totals: {e}; {done}"))?;
+        let totals = serde_json::from_str(&text).map_err(|e| format!("--totals: {e}: {text}"))?;
+        Ok(Stopped { done, totals, took })
+    }
+}
+
+fn config_text(lab: &Lab, host: usize, setup: &Setup) -> String {
+    let netns = if setup.inside { String::new() } else { format!("netns = \"{}\"\n", lab.host(host).name()) };
+    let mut text = format!("host = \"H{}\"\n\n[underlay]\ninterface = \"{}\"\n{netns}", host + 1, setup.interface);
+    text += &format!("\n[workers]\ncount = {}\n", setup.workers);
+    // Inside, a port has the interface Nova would give it: it need not be named.
+    for vm in lab.vms_of(host).filter(|_| !setup.inside) {
+        text += &format!("\n[[ports]]\nport = \"{}\"\ninterface = \"{}\"\n{netns}", vm.0, vm.tap());
+    }
+    text
+}
+
+/// A drop reason that may show up, and why.
+pub type Expected<'e> = &'e [(&'e str, &'e str)];
+
+/// The books of a stopped `dvrd`: balanced, every buffer home, no drop that is not expected.
+pub fn books(checks: &mut Checks, host: usize, stopped: &Stopped, expected: Expected<'_>) {
+    let (t, name) = (&stopped.totals, format!("H{}", host + 1));
+    checks.check(format!("{name} ends by SIGTERM"), exit(stopped), stopped.done.status == Some(0));
+    let keys = ["received", "generated", "copied", "sent", "dropped", "consumed", "held"];
+    let numbers: Option<Vec<u64>> = keys.iter().map(|k| t[k].as_u64()).collect();
+    let Some(n) = numbers else { return checks.check(format!("{name} --totals has all keys"), t, false) };
+    let words = keys.iter().zip(&n).map(|(k, n)| format!("{k} {n}")).collect::<Vec<_>>();
+    let seen = format!("{} = {}", words[..3].join(" + "), words[3..].join(" + "));
+    checks.check(
+        format!("{name} books balance"),
+        seen,
+        n[..3].iter().sum::<u64>() == n[3..].iter().sum::<u64>() && n[0] > 0,
+    );
+    let (free, total) = (t["frames"]["free"].as_u64(), t["frames"]["total"].as_u64());
+    let seen = format!("{} of {} free", free.unwrap_or(0), total.unwrap_or(0));
+    checks.check(format!("{name} buffers all home"), seen, free == total && total > Some(0));
+    drops(checks, &name, t, expected);
+}
+
+fn exit(stopped: &Stopped) -> String {
+    let status = stopped.done.status.map_or("by a signal".to_owned(), |s| format!("exit status {s}"));
+    let err = if stopped.done.status == Some(0) { "" } else { stopped.done.err.trim_end() };
+    format!("{status} after {:.2} s {err}", stopped.took.as_secs_f32())
+}
+
+fn drops(checks: &mut Checks, name: &str, totals: &Value, expected: Expected<'_>) {
+    let Some(drops) = totals["drops"].as_object() else {
+        return checks.check(format!("{name} --totals has drops"), totals, false);
+    };
+    for (reason, n) in drops.iter().filter(|(_, n)| n.as_u64() != Some(0)) {
+        match expected.iter().find(|(known, _)| known == reason) {
+            Some((_, why)) => checks.note(format!("{name} dropped as expected"), format!("{reason} {n}: {why}")),
+            None => checks.check(format!("{name} drops nothing else"), format!("{reason} {n}: not expected"), false),
+        }
+    }
+    let sum: u64 = drops.values().filter_map(Value::as_u64).sum();
+    checks.check(format!("{name} every drop has a reason"), format!("{sum}"), Some(sum) == totals["dropped"].as_u64());
+}

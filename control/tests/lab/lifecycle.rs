@@ -1,0 +1,92 @@
+//! What dvrd finds it leaves: at SIGTERM, and when it cannot start.
+
+use crate::cloud::Name;
+use crate::command::{Done, Res};
+use crate::daemon::{Dvrd, Setup};
+use crate::report::Checks;
+use crate::topology::Lab;
+use std::time::Duration;
+
+/// Interfaces of a host with an XDP program.
+pub fn xdp(lab: &Lab, host: usize) -> Res<Vec<String>> {
+    let links = lab.host(host).ip_json("-d link show")?;
+    let with = links.as_array().into_iter().flatten().filter(|l| l.get("xdp").is_some());
+    Ok(with.filter_map(|l| l["ifname"].as_str()).map(str::to_owned).collect())
+}
+
+/// The features of each instance's `eth0`, as `ethtool -k` prints them.
+fn features(lab: &Lab) -> Res<Vec<String>> {
+    lab.vms().map(|(_, ns)| ns.exec("ethtool -k eth0", Duration::from_secs(5))?.good()).collect()
+}
+
+/// Started and stopped: offloads off in between and restored after, XDP programs gone.
+pub fn stops_clean(checks: &mut Checks) -> Res<()> {
+    let lab = Lab::new(1, &["A1", "B1", "A2"])?;
+    // Whatever it was before: A1 had it on, B1 off.
+    lab.vm("B1").exec("ethtool -K eth0 tx off", Duration::from_secs(5))?.good()?;
+    let before = features(&lab)?;
+    let on = |f: &str| f.contains("tx-checksumming: on");
+    checks.check("before: A1's checksum offload is on, B1's off", on(&before[0]), on(&before[0]) && !on(&before[1]));
+    for inside in [false, true] {
+        let h1 = Dvrd::start(&lab, 0, &Setup { inside, ..Setup::default() })?;
+        h1.banner(checks);
+        lab.first_answer("A1", Name("B1"))?;
+        let off = features(&lab)?[..2].iter().all(|f| !on(f));
+        checks.check("running: offload off on both", off, off);
+        let mut with = xdp(&lab, 0)?;
+        with.sort();
+        checks.check("running: XDP programs", format!("{with:?}"), with == ["tapA1", "tapB1", "und0"]);
+        let stopped = h1.stop()?;
+        checks.check("stopped: exit status", format!("{:?}", stopped.done.status), stopped.done.status == Some(0));
+        nothing_left(checks, &lab, "stopped", &before)?;
+    }
+    Ok(())
+}
+
+/// A start that must fail: in which words, and with nothing left behind.
+pub fn refuses(checks: &mut Checks) -> Res<()> {
+    let lab = Lab::new(1, &["A1", "B1", "A2"])?;
+    let before = features(&lab)?;
+    let wrong = Setup { interface: "und7", ..Setup::default() };
+    refused(checks, &lab, "no such underlay", &wrong, "und7", &before)?;
+    let without: [(&str, &'static [&'static str]); 2] = [
+        ("CAP_NET_RAW", &["setpriv", "--inh-caps=-net_raw", "--bounding-set=-net_raw"]),
+        ("CAP_NET_ADMIN", &["setpriv", "--inh-caps=-net_admin", "--bounding-set=-net_admin"]),
+    ];
+    for (capability, under) in without {
+        let setup = Setup { inside: true, under, ..Setup::default() };
+        refused(checks, &lab, &format!("without {capability}"), &setup, capability, &before)?;
+    }
+    // The same files work with everything there: it was not something else that failed.
+    let h1 = Dvrd::start(&lab, 0, &Setup { inside: true, ..Setup::default() })?;
+    let second = Setup { inside: true, ..Setup::default() };
+    let done = ended(Dvrd::launch(&lab, 0, &second)?)?;
+    says(checks, "a second one beside the first", &done, "und0");
+    lab.first_answer("A1", Name("B1"))?;
+    checks.check("the first still forwards", "A1 > B1 answered", true);
+    h1.stop()?;
+    nothing_left(checks, &lab, "stopped", &before)
+}
+
+fn ended(dvrd: Dvrd) -> Res<Done> {
+    dvrd.ends(Duration::from_secs(10))
+}
+
+fn refused(checks: &mut Checks, lab: &Lab, what: &str, setup: &Setup, word: &str, before: &[String]) -> Res<()> {
+    let done = ended(Dvrd::launch(lab, 0, setup)?)?;
+    says(checks, what, &done, word);
+    nothing_left(checks, lab, what, before)
+}
+
+/// An exit status that is no success, and words that name what is wrong.
+fn says(checks: &mut Checks, what: &str, done: &Done, word: &str) {
+    let good = done.status.is_some_and(|s| s != 0) && done.err.contains(word) && !done.err.contains("panicked");
+    checks.check(format!("{what}: refused in words"), format!("{:?}: {}", done.status, done.err.trim_end()), good);
+}
+
+fn nothing_left(checks: &mut Checks, lab: &Lab, what: &str, before: &[String]) -> Res<()> {
+    let (same, with) = (features(lab)? == before, xdp(lab, 0)?);
+    checks.check(format!("{what}: features of the instances as before"), same, same);
+    checks.check(format!("{what}: no XDP program left"), format!("{with:?}"), with.is_empty());
+    Ok(())
+}
