@@ -1,4 +1,4 @@
-//! What ethtool says of an interface: driver, queues, checksum offload, a veth's peer.
+//! What ethtool says of an interface: driver, queues, offloads.
 //!
 //! By ioctl, in the network namespace of the calling thread; an interface is asked for by name. The
 //! crates that speak ethtool's netlink cannot set features, and need an async runtime.
@@ -18,19 +18,11 @@ use std::os::fd::AsRawFd;
 const ETHTOOL_GDRVINFO: u32 = 0x03;
 const ETHTOOL_GTXCSUM: u32 = 0x16;
 const ETHTOOL_STXCSUM: u32 = 0x17;
-const ETHTOOL_GSTRINGS: u32 = 0x1b;
-const ETHTOOL_GSTATS: u32 = 0x1d;
 const ETHTOOL_GFLAGS: u32 = 0x25;
 const ETHTOOL_SFLAGS: u32 = 0x26;
 const ETHTOOL_GCHANNELS: u32 = 0x3c;
 /// enum ethtool_flags
 const ETH_FLAG_TXVLAN: u32 = 1 << 7;
-/// enum ethtool_stringset
-const ETH_SS_STATS: u32 = 1;
-/// Bytes of a name in a string set.
-const ETH_GSTRING_LEN: usize = 32;
-/// No veth has as many statistics: at most 4,096 queues each way (net/core/rtnetlink.c), under 32 for each.
-const MAX_VETH_STATS: usize = 4096 * 32;
 
 /// What a command reads and writes.
 ///
@@ -79,33 +71,6 @@ struct Channels {
 // SAFETY: 36 bytes as in the header, which is what ETHTOOL_GCHANNELS writes.
 unsafe impl Request for Channels {}
 
-/// `struct ethtool_gstrings` of a veth's statistics.
-#[repr(C)]
-struct Strings {
-    command: u32,
-    set: u32,
-    len: u32,
-    data: [[u8; ETH_GSTRING_LEN]; MAX_VETH_STATS],
-}
-// SAFETY: ETHTOOL_GSTRINGS writes `len` names, and a veth has fewer than MAX_VETH_STATS.
-unsafe impl Request for Strings {}
-
-/// `struct ethtool_stats` of a veth.
-#[repr(C)]
-struct Stats {
-    command: u32,
-    len: u32,
-    data: [u64; MAX_VETH_STATS],
-}
-// SAFETY: ETHTOOL_GSTATS writes `len` numbers, and a veth has fewer than MAX_VETH_STATS.
-unsafe impl Request for Stats {}
-
-/// A zeroed request on the heap; pages nobody touches cost nothing.
-fn zeroed<R: Request>() -> Box<R> {
-    // SAFETY: by `Request` it is plain integers, for which all zeros is a value.
-    unsafe { Box::<R>::new_zeroed().assume_init() }
-}
-
 fn ethtool<R: Request>(name: &str, request: &mut R) -> io::Result<()> {
     // SAFETY: an ifreq is plain integers and a union of such and a pointer: all zeros is a value.
     let mut ifreq: libc::ifreq = unsafe { std::mem::zeroed() };
@@ -130,9 +95,8 @@ fn text(bytes: &[u8]) -> String {
 
 /// The driver: `veth`, `tun` (a tap too), `bridge`, `virtio_net`. EOPNOTSUPP for `lo`, which has none.
 pub fn driver(name: &str) -> io::Result<String> {
-    let mut info = zeroed::<DriverInfo>();
-    info.command = ETHTOOL_GDRVINFO;
-    ethtool(name, &mut *info)?;
+    let mut info = DriverInfo { command: ETHTOOL_GDRVINFO, driver: [0; 32], _names: [0; 140], _counts: [0; 5] };
+    ethtool(name, &mut info)?;
     Ok(text(&info.driver))
 }
 
@@ -190,23 +154,4 @@ fn flags(name: &str) -> io::Result<u32> {
     let mut value = Value { command: ETHTOOL_GFLAGS, data: 0 };
     ethtool(name, &mut value)?;
     Ok(value.data)
-}
-
-/// The ifindex of a veth's other end; `None` if it is no veth. The index is of the namespace in
-/// which the other end is, where another interface of *this* namespace may have the same.
-pub fn veth_peer(name: &str) -> io::Result<Option<u32>> {
-    match driver(name) {
-        Ok(driver) if driver == "veth" => {}
-        Err(e) if e.raw_os_error() != Some(Errno::OPNOTSUPP.raw_os_error()) => return Err(e),
-        _ => return Ok(None),
-    }
-    let mut names = zeroed::<Strings>();
-    (names.command, names.set) = (ETHTOOL_GSTRINGS, ETH_SS_STATS);
-    ethtool(name, &mut *names)?;
-    let mut stats = zeroed::<Stats>();
-    stats.command = ETHTOOL_GSTATS;
-    ethtool(name, &mut *stats)?;
-    let at = names.data.iter().take(names.len as usize).position(|name| text(name) == "peer_ifindex");
-    let index = at.filter(|at| *at < stats.len as usize).and_then(|at| stats.data.get(at));
-    Ok(index.and_then(|index| u32::try_from(*index).ok()).filter(|index| *index != 0))
 }

@@ -20,8 +20,8 @@ fn line<'a>(text: &'a str, key: &str) -> &'a str {
 }
 
 #[test]
-fn driver_queues_and_peer_are_those_ethtool_prints() {
-    const TEST: &str = "driver_queues_and_peer_are_those_ethtool_prints";
+fn driver_and_queues_are_those_ethtool_prints() {
+    const TEST: &str = "driver_and_queues_are_those_ethtool_prints";
     let Some(netns) = veth(TEST, "ethtool") else { return };
     let Some(()) = installed(TEST, "ethtool", &["--version"], "ethtool") else { return };
     netns.ip("link add br0 type bridge");
@@ -38,27 +38,7 @@ fn driver_queues_and_peer_are_those_ethtool_prints() {
             assert_eq!(line(current, "RX"), queues.to_string(), "{channels}");
         }
         assert_eq!((rx_queues("br0").unwrap(), rx_queues("tap0").unwrap(), rx_queues("lo").unwrap()), (1, 1, 1));
-
-        assert_eq!(veth_peer("va").unwrap(), Some(netns.ifindex("vb")));
-        let statistics = netns.exec("ethtool -S va");
-        assert_eq!(line(&statistics, "peer_ifindex"), netns.ifindex("vb").to_string());
-        assert_eq!(veth_peer("vb").unwrap(), Some(netns.ifindex("va")));
-        for other in ["br0", "tap0", "lo"] {
-            assert_eq!(veth_peer(other).unwrap(), None);
-        }
     });
-}
-
-#[test]
-fn the_peer_in_another_namespace_is_known_by_its_index_there() {
-    const TEST: &str = "the_peer_in_another_namespace_is_known_by_its_index_there";
-    let Some(netns) = veth(TEST, "peer") else { return };
-    let Some(other) = Netns::new(TEST, "peer-other") else { return };
-    // Its index is free here, and another's there.
-    other.ip("link add x0 type bridge");
-    netns.ip(&format!("link add vc index 77 type veth peer name vd netns {}", other.name()));
-    assert_eq!(netns.run(|| veth_peer("vc").unwrap()), Some(other.ifindex("vd")));
-    assert_eq!(other.run(|| veth_peer("vd").unwrap()), Some(77));
 }
 
 #[test]
@@ -134,7 +114,6 @@ fn what_is_not_there_or_cannot_be_is_an_error() {
         assert_eq!(set_tx_checksum("va", false).map_err(errno), Err(missing));
         assert_eq!(tx_vlan("va").map_err(errno), Err(missing));
         assert_eq!(set_tx_vlan("va", false).map_err(errno), Err(missing));
-        assert_eq!(veth_peer("va").map_err(errno), Err(missing));
         // lo's checksums are "on [fixed]".
         assert_eq!(set_tx_checksum("lo", false).map_err(errno), Err(Some(Errno::OPNOTSUPP)));
         assert!(tx_checksum("lo").unwrap());
