@@ -1,10 +1,10 @@
 //! Namespaces, links and neighbours of the kernel.
 //!
-//! [`Netns`] is a network namespace held open; [`link`] and [`veth_peer`] ask once; [`Underlay`] follows the MAC
+//! [`Netns`] is a network namespace held open; [`link()`] and [`veth_peer`] ask once; [`Underlay`] follows the MAC
 //! addresses of the other hosts' VTEPs for as long as it lives.
 //!
 //! Whatever a namespace is asked, a thread of its own moves there, asks and ends: no thread ever comes back changed.
-//! The kernel answers by netlink ([`ask`]); each question has a time limit.
+//! The kernel answers by netlink (`net/ask.rs`); each question has a time limit.
 
 mod ask;
 mod follow;
