@@ -106,19 +106,24 @@ impl Writers {
 
     /// A worker on these tables, with a memory port for every VM and one for the underlay.
     pub fn worker<'u>(&self, pool: FramePool<'u>) -> Worker<'u> {
-        let view = WorkerView {
-            published: self.snapshot.subscribe(),
-            newest: self.snapshot.source(),
-            tables: Tables { fdb: self.fdb.reader(), neigh: self.neigh.reader(), fip: self.fip.reader() },
-            token: self.qsbr.worker(usize::from(pool.id().0)).expect("the number of workers was given"),
-        };
-        let mut worker = Worker::new(view, pool, usize::from(NETS * LOCAL), 0);
+        let mut worker = self.idle_worker(pool);
         let memory = || Port::Memory(MemoryPort::new(PORT_QUEUE));
         worker.attach(Door::Tunnel, memory());
         for ix in 0..NETS * LOCAL {
             worker.attach_port(ix, 0, memory());
         }
         worker
+    }
+
+    /// A worker on these tables, without ports.
+    pub fn idle_worker<'u>(&self, pool: FramePool<'u>) -> Worker<'u> {
+        let view = WorkerView {
+            published: self.snapshot.subscribe(),
+            newest: self.snapshot.source(),
+            tables: Tables { fdb: self.fdb.reader(), neigh: self.neigh.reader(), fip: self.fip.reader() },
+            token: self.qsbr.worker(usize::from(pool.id().0)).expect("the number of workers was given"),
+        };
+        Worker::new(view, pool, usize::from(NETS * LOCAL), 0)
     }
 }
 

@@ -5,3 +5,4 @@ pub mod frames;
 pub mod host;
 pub mod load;
 pub mod topo;
+pub mod veth;

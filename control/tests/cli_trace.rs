@@ -230,13 +230,6 @@ fn demo_runs_and_leaves_its_captures() {
     assert!(text.lines().count() < 70 && text.lines().all(|l| l.len() <= 100 || l.contains("/dvrd-test-")), "{text}");
 }
 
-#[test]
-fn dvrd_says_that_it_is_not_there() {
-    let output = std::process::Command::new(env!("CARGO_BIN_EXE_dvrd")).output().unwrap();
-    assert_eq!(output.status.code(), Some(2));
-    assert!(String::from_utf8_lossy(&output.stderr).contains("dvrctl demo"));
-}
-
 /// What docs/tour.md and README.md show is what the commands in them print.
 #[test]
 fn the_tour_is_real() {

@@ -4,7 +4,7 @@ use super::config::Config;
 use super::nic::Nic;
 use super::ports::Ports;
 use crate::writer::Writer;
-use dataplane::io::af_xdp::{Copying, filter::Mode};
+use dataplane::io::af_xdp::filter::Mode;
 use dataplane::umem::FRAME_SIZE;
 use std::fmt::Write;
 
@@ -19,7 +19,7 @@ pub(super) fn banner(config: &Config, underlay: &Nic, ports: &Ports<'_>, mtu: u1
     let _ = writeln!(
         s,
         "  memory    {} MiB for {frames} packets of {FRAME_SIZE} bytes, {} a worker",
-        frames * FRAME_SIZE >> 20,
+        (frames * FRAME_SIZE) >> 20,
         w.frames
     );
     let mac = underlay.link.mac.map_or("no MAC address".to_owned(), |m| m.to_string());
@@ -51,12 +51,8 @@ fn nic(nic: &Nic) -> String {
         (Mode::Skb, Some(why)) => format!(" because in the driver: {why}"),
         _ => String::new(),
     };
-    let copying = match nic.copying {
-        Copying::ZeroCopy => "zero-copy",
-        Copying::Copy => "copy",
-    };
     let queues = crate::report::count(nic.queues.into(), "queue");
-    let peer = nic.quiet_peer().map_or(String::new(), |peer| format!("; checksum offload of {peer} is off"));
-    let mode = nic.mode;
+    let peer = nic.quiet_peer().map_or(String::new(), |peer| format!("; {peer}"));
+    let (mode, copying) = (nic.mode, nic.copying);
     format!("{} ({}, {mode} XDP{why}, {copying}, {queues} of {}{peer})", nic.interface, nic.driver, nic.share.rings.rx)
 }

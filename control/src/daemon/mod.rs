@@ -1,6 +1,6 @@
 //! `dvrd`: the dataplane on the interfaces of a host.
 //!
-//! [`run`] is the order of things; [`config`] is `dvrd.toml`, [`net`] the kernel's namespaces, links and neighbours,
+//! [`mod@run`] is the order of things; [`config`] is `dvrd.toml`, [`net`] the kernel's namespaces, links and neighbours,
 //! [`nic`] an interface with everything bound, `ports` the interfaces of the VMs, `model` what is in the tables,
 //! `threads` the workers.
 

@@ -80,7 +80,7 @@ pub struct Share {
     pub frames: usize,
 }
 
-/// See the module text. Dropping it takes the XDP program away and puts the peer's checksum offload back.
+/// See the module text. Dropping it takes the XDP program away and puts the peer's offloads back.
 #[derive(Debug)]
 pub struct Nic {
     /// Its name and namespace.
@@ -99,13 +99,13 @@ pub struct Nic {
     pub queues: u32,
     /// What each queue got.
     pub share: Share,
-    /// The peer whose checksum offload is off until this is dropped.
+    /// The peer whose offloads are off until this is dropped.
     peer: Option<Peer>,
     _filter: Attached,
 }
 
 impl Nic {
-    /// Takes an interface: program attached, every queue bound, the checksum offload of a veth's other end turned off. One port for each
+    /// Takes an interface: program attached, every queue bound, offloads of a veth's other end turned off that AF_XDP cannot see. One port for each
     /// of `share.workers` workers.
     pub fn open<'u>(
         interface: &Interface,
@@ -133,7 +133,7 @@ impl Nic {
         Ok((nic, ports))
     }
 
-    /// What was turned off elsewhere: `eth0 in namespace vm1`.
+    /// What was turned off elsewhere: `checksum offload of eth0 in namespace vm1 is off`.
     pub fn quiet_peer(&self) -> Option<String> {
         self.peer.as_ref().map(|peer| peer.to_string())
     }
@@ -170,46 +170,72 @@ fn bind<'u>(name: &str, ifindex: u32, filter: Filter, region: Region<'u>, share:
     Ok(Bound { driver, filter, queues, ports })
 }
 
-/// The other end of a veth: its stack would leave checksums unfinished, which AF_XDP cannot tell.
+/// The other end of a veth: its stack would leave checksums unfinished and put VLAN tags beside the frame, and AF_XDP
+/// sees neither.
 #[derive(Debug)]
 struct Peer {
     netns: Netns,
     name: String,
+    /// What was on and is off now.
+    off: Vec<Offload>,
 }
 
+/// An offload: its name, how to ask for it, how to turn it.
+#[derive(Clone, Copy)]
+struct Offload {
+    name: &'static str,
+    is_on: fn(&str) -> io::Result<bool>,
+    turn: fn(&str, bool) -> io::Result<()>,
+}
+
+impl fmt::Debug for Offload {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name)
+    }
+}
+
+const OFFLOADS: [Offload; 2] = [
+    Offload { name: "checksum", is_on: ethtool::tx_checksum, turn: ethtool::set_tx_checksum },
+    Offload { name: "VLAN tag", is_on: ethtool::tx_vlan, turn: ethtool::set_tx_vlan },
+];
+
 impl Peer {
-    /// Turns its checksum offload off, if it has one that is on.
+    /// Turns its offloads off, those that are on.
     fn quiet(netns: &Netns, link: &Link) -> Result<Option<Peer>, NicError> {
         let Some((netns, name)) = veth_peer(netns, link)? else { return Ok(None) };
-        let turned = netns.run(|| -> io::Result<bool> {
-            let on = ethtool::tx_checksum(&name)?;
-            if on {
-                ethtool::set_tx_checksum(&name, false)?;
+        let mut peer = Peer { netns, name, off: Vec::new() };
+        let (netns, name, off) = (peer.netns.clone(), peer.name.clone(), &mut peer.off);
+        // What is off already is on the list when a later one fails, and is put back.
+        let turned = netns.run(move || {
+            for offload in OFFLOADS {
+                if (offload.is_on)(&name)? {
+                    (offload.turn)(&name, false)?;
+                    off.push(offload);
+                }
             }
-            Ok(on)
+            Ok(())
         })?;
-        match turned {
-            Ok(was_on) => Ok(was_on.then_some(Peer { netns, name })),
-            Err(error) => {
-                let what = "its checksum offload cannot be turned off (`ethtool -K NAME tx off`)";
-                Err(NicError::Ethtool { interface: format!("{name}, the other end of {}", link.name), what, error })
-            }
-        }
+        turned.map_err(|error| {
+            let what = "its offloads cannot be turned off (`ethtool -K NAME tx off txvlan off`)";
+            NicError::Ethtool { interface: format!("{}, the other end of {}", peer.name, link.name), what, error }
+        })?;
+        Ok((!peer.off.is_empty()).then_some(peer))
     }
 }
 
 impl Drop for Peer {
     fn drop(&mut self) {
-        // Gone with its VM, most likely; nothing is left to restore then.
-        let restored = self.netns.run(|| ethtool::set_tx_checksum(&self.name, true));
+        // Gone with its VM, most likely, if this fails; nothing is left to restore then.
+        let restored = self.netns.run(|| self.off.iter().try_for_each(|offload| (offload.turn)(&self.name, true)));
         if let Ok(Err(error)) = restored {
-            tracing::debug!(peer = %self, %error, "checksum offload not restored");
+            tracing::debug!(peer = %self, %error, "offloads not restored");
         }
     }
 }
 
 impl fmt::Display for Peer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} in {}", self.name, self.netns)
+        let off: Vec<&str> = self.off.iter().map(|offload| offload.name).collect();
+        write!(f, "{} offload of {} in {} is off", off.join(" and "), self.name, self.netns)
     }
 }
