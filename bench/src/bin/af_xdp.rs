@@ -1,32 +1,41 @@
-//! What the pipeline costs on real sockets: CPU time per forwarded frame, user and system, of a worker on two veths and of a
-//! bare forwarder on the same sockets, which moves a frame from one to the other and looks at nothing.
+//! What the pipeline costs on real sockets: CPU time per forwarded frame, user and system, of a worker on two veths and of
+//! a bare forwarder on the same sockets, which moves a frame from one to the other and looks at nothing.
 //!
-//! `af_xdp [--runs N] [--seconds S]`. Needs root and iproute2. Each has a lane of its own; they take turns, a ring full of frames each,
-//! so that whatever else the machine does meets both. Frames are 64 bytes (with FCS) of 100 flows of one VM, routed to other
-//! hosts: the `route` case, 114 bytes when they leave. The source works while the forwarders wait; the sink is an XDP program that
-//! drops.
+//! `af_xdp [--runs N] [--seconds S]`. Needs root and iproute2. Each has a lane of its own, of two veth pairs: source, forwarder,
+//! sink. They are fed in turn, a quarter of a second each, so that whatever else the machine does meets both. Frames are 64
+//! bytes (with FCS) of 1,000 flows of one VM, routed to other hosts: the `route` case, 114 bytes when they leave. Source and sink are
+//! AF_XDP sockets too. Both forwarders sleep when there is nothing to do, and burn no time waiting.
 
 use bench::frames::{Case, LEN, build};
 use bench::host::{Writers, port_ix};
-use bench::load::cpu_time;
 use bench::veth::Lanes;
 use control::daemon::nic::{Nic, Share};
 use dataplane::burst::{BURST, Burst, Door, FrameMeta};
+use dataplane::handoff::{Bell, Links};
 use dataplane::io::Port;
 use dataplane::io::af_xdp::filter::Filter;
 use dataplane::io::af_xdp::{RingSizes, XdpPort};
 use dataplane::umem::{Frame, FramePool, HEADROOM, Region, Umem};
+use dataplane::worker::Idle;
 use std::error::Error;
-use std::sync::mpsc::{Receiver, Sender, channel};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::mpsc::channel;
+use std::thread::Scope;
 use std::time::{Duration, Instant};
 
 type Res<T> = Result<T, Box<dyn Error>>;
 
-/// Frames of one turn: fewer than a queue has buffers for.
-const TURN: usize = 1536;
 const RINGS: RingSizes = RingSizes { rx: 2048, tx: 2048 };
-/// So long without a frame: the rest was lost.
-const LOST: Duration = Duration::from_millis(100);
+/// How long one lane is fed before the other is.
+const SLICE: Duration = Duration::from_millis(250);
+/// Then what is under way arrives.
+const DRAIN: Duration = Duration::from_millis(20);
+/// The longest sleep of everybody.
+const SLEEP: Duration = Duration::from_millis(100);
+/// The source has core 0, with the sink, which needs little; the forwarders core 1.
+const CORES: [usize; 2] = [0, 1];
 
 fn main() -> Res<()> {
     let args: Vec<String> = std::env::args().collect();
@@ -36,29 +45,96 @@ fn main() -> Res<()> {
     };
     let (runs, seconds) = (option("--runs", 5.0) as usize, Duration::from_secs_f64(option("--seconds", 4.0)));
     let lanes = Lanes::new(2)?;
-    let measured = std::thread::scope(|scope| -> Res<Vec<[Cost; 2]>> {
-        let mut both = Vec::new();
-        for (n, forward) in [bare as fn(Lane, &Receiver<()>, &Sender<Spent>) -> Res<()>, whole].into_iter().enumerate()
-        {
-            let (go, gone) = channel::<()>();
-            let (tell, told) = channel::<Spent>();
-            let lanes = &lanes;
-            scope.spawn(move || {
-                core_affinity::set_for_current(core_affinity::CoreId { id: 1 });
-                let done = Lane::open(lanes, n).and_then(|lane| forward(lane, &gone, &tell));
-                if let Err(e) = done {
-                    eprintln!("lane {n}: {e}");
-                }
-            });
-            both.push((Source::new(lanes, n)?, go, told));
-        }
-        core_affinity::set_for_current(core_affinity::CoreId { id: 0 });
-        for (_, _, told) in &both {
-            told.recv()?; // its sockets are bound
-        }
-        (0..runs).map(|_| run(&mut both, seconds)).collect()
+    let stop = AtomicBool::new(false);
+    let measured = std::thread::scope(|scope| {
+        let measured = (|| -> Res<Vec<[Cost; 2]>> {
+            let mut both = [feed(scope, &lanes, 0, &stop, bare)?, feed(scope, &lanes, 1, &stop, whole)?];
+            pin(CORES[0]);
+            (0..runs).map(|_| run(&mut both, seconds)).collect()
+        })();
+        stop.store(true, Ordering::Relaxed);
+        measured
     })?;
     report(&measured)
+}
+
+/// Reads how many frames were forwarded so far.
+type Count = Box<dyn Fn() -> u64 + Send>;
+/// Forwards from a lane's source to its sink until told to stop; first tells how to read its count.
+type Forwarder = fn(Lane, &dyn Fn(Count), &AtomicBool) -> Res<()>;
+
+/// One lane as the source sees it.
+struct Fed {
+    source: Source,
+    forwarder: Task,
+    forwarded: Count,
+    arrived: Arc<AtomicU64>,
+}
+
+impl Fed {
+    /// Frames forwarded, once all of them have arrived.
+    fn settled(&self) -> Res<u64> {
+        for _ in 0..50 {
+            std::thread::sleep(DRAIN);
+            let forwarded = (self.forwarded)();
+            if forwarded == self.arrived.load(Ordering::Relaxed) {
+                return Ok(forwarded);
+            }
+        }
+        Err(format!("{} frames forwarded, {} arrived", (self.forwarded)(), self.arrived.load(Ordering::Relaxed)).into())
+    }
+}
+
+/// Starts forwarder and sink of a lane.
+fn feed<'s>(scope: &'s Scope<'s, '_>, lanes: &Lanes, n: usize, stop: &'s AtomicBool, forward: Forwarder) -> Res<Fed> {
+    let (lane, sink) = (Lane::open(lanes, n)?, Sink::open(lanes, n)?);
+    let source = Source::new(lanes, n)?;
+    let arrived = Arc::new(AtomicU64::new(0));
+    let other = Arc::clone(&arrived);
+    let (tell, told) = channel();
+    let fails = |what: &str, done: Res<()>| {
+        if let Err(e) = done {
+            eprintln!("{what}: {e}");
+        }
+    };
+    scope.spawn(move || {
+        pin(CORES[1]);
+        let ready = |count| drop(tell.send((Task::this(), count)));
+        fails("forwarder", forward(lane, &ready, stop));
+    });
+    scope.spawn(move || {
+        pin(CORES[0]);
+        fails("sink", sink.count(&other, stop));
+    });
+    let (forwarder, forwarded) = told.recv()?;
+    Ok(Fed { source, forwarder, forwarded, arrived })
+}
+
+fn pin(core: usize) {
+    core_affinity::set_for_current(core_affinity::CoreId { id: core });
+}
+
+/// A thread of this process, in /proc.
+#[derive(Debug)]
+struct Task(PathBuf);
+
+impl Task {
+    fn this() -> Self {
+        Task(
+            std::fs::read_link("/proc/thread-self")
+                .map_or_else(|_| "/proc/thread-self".into(), |p| Path::new("/proc").join(p)),
+        )
+    }
+
+    fn spent(&self, frames: u64) -> Res<Spent> {
+        let read = |name: &str| std::fs::read_to_string(self.0.join(name));
+        let (schedstat, stat) = (read("schedstat")?, read("stat")?);
+        let total = Duration::from_nanos(schedstat.split_whitespace().next().ok_or("no schedstat")?.parse()?);
+        // Fields 14 and 15, counted behind the name in brackets, which may have spaces.
+        let behind: Vec<&str> = stat.rsplit(')').next().unwrap_or_default().split_whitespace().collect();
+        let field = |n: usize| behind.get(n - 3).and_then(|f| f.parse().ok()).unwrap_or(0);
+        Ok(Spent { frames, total, user: field(14), system: field(15) })
+    }
 }
 
 /// CPU time of a thread so far, and frames it forwarded.
@@ -72,15 +148,6 @@ struct Spent {
 }
 
 impl Spent {
-    fn now(frames: u64) -> Self {
-        let stat = std::fs::read_to_string("/proc/thread-self/stat").unwrap_or_default();
-        // Fields 14 and 15, counted behind the name in brackets, which may have spaces.
-        let fields: Vec<u64> =
-            stat.rsplit(')').next().unwrap_or_default().split_whitespace().map(|f| f.parse().unwrap_or(0)).collect();
-        let field = |n: usize| fields.get(n - 3).copied().unwrap_or(0);
-        Spent { frames, total: cpu_time(), user: field(14), system: field(15) }
-    }
-
     fn since(self, before: Spent) -> Cost {
         let frames = (self.frames - before.frames).max(1) as f64;
         let total = (self.total - before.total).as_nanos() as f64 / frames;
@@ -97,17 +164,17 @@ struct Cost {
     user: f64,
 }
 
-/// Both take turns for a while.
-fn run(both: &mut [(Source, Sender<()>, Receiver<Spent>)], seconds: Duration) -> Res<[Cost; 2]> {
+/// Both are fed in turn for a while. Every frame that was forwarded has arrived, or it is an error.
+fn run(both: &mut [Fed; 2], seconds: Duration) -> Res<[Cost; 2]> {
     let start = Instant::now();
-    let (mut first, mut last) = ([None, None], [Spent::default(); 2]);
+    let mut first = [None, None];
+    let mut last = [Spent::default(); 2];
     while start.elapsed() < seconds {
-        for (n, (source, go, told)) in both.iter_mut().enumerate() {
-            source.send(TURN)?;
-            go.send(())?;
-            let spent = told.recv()?;
-            first[n].get_or_insert(spent); // the first turn warms up
-            last[n] = spent;
+        for (n, lane) in both.iter_mut().enumerate() {
+            lane.source.send_for(SLICE)?;
+            let forwarded = lane.settled()?;
+            last[n] = lane.forwarder.spent(forwarded)?;
+            first[n].get_or_insert(last[n]); // the first slice warms up
         }
     }
     let cost = |n: usize| last[n].since(first[n].unwrap_or_default());
@@ -148,8 +215,7 @@ struct Lane {
     pool: FramePool<'static>,
     from: XdpPort<'static>,
     to: XdpPort<'static>,
-    /// Their programs, and the sink's.
-    _nics: [Nic; 3],
+    _nics: [Nic; 2],
 }
 
 /// Packet memory for the rest of the process.
@@ -169,67 +235,91 @@ impl Lane {
         let pool = memory(8192)?;
         let (a, from) = open(lanes, "dvrd", &format!("a{n}"), pool.region(), RINGS.rx as usize)?;
         let (b, to) = open(lanes, "dvrd", &format!("b{n}"), pool.region(), RINGS.rx as usize)?;
-        // Without a buffer to receive into: what arrives is dropped by the kernel at once.
-        let sink = memory(64)?;
-        let (s, idle) = open(lanes, "sink", &format!("s{n}"), sink.region(), 0)?;
-        drop(idle); // the socket; the program stays and drops
-        Ok(Lane { pool, from, to, _nics: [a, b, s] })
+        Ok(Lane { pool, from, to, _nics: [a, b] })
     }
 }
 
-/// Waits for a turn, forwards one by calling `work` until all frames are through, tells what was spent.
-fn turns(go: &Receiver<()>, tell: &Sender<Spent>, mut work: impl FnMut() -> usize) -> Res<()> {
-    let mut frames = 0;
-    work(); // gives the kernel buffers to receive into
-    tell.send(Spent::now(0))?;
-    while go.recv().is_ok() {
-        let (mut left, mut progress) = (TURN, Instant::now());
-        while left > 0 {
-            let n = work();
-            if n > 0 {
-                left = left.checked_sub(n).ok_or("more frames than were sent")?;
-                progress = Instant::now();
-            } else if progress.elapsed() > LOST {
-                return Err(format!("{left} of {TURN} frames of a turn were lost").into());
-            }
+/// Moves frames and looks at nothing.
+fn bare(lane: Lane, ready: &dyn Fn(Count), stop: &AtomicBool) -> Res<()> {
+    let Lane { mut pool, mut from, mut to, _nics } = lane;
+    let bell = Bell::new()?;
+    from.sockets().chain(to.sockets()).try_for_each(|socket| bell.watch(socket))?;
+    let mut burst: Box<Burst<'static>> = Box::default();
+    let (mut frames, count) = (0, Arc::new(AtomicU64::new(0)));
+    let counter = Arc::clone(&count);
+    ready(Box::new(move || counter.load(Ordering::Relaxed)));
+    while !stop.load(Ordering::Relaxed) {
+        let n = from.receive(&mut burst, Door::Port(0), BURST, &mut pool);
+        let n = n + to.receive(&mut burst, Door::Tunnel, BURST - n, &mut pool);
+        for lane in burst.live {
+            let Some(frame) = burst.frame[lane].take() else { continue };
+            to.transmit(frame, burst.meta[lane]).map_err(|_| "the ring to the sink is full")?;
         }
-        frames += TURN as u64;
-        tell.send(Spent::now(frames))?;
+        burst.clear();
+        frames += n as u64;
+        count.store(frames, Ordering::Relaxed);
+        if n == 0 {
+            to.reclaim(&mut pool);
+            bell.sleep(SLEEP, || false);
+        } else {
+            while to.flush(&mut pool) {}
+        }
     }
     Ok(())
 }
 
-/// Moves frames and looks at nothing.
-fn bare(lane: Lane, go: &Receiver<()>, tell: &Sender<Spent>) -> Res<()> {
-    let Lane { mut pool, mut from, mut to, _nics } = lane;
-    let mut burst: Box<Burst<'static>> = Box::default();
-    turns(go, tell, || {
-        let n = from.receive(&mut burst, Door::Port(0), BURST, &mut pool);
-        let n = n + to.receive(&mut burst, Door::Tunnel, BURST - n, &mut pool);
-        for lane in burst.live {
-            if let Some(frame) = burst.frame[lane].take()
-                && let Err(frame) = to.transmit(frame, burst.meta[lane])
-            {
-                pool.put(frame);
-            }
-        }
-        burst.clear();
-        while to.flush(&mut pool) {}
-        n
-    })
-}
-
 /// A worker with the whole pipeline.
-fn whole(lane: Lane, go: &Receiver<()>, tell: &Sender<Spent>) -> Res<()> {
+fn whole(lane: Lane, ready: &dyn Fn(Count), stop: &AtomicBool) -> Res<()> {
     let Lane { pool, from, to, _nics } = lane;
     let writers = Writers::new(1);
     let mut worker = writers.idle_worker(pool);
+    worker.connect(Links::alone()?);
+    from.sockets().chain(to.sockets()).try_for_each(|socket| worker.watch(socket))?;
     worker.attach_port(port_ix(0, 0), 0, Port::Xdp(Box::new(from)));
     worker.attach(Door::Tunnel, Port::Xdp(Box::new(to)));
-    turns(go, tell, || worker.poll_all())?;
-    let count = worker.counters();
+    let (count, counter) = (Arc::clone(worker.counters()), Arc::clone(worker.counters()));
+    ready(Box::new(move || counter.sent.get()));
+    worker.work(Idle { spin: Duration::ZERO, sleep: SLEEP }, stop);
     let (received, sent) = (count.received.get(), count.sent.get());
     if received != sent { Err(format!("{received} received, {sent} sent").into()) } else { Ok(()) }
+}
+
+/// Counts what arrives.
+struct Sink {
+    pool: FramePool<'static>,
+    port: XdpPort<'static>,
+    _nic: Nic,
+}
+
+impl Sink {
+    fn open(lanes: &Lanes, n: usize) -> Res<Sink> {
+        let pool = memory(4096)?;
+        let (_nic, port) = open(lanes, "sink", &format!("s{n}"), pool.region(), RINGS.rx as usize)?;
+        Ok(Sink { pool, port, _nic })
+    }
+
+    fn count(self, arrived: &AtomicU64, stop: &AtomicBool) -> Res<()> {
+        let Sink { mut pool, mut port, _nic } = self;
+        let bell = Bell::new()?;
+        port.sockets().try_for_each(|socket| bell.watch(socket))?;
+        let mut burst: Box<Burst<'static>> = Box::default();
+        let mut frames = 0;
+        while !stop.load(Ordering::Relaxed) {
+            let n = port.receive(&mut burst, Door::Tunnel, BURST, &mut pool);
+            if n == 0 {
+                bell.sleep(SLEEP, || false);
+            }
+            for lane in burst.live {
+                if let Some(frame) = burst.frame[lane].take() {
+                    pool.put(frame);
+                }
+            }
+            burst.clear();
+            frames += n as u64;
+            arrived.store(frames + port.lost().iter().sum::<u64>(), Ordering::Relaxed);
+        }
+        Ok(())
+    }
 }
 
 /// Sends the frames of one VM.
@@ -256,22 +346,16 @@ impl Source {
         Ok(Source { pool, port, _nic })
     }
 
-    /// Sends, and waits until every frame lies in the forwarder's ring.
-    fn send(&mut self, frames: usize) -> Res<()> {
+    /// Sends as fast as it can.
+    fn send_for(&mut self, time: Duration) -> Res<()> {
         let meta = FrameMeta::of_received(HEADROOM as u16, LEN as u16, 0);
-        for n in 1..=frames {
-            let frame = self.pool.take().ok_or("no frame to send")?;
-            self.port.transmit(frame, meta).map_err(|_| "the ring to the forwarder is full")?;
-            if n % BURST == 0 || n == frames {
-                while self.port.flush(&mut self.pool) {}
-            }
-        }
         let start = Instant::now();
-        while self.pool.free() < self.pool.total() {
-            self.port.reclaim(&mut self.pool);
-            if start.elapsed() > LOST {
-                return Err("frames to the forwarder did not leave".into());
+        while start.elapsed() < time {
+            for _ in 0..BURST {
+                let Some(frame) = self.pool.take() else { break };
+                self.port.transmit(frame, meta).map_err(|_| "the ring to the forwarder is full")?;
             }
+            while self.port.flush(&mut self.pool) {}
         }
         Ok(())
     }
