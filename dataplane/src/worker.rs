@@ -203,3 +203,6 @@ impl<'u> Worker<'u> {
         Mask::count(self.burst.live | self.burst.ended)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,277 @@
+//! Ports on both ends of a veth. Root; docs/testing.md, "AF_XDP ports".
+
+use super::filter::{Attached, Filter};
+use super::*;
+use crate::burst::BURST;
+use crate::testkit::Netns;
+use crate::testkit::netns::soon;
+use crate::umem::{HEADROOM, Umem};
+
+const RINGS: RingSizes = RingSizes { rx: 256, tx: 128 };
+const FRAMES: usize = 512;
+
+/// A veth `a`-`b` with so many queues in a namespace of its own.
+fn veth(test: &str, name: &str, queues: usize) -> Option<Netns> {
+    let netns = Netns::new(test, name)?;
+    let q = format!("numrxqueues {queues} numtxqueues {queues}");
+    netns.ip(&format!("link add name a {q} type veth peer name b {q}"));
+    for end in ["a", "b"] {
+        netns.exec(&format!("sysctl -qw net.ipv6.conf.{end}.disable_ipv6=1"));
+        netns.ip(&format!("link set dev {end} mtu 1500 up"));
+    }
+    Some(netns)
+}
+
+/// One end with its sockets; what the stack sends by itself does not come in.
+struct End<'u> {
+    port: Option<XdpPort<'u>>,
+    pool: FramePool<'u>,
+    burst: Box<Burst<'u>>,
+    _filter: Attached,
+}
+
+impl<'u> End<'u> {
+    fn new(netns: &Netns, name: &str, pool: FramePool<'u>, queues: u32, share: usize) -> Self {
+        let ifindex = netns.ifindex(name);
+        let region = pool.region();
+        let (port, filter) = netns.run(|| {
+            let filter = Attached::new(ifindex, Filter::Everything, queues).unwrap();
+            let port = XdpPort::open(region, ifindex, 0..queues, RINGS, share, None).unwrap();
+            (0..queues).zip(port.sockets()).for_each(|(queue, socket)| filter.insert(queue, socket).unwrap());
+            (port, filter)
+        });
+        let mut end = End { port: Some(port), pool, burst: Box::default(), _filter: filter };
+        end.receive(); // gives the kernel buffers
+        end
+    }
+
+    fn port(&mut self) -> (&mut XdpPort<'u>, &mut FramePool<'u>) {
+        (self.port.as_mut().unwrap(), &mut self.pool)
+    }
+
+    /// Frames of `len` bytes that begin with `n` and n + 1, n + 2, ...
+    fn send(&mut self, numbers: std::ops::Range<u32>, len: u16) {
+        let (port, pool) = self.port();
+        for n in numbers {
+            let mut frame = pool.take().unwrap();
+            let place = &mut frame.chunk_mut()[HEADROOM..HEADROOM + usize::from(len)];
+            place.fill(n as u8);
+            // Ethernet of an experimental type (RFC 5342), so that the kernel sends it whatever it is.
+            place[..14].copy_from_slice(&[2, 0, 0, 0, 0, 2, 2, 0, 0, 0, 0, 1, 0x88, 0xb5]);
+            place[14..18].copy_from_slice(&n.to_be_bytes());
+            port.transmit(frame, FrameMeta::of_received(HEADROOM as u16, len, 0)).unwrap();
+            if n % 64 == 63 {
+                while port.flush(pool) {}
+            }
+        }
+        while port.flush(pool) {}
+    }
+
+    /// Numbers and lengths of what has come.
+    fn receive(&mut self) -> Vec<(u32, u16)> {
+        let mut seen = Vec::new();
+        loop {
+            let (port, pool) = (self.port.as_mut().unwrap(), &mut self.pool);
+            if port.receive(&mut self.burst, Door::Tunnel, BURST, pool) == 0 {
+                return seen;
+            }
+            for lane in self.burst.live {
+                let frame = self.burst.frame[lane].take().unwrap();
+                let meta = self.burst.meta[lane];
+                let start = usize::from(meta.off);
+                let number = frame.chunk()[start + 14..start + 18].try_into().unwrap();
+                seen.push((u32::from_be_bytes(number), meta.len));
+                assert!(meta.rx_time > 0 && meta.rx_time <= now(), "received at {} ns", meta.rx_time);
+                self.pool.put(frame);
+            }
+            self.burst.clear();
+        }
+    }
+
+    /// Until `n` have come, or a second is over.
+    fn receive_all(&mut self, n: usize) -> Vec<(u32, u16)> {
+        let mut seen = Vec::new();
+        soon(|| {
+            seen.extend(self.receive());
+            seen.len() >= n
+        });
+        seen
+    }
+
+    /// Every frame is in the pool or lent; then the port is closed, and all are in the pool.
+    fn assert_conserved(mut self) {
+        let (port, pool) = self.port();
+        let (rx, tx) = port.lent();
+        assert_eq!(pool.free() + rx + tx, pool.total());
+        self.port.take().unwrap().close(&mut self.pool);
+        assert_eq!(self.pool.free(), self.pool.total());
+    }
+}
+
+fn two_pools(umem: &mut Umem) -> (FramePool<'_>, FramePool<'_>) {
+    let mut pools = umem.pools(2);
+    let b = pools.pop().unwrap();
+    (pools.pop().unwrap(), b)
+}
+
+#[test]
+fn frames_arrive_whole_in_order_and_none_is_lost() {
+    let Some(netns) = veth("frames_arrive_whole_in_order_and_none_is_lost", "xdp1", 1) else { return };
+    let mut umem = Umem::shared(2 * FRAMES).unwrap();
+    let (a, b) = two_pools(&mut umem);
+    let (mut a, mut b) = (End::new(&netns, "a", a, 1, 256), End::new(&netns, "b", b, 1, 256));
+    for round in 0..40 {
+        let numbers = round * 100..(round + 1) * 100;
+        a.send(numbers.clone(), 60 + round as u16);
+        let expected: Vec<_> = numbers.map(|n| (n, 60 + round as u16)).collect();
+        assert_eq!(b.receive_all(100), expected);
+        // And back: both rings of both sockets go round several times.
+        b.send(0..100, 1514);
+        assert_eq!(a.receive_all(100).len(), 100);
+    }
+    assert_eq!((a.port().0.lost(), b.port().0.lost()), ([0; 5], [0; 5]));
+    a.assert_conserved();
+    b.assert_conserved();
+}
+
+/// In one port and out of another: the same bytes of memory.
+#[test]
+fn a_forwarded_frame_stays_where_it_is() {
+    let test = "a_forwarded_frame_stays_where_it_is";
+    let (Some(near), Some(far)) = (veth(test, "xdp2n", 1), veth(test, "xdp2f", 1)) else { return };
+    let (mut umem, mut other) = (Umem::shared(2 * FRAMES).unwrap(), Umem::shared(2 * FRAMES).unwrap());
+    let ((pool, spare), (source, sink)) = (two_pools(&mut umem), two_pools(&mut other));
+    let (mut source, mut sink) = (End::new(&near, "a", source, 1, 0), End::new(&far, "b", sink, 1, 64));
+    let mut from = End::new(&near, "b", pool, 1, 64);
+    let mut to = End::new(&far, "a", spare, 1, 0);
+    source.send(7..8, 90);
+    assert!(soon(|| from.port.as_mut().unwrap().receive(&mut from.burst, Door::Tunnel, 1, &mut from.pool) == 1));
+    let lane = from.burst.live.next().unwrap();
+    let (frame, meta) = (from.burst.frame[lane].take().unwrap(), from.burst.meta[lane]);
+    from.burst.clear();
+    let at = std::ptr::from_ref(frame.chunk()).addr();
+    // 50 bytes in front of it, as for an outer header, and the last ten cut off.
+    let longer = FrameMeta { off: meta.off - 50, len: meta.len + 40, ..meta };
+    let (port, pool) = to.port();
+    port.transmit(frame, longer).unwrap();
+    while port.flush(pool) {}
+    assert_eq!(sink.receive_all(1).iter().map(|(_, len)| *len).collect::<Vec<_>>(), [130]);
+    assert!(soon(|| {
+        let (port, pool) = to.port();
+        port.reclaim(pool);
+        pool.foreign() == 1
+    }));
+    let back = to.pool.away(0).unwrap().pop().unwrap();
+    assert_eq!(std::ptr::from_ref(back.chunk()).addr(), at, "another frame came back");
+    from.pool.put(back);
+    [from, to, source, sink].into_iter().for_each(End::assert_conserved);
+}
+
+#[test]
+fn what_finds_no_buffer_is_counted_and_what_comes_later_arrives() {
+    let test = "what_finds_no_buffer_is_counted_and_what_comes_later_arrives";
+    let Some(netns) = veth(test, "xdp3", 1) else { return };
+    let mut umem = Umem::shared(2 * FRAMES).unwrap();
+    let (a, b) = two_pools(&mut umem);
+    let (mut a, mut b) = (End::new(&netns, "a", a, 1, 0), End::new(&netns, "b", b, 1, 64));
+    a.send(0..100, 60);
+    let first = b.receive_all(64);
+    assert_eq!(first, (0..64).map(|n| (n, 60)).collect::<Vec<_>>());
+    let lost = |end: &mut End<'_>| end.port().0.lost()[KernelLoss::FillRingEmpty as usize];
+    assert!(soon(|| lost(&mut b) == 36), "{:?}", b.port().0.lost());
+    assert_eq!(b.port().0.lost().iter().sum::<u64>(), 36, "each by one name");
+    a.send(100..110, 60);
+    assert_eq!(b.receive_all(10).len(), 10);
+    a.assert_conserved();
+    b.assert_conserved();
+}
+
+#[test]
+fn a_full_tx_ring_gives_the_frame_back() {
+    let Some(netns) = veth("a_full_tx_ring_gives_the_frame_back", "xdp4", 1) else { return };
+    let mut umem = Umem::shared(2 * FRAMES).unwrap();
+    let (a, b) = two_pools(&mut umem);
+    let (mut a, b) = (End::new(&netns, "a", a, 1, 0), End::new(&netns, "b", b, 1, 256));
+    let meta = FrameMeta::of_received(HEADROOM as u16, 60, 0);
+    let (port, pool) = a.port();
+    for _ in 0..RINGS.tx {
+        port.transmit(pool.take().unwrap(), meta).unwrap();
+    }
+    let full = port.transmit(pool.take().unwrap(), meta);
+    pool.put(full.expect_err("the ring has no place"));
+    while port.flush(pool) {}
+    port.transmit(pool.take().unwrap(), meta).expect("the kernel has taken the others");
+    a.assert_conserved();
+    b.assert_conserved();
+}
+
+/// Every queue is bound: frames that come by the second are seen, and each queue has its own share.
+#[test]
+fn a_port_has_all_queues() {
+    let Some(netns) = veth("a_port_has_all_queues", "xdp5", 2) else { return };
+    let mut umem = Umem::shared(4 * FRAMES).unwrap();
+    let mut pools = umem.pools(4);
+    let b = End::new(&netns, "b", pools.pop().unwrap(), 2, 64);
+    let mut b = b;
+    assert_eq!(b.port().0.lent().0, 128);
+    let ifindex = netns.ifindex("a");
+    // A worker each has one queue of `a`: what goes out by queue 1 comes in by queue 1.
+    let filter = netns.run(|| Attached::new(ifindex, Filter::Everything, 2).unwrap());
+    let (mut p0, mut p1) = (pools.pop().unwrap(), pools.pop().unwrap());
+    let (mut q0, mut q1) = netns.run(|| {
+        let q0 = XdpPort::open(p0.region(), ifindex, [0], RINGS, 0, None).unwrap();
+        let q1 = XdpPort::open(p1.region(), ifindex, [1], RINGS, 0, Some(&q0)).unwrap();
+        (q0, q1)
+    });
+    for (n, (port, pool)) in [(&mut q0, &mut p0), (&mut q1, &mut p1)].into_iter().enumerate() {
+        let mut frame = pool.take().unwrap();
+        frame.chunk_mut()[HEADROOM + 14..HEADROOM + 18].copy_from_slice(&(n as u32 + 70).to_be_bytes());
+        port.transmit(frame, FrameMeta::of_received(HEADROOM as u16, 60, 0)).unwrap();
+        while port.flush(pool) {}
+    }
+    let mut seen = b.receive_all(2);
+    seen.sort_unstable();
+    assert_eq!(seen, [(70, 60), (71, 60)]);
+    b.assert_conserved();
+    q0.close(&mut p0);
+    q1.close(&mut p1);
+    assert_eq!((p0.free(), p1.free()), (FRAMES, FRAMES));
+    drop(filter);
+}
+
+#[test]
+fn a_queue_has_one_owner_and_must_exist() {
+    let Some(netns) = veth("a_queue_has_one_owner_and_must_exist", "xdp6", 1) else { return };
+    let mut umem = Umem::shared(2 * FRAMES).unwrap();
+    let (a, b) = two_pools(&mut umem);
+    let region = b.region();
+    let a = End::new(&netns, "a", a, 1, 64);
+    let ifindex = netns.ifindex("a");
+    let open = |queues: Vec<u32>| netns.run(|| XdpPort::open(region, ifindex, queues, RINGS, 0, None).unwrap_err());
+    assert_eq!(open(vec![0]).kind(), io::ErrorKind::ResourceBusy);
+    assert_eq!(open(vec![1]).kind(), io::ErrorKind::InvalidInput);
+    assert_eq!(open(vec![]).kind(), io::ErrorKind::InvalidInput);
+    a.assert_conserved();
+    // And free again at once.
+    let again = End::new(&netns, "a", b, 1, 64);
+    again.assert_conserved();
+}
+
+/// A VM is deleted while its frames are under way: nothing hangs, nothing is lost.
+#[test]
+fn an_interface_that_goes_takes_no_frame_along() {
+    let Some(netns) = veth("an_interface_that_goes_takes_no_frame_along", "xdp7", 1) else { return };
+    let mut umem = Umem::shared(2 * FRAMES).unwrap();
+    let (a, b) = two_pools(&mut umem);
+    let (mut a, b) = (End::new(&netns, "a", a, 1, 64), End::new(&netns, "b", b, 1, 64));
+    a.send(0..32, 60);
+    netns.ip("link del dev a");
+    let (port, pool) = a.port();
+    let meta = FrameMeta::of_received(HEADROOM as u16, 60, 0);
+    for _ in 0..32 {
+        port.transmit(pool.take().unwrap(), meta).unwrap();
+    }
+    assert!(!port.flush(pool), "no call helps any more");
+    a.assert_conserved();
+    b.assert_conserved();
+}

@@ -1,0 +1,103 @@
+use super::*;
+use crate::handoff::Links;
+use crate::io::MemoryPort;
+use crate::testkit::*;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+fn ix(vm: Vm) -> PortIx {
+    let Door::Port(ix) = vm.door else { panic!("{vm:?}") };
+    ix
+}
+
+fn udp_to(from: &Vm, to: &Vm) -> Vec<u8> {
+    eth(from.mac, to.mac, ip4(from.ip, to.ip).udp(1000, 2000, b"x"))
+}
+
+/// A busy port does not keep the others waiting: after a burst of its frames it is their turn.
+#[test]
+fn ports_take_turns() {
+    let mut rig = Rig::h1();
+    let rx = |rig: &Rig, vm: &Vm| rig.worker.counters().port(vm.door).rx.get();
+    for _ in 0..100 {
+        rig.inject(A1.door, &udp_to(&A1, &B1));
+    }
+    for _ in 0..3 {
+        rig.inject(B1.door, &udp_to(&B1, &A1));
+        rig.inject(A3.door, &udp_to(&A3, &A1));
+    }
+    let mut turns = 0;
+    while rx(&rig, &B1) + rx(&rig, &A3) < 6 {
+        assert!(rig.worker.poll_all() > 0);
+        turns += 1;
+    }
+    assert!(turns <= 2, "{turns} turns");
+    while rig.worker.poll_all() > 0 {}
+    assert_eq!((rx(&rig, &A1), rx(&rig, &B1), rx(&rig, &A3)), (100, 3, 3));
+}
+
+/// Works on a thread of its own: ports come and go by its letter box, and it stops when told to.
+#[test]
+fn a_running_worker_takes_ports_gives_them_up_and_stops() {
+    let Rig { mut worker, .. } = Rig::h1();
+    worker.connect(Links::alone().unwrap());
+    let (free, total) = worker.frames();
+    let generation = worker.attached(ix(A1)).unwrap();
+    worker.detach(A1.door);
+    let (orders, bell, count) = (Arc::clone(worker.orders()), worker.bell().unwrap(), Arc::clone(worker.counters()));
+    let mut port = MemoryPort::new(8);
+    let (_, pool) = worker.memory_port(B1.door).unwrap();
+    port.inject(&udp_to(&A1, &B1), 5_000_000_000, pool).unwrap();
+    let stop = Arc::new(AtomicBool::new(false));
+    let told = Arc::clone(&stop);
+    let idle = Idle { spin: Duration::from_micros(10), sleep: Duration::from_secs(60) };
+    let thread = std::thread::spawn(move || {
+        worker.work(idle, &told);
+        worker
+    });
+    std::thread::sleep(Duration::from_millis(50)); // asleep by now, or nearly
+    let order = Order::Attach { door: A1.door, generation, port: Port::Memory(port) };
+    assert!(orders.push(order).is_ok());
+    bell.ring();
+    wait(|| count.port(A1.door).rx.get() == 1);
+    assert!(orders.push(Order::Detach(A1.door)).is_ok());
+    bell.ring();
+    wait(|| orders.is_empty());
+    stop.store(true, Ordering::Relaxed);
+    bell.ring();
+    let worker = thread.join().unwrap();
+    assert_eq!(worker.doors(), [], "all ports are closed");
+    assert_eq!(worker.attached(ix(A1)), None);
+    assert_eq!(worker.frames(), (free, total), "every frame is back");
+}
+
+fn wait(condition: impl Fn() -> bool) {
+    let start = Instant::now();
+    while !condition() {
+        assert!(start.elapsed() < Duration::from_secs(20), "it did not happen");
+        std::thread::yield_now();
+    }
+}
+
+/// With nothing to do it sleeps, and costs nothing.
+#[test]
+fn an_idle_worker_sleeps() {
+    let Rig { mut worker, .. } = Rig::h1();
+    worker.connect(Links::alone().unwrap());
+    let bell = worker.bell().unwrap();
+    let stop = Arc::new(AtomicBool::new(false));
+    let (told, spent) = (Arc::clone(&stop), Arc::new(AtomicU64::new(0)));
+    let tell = Arc::clone(&spent);
+    let idle = Idle { spin: Duration::from_millis(1), sleep: Duration::from_millis(50) };
+    let thread = std::thread::spawn(move || {
+        worker.work(idle, &told);
+        let stat = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap();
+        tell.store(stat.split(' ').next().unwrap().parse().unwrap(), Ordering::Relaxed);
+    });
+    std::thread::sleep(Duration::from_millis(400));
+    stop.store(true, Ordering::Relaxed);
+    bell.ring();
+    thread.join().unwrap();
+    let ms = spent.load(Ordering::Relaxed) / 1_000_000;
+    assert!(ms < 100, "{ms} ms of CPU time in 400 ms of nothing to do");
+}
