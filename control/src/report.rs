@@ -3,12 +3,11 @@
 use std::collections::BTreeMap;
 use std::fmt::Write;
 
-use dataplane::counters::Event;
 use dataplane::drop_reason::DropReason;
 use serde::Serialize;
 
 use crate::books::{PortTotals, Totals};
-use crate::explain::reasons::of_event;
+use crate::explain::reasons::counters as counters_known;
 use crate::replay::{Outcome, Refused};
 
 /// The object `dvrctl replay --json` prints, with its keys in this order.
@@ -150,8 +149,7 @@ fn counters(s: &mut String, t: &Totals) {
     if !t.counters.is_empty() {
         let _ = writeln!(s, "\nCounters");
         for (name, n) in &t.counters {
-            let event = Event::ALL.into_iter().find(|e| e.name() == name);
-            let meaning = event.map(|e| of_event(e).meaning).unwrap_or_default();
+            let meaning = counters_known().find(|(known, _)| known == name).map_or("", |(_, e)| e.meaning);
             let _ = writeln!(s, "  {n:>8}  {name:<22} {meaning}");
         }
     }

@@ -149,7 +149,9 @@ fn counter_text(name: &str, e: &Happening) -> String {
     wrap_under(&mut s, "", "  ", &format!("{name}: {}", e.meaning));
     s.push('\n');
     wrap_under(&mut s, "Means     ", &" ".repeat(10), e.more);
-    wrap_under(&mut s, "Counted   ", &" ".repeat(10), &format!("counters.{name}; no frame ends by it"));
+    let lost = reasons::losses().any(|(n, _)| n == name);
+    let counted = if lost { "frames that never reached dvrd's books" } else { "no frame ends by it" };
+    wrap_under(&mut s, "Counted   ", &" ".repeat(10), &format!("counters.{name}; {counted}"));
     look(&mut s, e.look);
     s
 }

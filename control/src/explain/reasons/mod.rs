@@ -8,13 +8,16 @@
 mod bridge;
 mod decode;
 mod external;
+mod kernel;
 mod limits;
 mod output;
 mod port;
 mod router;
 mod tunnel;
 
-use dataplane::counters::Event;
+pub use kernel::of_loss;
+
+use dataplane::counters::{Event, KernelLoss};
 use dataplane::drop_reason::DropReason;
 use dataplane::stage::Stage;
 
@@ -167,7 +170,7 @@ pub fn of(reason: DropReason) -> &'static Reason {
     }
 }
 
-/// An event counter for whoever sees it beside the drops. No frame ends by an event.
+/// A counter for whoever sees it beside the drops. No frame in dvrd's books ends by one.
 #[derive(Debug)]
 pub struct Happening {
     /// What it counts, as half a sentence.
@@ -178,10 +181,16 @@ pub struct Happening {
     pub look: &'static [&'static str],
 }
 
-/// Every counter beside the drops, by the name operators see: events of the workers, then limits of the writer.
+/// Every counter beside the drops, by the name operators see: events of the workers, limits of the writer, then what the
+/// kernel lost.
 pub fn counters() -> impl Iterator<Item = (&'static str, &'static Happening)> {
     let events = Event::ALL.into_iter().map(|event| (event.name(), of_event(event)));
-    events.chain(limits::OF_WRITER.iter().map(|(name, entry)| (*name, entry)))
+    events.chain(limits::OF_WRITER.iter().map(|(name, entry)| (*name, entry))).chain(losses())
+}
+
+/// Frames the kernel lost, by the name operators see.
+pub fn losses() -> impl Iterator<Item = (&'static str, &'static Happening)> {
+    KernelLoss::ALL.into_iter().map(|loss| (loss.name(), of_loss(loss)))
 }
 
 /// The entry of an event.
@@ -253,7 +262,7 @@ pub fn comment(stage: Stage, reason: DropReason) -> String {
 
 /// The names nearest to a word that is none, at most three.
 pub fn nearest(word: &str) -> Vec<&'static str> {
-    let names = DropReason::ALL.iter().map(|r| r.name()).chain(Event::ALL.iter().map(|e| e.name()));
+    let names = DropReason::ALL.iter().map(|r| r.name()).chain(counters().map(|(name, _)| name));
     let word = word.to_lowercase().replace('-', "_");
     let mut all: Vec<_> = names.map(|n| (strsim::jaro_winkler(&word, n), n)).filter(|(near, _)| *near > 0.75).collect();
     all.sort_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(b.1)));

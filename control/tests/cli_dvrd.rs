@@ -1,0 +1,63 @@
+//! `dvrd` as far as it goes without root: what it says of its input. On interfaces it is tested by the lab.
+
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test")]
+
+mod cli_support;
+
+use cli_support::{Dir, cloud};
+use std::process::Command;
+
+/// What it says on standard error, of a configuration and a cloud it must not start with.
+fn refused(config: &str, cloud: &str) -> String {
+    let dir = Dir::new("dvrd");
+    let file = dir.path("dvrd.toml");
+    std::fs::write(&file, config).unwrap();
+    let output = Command::new(env!("CARGO_BIN_EXE_dvrd"))
+        .arg("--config")
+        .arg(&file)
+        .args(["--cloud", cloud])
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(2), "{output:?}");
+    assert_eq!(String::from_utf8_lossy(&output.stdout), "", "nothing started");
+    String::from_utf8(output.stderr).unwrap().replace(&file.display().to_string(), "dvrd.toml")
+}
+
+#[test]
+fn every_problem_of_the_configuration_is_named_with_its_line() {
+    let text = "host = \"H1\"\n\n[underlay]\ninterface = \"a-name-that-is-too-long\"\n\n[workers]\ncount = 0\nspinn_us = 5\n";
+    let said = refused(text, &cloud());
+    for part in ["dvrd.toml:4", "dvrd.toml:7", "dvrd.toml:8", "spin_us"] {
+        assert!(said.contains(part), "{part} is missing in\n{said}");
+    }
+}
+
+#[test]
+fn a_configuration_that_does_not_fit_the_cloud_is_refused() {
+    let said = refused("host = \"H9\"\n[underlay]\ninterface = \"und0\"\n", &cloud());
+    assert!(said.contains("dvrd.toml:1") && said.contains("H9"), "{said}");
+    let elsewhere = "host = \"H1\"\n[underlay]\ninterface = \"und0\"\n[[ports]]\nport = \"B2\"\ninterface = \"tapB2\"\n";
+    let said = refused(elsewhere, &cloud());
+    assert!(said.contains("B2") && said.contains("H2"), "it says where the port is: {said}");
+}
+
+#[test]
+fn missing_files_and_interfaces_are_named() {
+    let right = "host = \"H1\"\n[underlay]\ninterface = \"dvrd-none0\"\n";
+    let said = refused(right, "no-such-cloud.json");
+    assert!(said.contains("no-such-cloud.json"), "{said}");
+    // Found out before anything that needs root.
+    let said = refused(right, &cloud());
+    assert!(said.contains("dvrd-none0") && said.contains("ip link"), "{said}");
+}
+
+#[test]
+fn help_names_options_signals_and_what_it_needs() {
+    let help = Command::new(env!("CARGO_BIN_EXE_dvrd")).arg("--help").output().unwrap();
+    let help = String::from_utf8(help.stdout).unwrap();
+    for word in ["--config", "--cloud", "--totals", "SIGTERM", "SIGUSR1", "Exit status", "CAP_NET_ADMIN", "docs/dvrd.toml"] {
+        assert!(help.contains(word), "{word} is missing in\n{help}");
+    }
+    let none = Command::new(env!("CARGO_BIN_EXE_dvrd")).output().unwrap();
+    assert_eq!(none.status.code(), Some(2));
+}
