@@ -19,6 +19,16 @@ fn features(lab: &Lab) -> Res<Vec<String>> {
     lab.vms().map(|(_, ns)| ns.exec("ethtool -k eth0", Duration::from_secs(5))?.good()).collect()
 }
 
+/// What differs, instance by instance.
+fn changes(lab: &Lab, before: &[String], now: &[String]) -> String {
+    let mut all = Vec::new();
+    for (((name, _), before), now) in lab.vms().zip(before).zip(now) {
+        let differ = before.lines().zip(now.lines()).filter(|(a, b)| a != b);
+        all.extend(differ.map(|(a, b)| format!("{} {}, was {}", name.0, b.trim(), a.trim())));
+    }
+    if all.is_empty() { "no change".to_owned() } else { all.join("; ") }
+}
+
 /// Started and stopped: offloads off in between and restored after, XDP programs gone.
 pub fn stops_clean(checks: &mut Checks) -> Res<()> {
     let lab = Lab::new(1, &["A1", "B1", "A2"])?;
@@ -31,8 +41,9 @@ pub fn stops_clean(checks: &mut Checks) -> Res<()> {
         let h1 = Dvrd::start(&lab, 0, &Setup { inside, ..Setup::default() })?;
         h1.banner(checks);
         lab.first_answer("A1", Name("B1"))?;
-        let off = features(&lab)?[..2].iter().all(|f| !on(f));
-        checks.check("running: offload off on both", off, off);
+        let now = features(&lab)?;
+        let good = now[..2].iter().all(|f| !on(f));
+        checks.check("running: checksum offload off on both", changes(&lab, &before, &now), good);
         let mut with = xdp(&lab, 0)?;
         with.sort();
         checks.check("running: XDP programs", format!("{with:?}"), with == ["tapA1", "tapB1", "und0"]);
@@ -85,8 +96,8 @@ fn says(checks: &mut Checks, what: &str, done: &Done, word: &str) {
 }
 
 fn nothing_left(checks: &mut Checks, lab: &Lab, what: &str, before: &[String]) -> Res<()> {
-    let (same, with) = (features(lab)? == before, xdp(lab, 0)?);
-    checks.check(format!("{what}: features of the instances as before"), same, same);
+    let (now, with) = (features(lab)?, xdp(lab, 0)?);
+    checks.check(format!("{what}: features of the instances as before"), changes(lab, before, &now), now == before);
     checks.check(format!("{what}: no XDP program left"), format!("{with:?}"), with.is_empty());
     Ok(())
 }
