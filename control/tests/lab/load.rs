@@ -8,9 +8,11 @@ use crate::topology::Lab;
 use crate::traffic::{Flow, stack_counter};
 
 const VMS: [&str; 8] = ["A1", "B1", "A3", "B3", "A2", "B2", "A4", "B4"];
-/// Each sender has a target on both networks, so that on each host some flow is handed over whoever owns which port.
-const TCP: [[&str; 2]; 4] = [["A1", "A2"], ["A1", "B2"], ["B2", "B1"], ["B2", "A1"]];
-const UDP: [[&str; 2]; 6] = [["A3", "A4"], ["A3", "B4"], ["B4", "B3"], ["B4", "A3"], ["B3", "A3"], ["A4", "B4"]];
+const TCP: [[&str; 2]; 4] = [["A1", "A4"], ["A1", "B2"], ["B2", "A3"], ["A2", "B3"]];
+/// Two workers own four ports of each host, two each. A3 and A2 send to three of the other host's four: whoever owns which,
+/// some of that goes to another worker than the one it comes in by.
+const UDP: [[&str; 2]; 7] =
+    [["A3", "A4"], ["A3", "A2"], ["A3", "B4"], ["A2", "A1"], ["A2", "A3"], ["A2", "B1"], ["A1", "B3"]];
 /// What the stacks of all instances count, and what it tells.
 const COUNTERS: [&str; 4] = ["TcpExtTCPOFOQueue", "TcpRetransSegs", "TcpInCsumErrors", "UdpInCsumErrors"];
 
