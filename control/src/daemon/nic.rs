@@ -39,7 +39,7 @@ pub enum NicError {
         error: io::Error,
     },
     /// What ethtool says.
-    #[error("{interface}: {what} ({error})")]
+    #[error("{interface}: {what}: {error}{}", ethtool_hint(error))]
     Ethtool {
         /// The interface.
         interface: String,
@@ -66,6 +66,13 @@ fn socket_hint(error: &io::Error) -> &'static str {
             "its queues changed meanwhile (`ethtool -l`), or its MTU is above what one buffer holds"
         }
         _ => "the kernel needs CONFIG_XDP_SOCKETS",
+    }
+}
+
+fn ethtool_hint(error: &io::Error) -> &'static str {
+    match error.kind() {
+        io::ErrorKind::PermissionDenied => "; run as root, or with CAP_NET_ADMIN",
+        _ => "",
     }
 }
 

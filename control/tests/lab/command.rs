@@ -61,6 +61,11 @@ impl Proc {
         read(&self.out)
     }
 
+    /// What it has said so far on standard error.
+    pub fn logged(&self) -> String {
+        read(&self.err)
+    }
+
     /// Waits for a line with these words on its standard output. An error if it ends before, or says nothing in time.
     pub fn until(&mut self, line: &str, limit: Duration) -> Res<()> {
         let end = Instant::now() + limit;

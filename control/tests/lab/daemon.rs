@@ -73,6 +73,11 @@ impl Dvrd {
         self.proc.printed().lines().for_each(|line| checks.note(format!("H{host} says"), line));
     }
 
+    /// The lines of its log with these words.
+    pub fn logged(&self, words: &str) -> Vec<String> {
+        self.proc.logged().lines().filter(|l| l.contains(words)).map(str::to_owned).collect()
+    }
+
     /// Waits for its end without asking for it.
     pub fn ends(self, limit: Duration) -> Res<Done> {
         self.proc.wait(limit)
@@ -127,6 +132,9 @@ pub fn books(checks: &mut Checks, host: usize, stopped: &Stopped, expected: Expe
     let seen = format!("{} of {} free", free.unwrap_or(0), total.unwrap_or(0));
     checks.check(format!("{name} buffers all home"), seen, free == total && total > Some(0));
     drops(checks, &name, t, expected);
+    let counters = t["counters"].as_object().into_iter().flatten().filter(|(_, n)| n.as_u64() != Some(0));
+    let seen = counters.map(|(k, n)| format!("{k} {n}")).collect::<Vec<_>>().join(", ");
+    checks.note(format!("{name} other counters"), if seen.is_empty() { "none".to_owned() } else { seen });
 }
 
 fn exit(stopped: &Stopped) -> String {

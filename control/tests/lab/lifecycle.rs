@@ -2,7 +2,7 @@
 
 use crate::cloud::Name;
 use crate::command::{Done, Res};
-use crate::daemon::{Dvrd, Setup};
+use crate::daemon::{Dvrd, Setup, books};
 use crate::report::Checks;
 use crate::topology::Lab;
 use std::time::Duration;
@@ -19,6 +19,16 @@ fn features(lab: &Lab) -> Res<Vec<String>> {
     lab.vms().map(|(_, ns)| ns.exec("ethtool -k eth0", Duration::from_secs(5))?.good()).collect()
 }
 
+/// What differs, instance by instance.
+fn changes(lab: &Lab, before: &[String], now: &[String]) -> String {
+    let mut all = Vec::new();
+    for (((name, _), before), now) in lab.vms().zip(before).zip(now) {
+        let differ = before.lines().zip(now.lines()).filter(|(a, b)| a != b);
+        all.extend(differ.map(|(a, b)| format!("{} {}, was {}", name.0, b.trim(), a.trim())));
+    }
+    if all.is_empty() { "no change".to_owned() } else { all.join("; ") }
+}
+
 /// Started and stopped: offloads off in between and restored after, XDP programs gone.
 pub fn stops_clean(checks: &mut Checks) -> Res<()> {
     let lab = Lab::new(1, &["A1", "B1", "A2"])?;
@@ -31,8 +41,8 @@ pub fn stops_clean(checks: &mut Checks) -> Res<()> {
         let h1 = Dvrd::start(&lab, 0, &Setup { inside, ..Setup::default() })?;
         h1.banner(checks);
         lab.first_answer("A1", Name("B1"))?;
-        let off = features(&lab)?[..2].iter().all(|f| !on(f));
-        checks.check("running: offload off on both", off, off);
+        let now = features(&lab)?[..2].iter().map(|f| if on(f) { "on" } else { "off" }).collect::<Vec<_>>();
+        checks.check("running: checksum offload of A1 and B1", now.join(", "), now == ["off", "off"]);
         let mut with = xdp(&lab, 0)?;
         with.sort();
         checks.check("running: XDP programs", format!("{with:?}"), with == ["tapA1", "tapB1", "und0"]);
@@ -40,6 +50,38 @@ pub fn stops_clean(checks: &mut Checks) -> Res<()> {
         checks.check("stopped: exit status", format!("{:?}", stopped.done.status), stopped.done.status == Some(0));
         nothing_left(checks, &lab, "stopped", &before)?;
     }
+    Ok(())
+}
+
+/// A port whose interface is not there does not keep the others waiting; it is taken when it comes, and let go when it goes.
+pub fn comes_and_goes(checks: &mut Checks) -> Res<()> {
+    let lab = Lab::new(1, &["A1", "B1", "A3"])?;
+    let b1 = Name("B1");
+    lab.unplug(b1)?;
+    let h1 = Dvrd::start(&lab, 0, &Setup::default())?;
+    let said = h1.logged("B1");
+    let named = said.iter().any(|l| l.contains("tapB1") && l.contains("WARN"));
+    checks.check("started without tapB1: says so", format!("{said:?}"), named);
+    for round in ["first", "again"] {
+        let others = lab.first_answer("A1", Name("A3"))?;
+        checks.check(format!("{round}, without tapB1: the others forward"), format!("{others:.0?}"), true);
+        lab.plug(b1)?;
+        let came = lab.first_answer("B1", Name("A1"))?;
+        let seen = format!("forwards after {:.1} s", came.as_secs_f32());
+        checks.check(format!("{round}, tapB1 comes"), seen, came < Duration::from_secs(3));
+        let with = xdp(&lab, 0)?.len();
+        checks.check(format!("{round}, tapB1 comes: interfaces with XDP"), with, with == 4);
+        lab.unplug(b1)?;
+        std::thread::sleep(Duration::from_secs(2)); // it looks once a second
+    }
+    let gone = h1.logged("gone");
+    checks.check(
+        "tapB1 went, twice: says so",
+        format!("{gone:?}"),
+        gone.iter().filter(|l| l.contains("tapB1")).count() == 2,
+    );
+    // While nobody has told it, what it sends there is refused.
+    books(checks, 0, &h1.stop()?, &[("port_gone", "sent between unplugging and noticing it")]);
     Ok(())
 }
 
@@ -85,8 +127,8 @@ fn says(checks: &mut Checks, what: &str, done: &Done, word: &str) {
 }
 
 fn nothing_left(checks: &mut Checks, lab: &Lab, what: &str, before: &[String]) -> Res<()> {
-    let (same, with) = (features(lab)? == before, xdp(lab, 0)?);
-    checks.check(format!("{what}: features of the instances as before"), same, same);
+    let (now, with) = (features(lab)?, xdp(lab, 0)?);
+    checks.check(format!("{what}: features of the instances as before"), changes(lab, before, &now), now == before);
     checks.check(format!("{what}: no XDP program left"), format!("{with:?}"), with.is_empty());
     Ok(())
 }

@@ -38,6 +38,7 @@ const TESTS: &[(&str, &str, Run)] = &[
     ("two_workers", "two workers and two underlay queues on each host, under load", load::two_workers),
     ("killed", "kill -9 under traffic, and started again", killed::killed),
     ("stops_clean", "started and stopped: what was found is left", lifecycle::stops_clean),
+    ("comes_and_goes", "an instance's interface that is missing, comes and goes", lifecycle::comes_and_goes),
     ("refuses", "what it cannot start with: refused in words, nothing left behind", lifecycle::refuses),
 ];
 

@@ -48,6 +48,10 @@ fn one_way(checks: &mut Checks, lab: &Lab, from: &'static str, to: &'static str)
     let udp = lab.flow(from, target, SECONDS, UDP).and_then(|flow| flow.udp());
     if let Some(udp) = checks.tried(format!("{way} UDP"), udp) {
         checks.check(format!("{way} UDP, 30 Mbit/s"), &udp, udp.is_good());
+        let full = stack_counter(lab.vm(to), &["UdpRcvbufErrors"])?[0];
+        if udp.lost > 0 {
+            checks.note(format!("{way} UDP, by {to}'s own full socket"), format!("{full} lost since the start"));
+        }
     }
     Ok(())
 }

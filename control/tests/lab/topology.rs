@@ -44,17 +44,25 @@ impl Lab {
         Ok(())
     }
 
-    /// An instance: `eth0` as Neutron's port says, and its other end on the host.
     fn add_vm(&mut self, name: Name) -> Res<()> {
         let vm = Netns::new(&self.dir.path(""), &name.0.to_lowercase())?;
-        let (host, tap) = (self.host(name.host()), name.tap());
+        self.vms.push((name, vm));
+        self.plug(name)
+    }
+
+    /// An instance's interface: `eth0` as Neutron's port says, and its other end on the host.
+    pub fn plug(&self, name: Name) -> Res<()> {
+        let (vm, host, tap) = (self.vm(name.0), self.host(name.host()), name.tap());
         host.ip(&format!("link add {tap} mtu {MTU} type veth peer name eth0 netns {}", vm.name()))?;
         host.ip(&format!("link set {tap} up"))?;
         vm.ip(&format!("link set eth0 mtu {MTU} address {} up", name.mac()))?;
         vm.ip(&format!("addr add {}/24 dev eth0", name.address()))?;
-        vm.ip(&format!("route add default via {}", name.gateway()))?;
-        self.vms.push((name, vm));
-        Ok(())
+        vm.ip(&format!("route add default via {}", name.gateway())).map(|_| ())
+    }
+
+    /// Takes it away again.
+    pub fn unplug(&self, name: Name) -> Res<()> {
+        self.host(name.host()).ip(&format!("link del {}", name.tap())).map(|_| ())
     }
 
     /// A host's namespace: 0 is H1, 1 is H2.
