@@ -12,12 +12,8 @@ fn refused(config: &str, cloud: &str) -> String {
     let dir = Dir::new("dvrd");
     let file = dir.path("dvrd.toml");
     std::fs::write(&file, config).unwrap();
-    let output = Command::new(env!("CARGO_BIN_EXE_dvrd"))
-        .arg("--config")
-        .arg(&file)
-        .args(["--cloud", cloud])
-        .output()
-        .unwrap();
+    let output =
+        Command::new(env!("CARGO_BIN_EXE_dvrd")).arg("--config").arg(&file).args(["--cloud", cloud]).output().unwrap();
     assert_eq!(output.status.code(), Some(2), "{output:?}");
     assert_eq!(String::from_utf8_lossy(&output.stdout), "", "nothing started");
     String::from_utf8(output.stderr).unwrap().replace(&file.display().to_string(), "dvrd.toml")
@@ -25,7 +21,8 @@ fn refused(config: &str, cloud: &str) -> String {
 
 #[test]
 fn every_problem_of_the_configuration_is_named_with_its_line() {
-    let text = "host = \"H1\"\n\n[underlay]\ninterface = \"a-name-that-is-too-long\"\n\n[workers]\ncount = 0\nspinn_us = 5\n";
+    let text =
+        "host = \"H1\"\n\n[underlay]\ninterface = \"a-name-that-is-too-long\"\n\n[workers]\ncount = 0\nspinn_us = 5\n";
     let said = refused(text, &cloud());
     for part in ["dvrd.toml:4", "dvrd.toml:7", "dvrd.toml:8", "spin_us"] {
         assert!(said.contains(part), "{part} is missing in\n{said}");
@@ -36,7 +33,8 @@ fn every_problem_of_the_configuration_is_named_with_its_line() {
 fn a_configuration_that_does_not_fit_the_cloud_is_refused() {
     let said = refused("host = \"H9\"\n[underlay]\ninterface = \"und0\"\n", &cloud());
     assert!(said.contains("dvrd.toml:1") && said.contains("H9"), "{said}");
-    let elsewhere = "host = \"H1\"\n[underlay]\ninterface = \"und0\"\n[[ports]]\nport = \"B2\"\ninterface = \"tapB2\"\n";
+    let elsewhere =
+        "host = \"H1\"\n[underlay]\ninterface = \"und0\"\n[[ports]]\nport = \"B2\"\ninterface = \"tapB2\"\n";
     let said = refused(elsewhere, &cloud());
     assert!(said.contains("B2") && said.contains("H2"), "it says where the port is: {said}");
 }
@@ -55,7 +53,9 @@ fn missing_files_and_interfaces_are_named() {
 fn help_names_options_signals_and_what_it_needs() {
     let help = Command::new(env!("CARGO_BIN_EXE_dvrd")).arg("--help").output().unwrap();
     let help = String::from_utf8(help.stdout).unwrap();
-    for word in ["--config", "--cloud", "--totals", "SIGTERM", "SIGUSR1", "Exit status", "CAP_NET_ADMIN", "docs/dvrd.toml"] {
+    for word in
+        ["--config", "--cloud", "--totals", "SIGTERM", "SIGUSR1", "Exit status", "CAP_NET_ADMIN", "docs/dvrd.toml"]
+    {
         assert!(help.contains(word), "{word} is missing in\n{help}");
     }
     let none = Command::new(env!("CARGO_BIN_EXE_dvrd")).output().unwrap();

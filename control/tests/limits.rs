@@ -6,7 +6,7 @@
 use control::capture::MAX_CAPTURE;
 use control::rows::Rows;
 use control::writer::{Limits, Writer};
-use dataplane::counters::Event;
+use dataplane::counters::{Event, KernelLoss};
 use dataplane::drop_reason::DropReason;
 use dataplane::flood::FloodLimits;
 use dataplane::tables::{OUTER, PROBE_LIMIT, RouteSet};
@@ -64,6 +64,7 @@ fn value(row: &Row, sources: &[String]) -> Option<u64> {
         "LEARN_QUEUE" => dataplane::learn::LEARN_QUEUE as u64,
         "OUTER" => OUTER as u64,
         "MAX_FRAME" => dataplane::umem::MAX_FRAME as u64,
+        "QUEUE" => control::daemon::nic::QUEUE.into(),
         "RING" => dataplane::handoff::RING as u64,
         "TRACE_RECORDS" => dataplane::worker::TRACE_RECORDS as u64,
         "RouteSet::LIMIT" => RouteSet::LIMIT as u64,
@@ -124,6 +125,7 @@ fn names() -> BTreeSet<String> {
     let mut names: BTreeSet<String> = ["held", "T12 routes of one router"].map(str::to_owned).into();
     names.extend(DropReason::ALL.iter().map(|r| r.name().to_owned()));
     names.extend(Event::ALL.iter().map(|e| e.name().to_owned()));
+    names.extend(KernelLoss::ALL.iter().map(|e| e.name().to_owned()));
     names.extend(writer.counters().iter().map(|(name, _)| (*name).to_owned()));
     names.extend(writer.tables().iter().map(|t| t.name.to_owned()));
     names

@@ -52,7 +52,7 @@ pub enum KernelLoss {
     /// The RX ring was full: the worker was too slow.
     RxRingFull,
     /// The fill ring was empty: the worker was too slow, or had no free frames.
-    FillRingEmpty,
+    RxFillRingEmpty,
     /// Longer than a frame, or for another reason not copied.
     RxDropped,
     /// Not sent, because the descriptor was wrong: a bug.
@@ -65,7 +65,7 @@ impl KernelLoss {
     /// All of them.
     pub const ALL: [KernelLoss; 5] = [
         KernelLoss::RxRingFull,
-        KernelLoss::FillRingEmpty,
+        KernelLoss::RxFillRingEmpty,
         KernelLoss::RxDropped,
         KernelLoss::TxInvalid,
         KernelLoss::RxInvalid,
@@ -75,7 +75,7 @@ impl KernelLoss {
     pub const fn name(self) -> &'static str {
         match self {
             KernelLoss::RxRingFull => "rx_ring_full",
-            KernelLoss::FillRingEmpty => "rx_fill_ring_empty",
+            KernelLoss::RxFillRingEmpty => "rx_fill_ring_empty",
             KernelLoss::RxDropped => "rx_dropped",
             KernelLoss::TxInvalid => "tx_invalid",
             KernelLoss::RxInvalid => "rx_invalid",

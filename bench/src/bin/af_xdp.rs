@@ -9,12 +9,12 @@
 use bench::frames::{Case, LEN, build};
 use bench::host::{Writers, port_ix};
 use bench::veth::Lanes;
-use control::daemon::nic::{Nic, Share};
+use control::daemon::nic::{Nic, QUEUE, Share};
 use dataplane::burst::{BURST, Burst, Door, FrameMeta};
 use dataplane::handoff::{Bell, Links};
 use dataplane::io::Port;
+use dataplane::io::af_xdp::XdpPort;
 use dataplane::io::af_xdp::filter::Filter;
-use dataplane::io::af_xdp::{RingSizes, XdpPort};
 use dataplane::umem::{Frame, FramePool, HEADROOM, Region, Umem};
 use dataplane::worker::Idle;
 use std::error::Error;
@@ -27,7 +27,6 @@ use std::time::{Duration, Instant};
 
 type Res<T> = Result<T, Box<dyn Error>>;
 
-const RINGS: RingSizes = RingSizes { rx: 2048, tx: 2048 };
 /// How long one lane is fed before the other is.
 const SLICE: Duration = Duration::from_millis(250);
 /// Then what is under way arrives.
@@ -225,7 +224,7 @@ fn memory(frames: usize) -> Res<FramePool<'static>> {
 }
 
 fn open(lanes: &Lanes, part: &str, name: &str, region: Region<'static>, frames: usize) -> Res<(Nic, XdpPort<'static>)> {
-    let share = Share { workers: 1, rings: RINGS, frames };
+    let share = Share { workers: 1, frames };
     let (nic, mut ports) = Nic::open(&lanes.interface(part, name), Filter::Everything, region, share)?;
     Ok((nic, ports.pop().ok_or("no queue")?))
 }
@@ -233,8 +232,8 @@ fn open(lanes: &Lanes, part: &str, name: &str, region: Region<'static>, frames: 
 impl Lane {
     fn open(lanes: &Lanes, n: usize) -> Res<Lane> {
         let pool = memory(8192)?;
-        let (a, from) = open(lanes, "dvrd", &format!("a{n}"), pool.region(), RINGS.rx as usize)?;
-        let (b, to) = open(lanes, "dvrd", &format!("b{n}"), pool.region(), RINGS.rx as usize)?;
+        let (a, from) = open(lanes, "dvrd", &format!("a{n}"), pool.region(), QUEUE as usize)?;
+        let (b, to) = open(lanes, "dvrd", &format!("b{n}"), pool.region(), QUEUE as usize)?;
         Ok(Lane { pool, from, to, _nics: [a, b] })
     }
 }
@@ -294,7 +293,7 @@ struct Sink {
 impl Sink {
     fn open(lanes: &Lanes, n: usize) -> Res<Sink> {
         let pool = memory(4096)?;
-        let (_nic, port) = open(lanes, "sink", &format!("s{n}"), pool.region(), RINGS.rx as usize)?;
+        let (_nic, port) = open(lanes, "sink", &format!("s{n}"), pool.region(), QUEUE as usize)?;
         Ok(Sink { pool, port, _nic })
     }
 

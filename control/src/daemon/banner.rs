@@ -1,7 +1,7 @@
 //! What dvrd says at its start: what it got, never silently less.
 
 use super::config::Config;
-use super::nic::Nic;
+use super::nic::{Nic, QUEUE};
 use super::ports::Ports;
 use crate::writer::Writer;
 use dataplane::io::af_xdp::filter::Mode;
@@ -54,5 +54,5 @@ fn nic(nic: &Nic) -> String {
     let queues = crate::report::count(nic.queues.into(), "queue");
     let peer = nic.quiet_peer().map_or(String::new(), |peer| format!("; {peer}"));
     let (mode, copying) = (nic.mode, nic.copying);
-    format!("{} ({}, {mode} XDP{why}, {copying}, {queues} of {}{peer})", nic.interface, nic.driver, nic.share.rings.rx)
+    format!("{} ({}, {mode} XDP{why}, {copying}, {queues} of {}{peer})", nic.interface, nic.driver, QUEUE)
 }

@@ -8,6 +8,11 @@ use dataplane::umem::Region;
 use std::fmt;
 use std::io;
 
+/// Frames each ring of a queue holds: received ones that wait for their worker, sent ones that wait for the kernel.
+pub const QUEUE: u32 = 2048;
+/// Rings of each queue.
+pub const RINGS: RingSizes = RingSizes { rx: QUEUE, tx: QUEUE };
+
 /// Why an interface could not be taken.
 #[derive(Debug, thiserror::Error)]
 pub enum NicError {
@@ -81,8 +86,6 @@ fn ethtool_hint(error: &io::Error) -> &'static str {
 pub struct Share {
     /// Workers that get queues of it: worker `w` of `n` has the queues `w`, `w + n`, ...
     pub workers: u32,
-    /// Lengths of the rings of each queue.
-    pub rings: RingSizes,
     /// Buffers each queue has for receiving.
     pub frames: usize,
 }
@@ -166,7 +169,7 @@ fn bind<'u>(name: &str, ifindex: u32, filter: Filter, region: Region<'u>, share:
     let mut ports: Vec<XdpPort<'u>> = Vec::new();
     for worker in 0..share.workers {
         let mine = (worker..queues).step_by(share.workers as usize);
-        let bound = XdpPort::open(region, ifindex, mine.clone(), share.rings, share.frames, ports.first())
+        let bound = XdpPort::open(region, ifindex, mine.clone(), RINGS, share.frames, ports.first())
             .and_then(|port| {
                 mine.zip(port.sockets()).try_for_each(|(queue, socket)| filter.insert(queue, socket))?;
                 Ok(port)

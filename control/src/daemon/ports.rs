@@ -4,16 +4,14 @@ use super::config::{Attachment, Interface};
 use super::net::Netns;
 use super::nic::{Nic, NicError, Share};
 use crate::writer::Writer;
+use dataplane::io::af_xdp::XdpPort;
 use dataplane::io::af_xdp::filter::Filter;
-use dataplane::io::af_xdp::{RingSizes, XdpPort};
 use dataplane::tables::PortIx;
 use dataplane::umem::Region;
 use rustix::net::{AddressFamily, SocketFlags, SocketType, netdevice, socket_with};
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-/// Rings of each queue of a port.
-pub(super) const RINGS: RingSizes = RingSizes { rx: 2048, tx: 2048 };
 /// An interface that could not be taken is tried again after so long.
 const AGAIN: Duration = Duration::from_secs(10);
 
@@ -127,7 +125,7 @@ impl<'u> Ports<'u> {
 }
 
 fn open<'u>(interface: &Interface, region: Region<'u>, frames: usize) -> Result<(Box<Nic>, XdpPort<'u>), NicError> {
-    let share = Share { workers: 1, rings: RINGS, frames };
+    let share = Share { workers: 1, frames };
     let (nic, ports) = Nic::open(interface, Filter::Everything, region, share)?;
     let port = ports.into_iter().next().ok_or_else(|| NicError::no_queue(interface))?;
     Ok((Box::new(nic), port))

@@ -5,15 +5,15 @@ use super::banner::banner;
 use super::config::Config;
 use super::model::Model;
 use super::net::{NetError, Netns, Underlay, UnderlayEvent};
-use super::nic::{Nic, NicError, Share};
-use super::ports::{self, News, Ports};
+use super::nic::{Nic, NicError, QUEUE, Share};
+use super::ports::{News, Ports};
 use super::threads::{self, Handles, Running};
 use crate::books::Totals;
 use crate::model::Cloud;
 use crate::writer::TableFull;
 use dataplane::addr::MacAddr;
 use dataplane::io::af_xdp::filter::Filter;
-use dataplane::io::af_xdp::{RingSizes, XdpPort, now};
+use dataplane::io::af_xdp::{XdpPort, now};
 use dataplane::umem::{FRAME_SIZE, FramePool, Region, Umem};
 use std::io;
 use std::sync::Arc;
@@ -21,8 +21,6 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
-/// Rings of each queue of the underlay.
-const UNDERLAY_RINGS: RingSizes = RingSizes { rx: 2048, tx: 2048 };
 /// Fewer buffers for receiving, and a port would lose frames whenever its worker does something else.
 const LEAST_SHARE: usize = 64;
 /// Events of the underlay that may wait for this thread.
@@ -143,8 +141,8 @@ fn open_underlay<'u>(
     let (vtep, port) = model.vtep().ok_or_else(|| RunError::NoVtep(config.host.clone()))?;
     let memory = || RunError::Memory { bytes: 0, error: io::ErrorKind::OutOfMemory.into() };
     let pool = pools.first().ok_or_else(memory)?;
-    let frames = (pool.total() / 4).min(UNDERLAY_RINGS.rx as usize);
-    let share = Share { workers: pools.len() as u32, rings: UNDERLAY_RINGS, frames };
+    let frames = (pool.total() / 4).min(QUEUE as usize);
+    let share = Share { workers: pools.len() as u32, frames };
     Ok(Nic::open(&config.underlay, Filter::Underlay { vtep, port }, pool.region(), share)?)
 }
 
@@ -166,10 +164,10 @@ fn share<'u>(
     let taken = underlay.share.frames * queues;
     let each = (frames / 2).saturating_sub(taken) / ports;
     if each < LEAST_SHARE {
-        let wanted = 2 * (UNDERLAY_RINGS.rx as usize * queues + ports * LEAST_SHARE);
+        let wanted = 2 * (QUEUE as usize * queues + ports * LEAST_SHARE);
         return Err(RunError::Frames { frames, ports, wanted });
     }
-    Ok((each.min(ports::RINGS.rx as usize), region))
+    Ok((each.min(QUEUE as usize), region))
 }
 
 /// Takes over what the underlay's interface is now. Says whether that is news.

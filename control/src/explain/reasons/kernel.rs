@@ -15,7 +15,7 @@ pub fn of_loss(loss: KernelLoss) -> &'static Happening {
                 "workers.cores in dvrd.toml: pinned to a core that others use?",
             ],
         },
-        KernelLoss::FillRingEmpty => &Happening {
+        KernelLoss::RxFillRingEmpty => &Happening {
             meaning: "frames the kernel dropped because the socket had no buffer to receive into",
             more: "As rx_ring_full, from the other side: the frames received wait for the worker, and nobody has given the \
                    kernel new buffers. With few buffers it comes before the RX ring is full. Sent frames hold buffers too, until \

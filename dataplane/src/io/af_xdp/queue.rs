@@ -165,7 +165,7 @@ impl<'u> Queue<'u> {
         let or_none = Option::unwrap_or_default;
         KernelLoss::ALL.map(|loss| match loss {
             KernelLoss::RxRingFull => or_none(s.rx_ring_full),
-            KernelLoss::FillRingEmpty => or_none(s.rx_fill_ring_empty_descs),
+            KernelLoss::RxFillRingEmpty => or_none(s.rx_fill_ring_empty_descs),
             // Copying, the kernel counts a frame that finds no buffer here as well.
             KernelLoss::RxDropped => s.rx_dropped.saturating_sub(or_none(s.rx_fill_ring_empty_descs)),
             KernelLoss::TxInvalid => s.tx_invalid_descs,

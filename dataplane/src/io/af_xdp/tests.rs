@@ -177,7 +177,7 @@ fn what_finds_no_buffer_is_counted_and_what_comes_later_arrives() {
     a.send(0..100, 60);
     let first = b.receive_all(64);
     assert_eq!(first, (0..64).map(|n| (n, 60)).collect::<Vec<_>>());
-    let lost = |end: &mut End<'_>| end.port().0.lost()[KernelLoss::FillRingEmpty as usize];
+    let lost = |end: &mut End<'_>| end.port().0.lost()[KernelLoss::RxFillRingEmpty as usize];
     assert!(soon(|| lost(&mut b) == 36), "{:?}", b.port().0.lost());
     assert_eq!(b.port().0.lost().iter().sum::<u64>(), 36, "each by one name");
     a.send(100..110, 60);
