@@ -23,6 +23,16 @@ struct Attached<'u> {
     unsent: bool,
 }
 
+impl Attached<'_> {
+    #[inline(always)]
+    fn enlist(&mut self, door: Door, unsent: &mut Vec<Door>) {
+        if !self.unsent {
+            self.unsent = true;
+            unsent.push(door); // never grows: each port is on it once
+        }
+    }
+}
+
 /// Ports by door.
 #[derive(Debug)]
 struct Ports<'u> {
@@ -124,20 +134,16 @@ impl<'u> WorkerIo<'u> {
     #[inline(always)]
     pub(crate) fn port(&mut self, door: Door) -> Option<&mut Port<'u>> {
         let attached = self.ports.get(door)?;
-        if !attached.unsent {
-            attached.unsent = true;
-            self.unsent.push(door);
-        }
+        attached.enlist(door, &mut self.unsent);
         Some(&mut attached.port)
     }
 
     /// The local port of this generation, if it is attached, to send to.
     #[inline(always)]
     pub(crate) fn local_port(&mut self, ix: PortIx, generation: u32) -> Option<&mut Port<'u>> {
-        if self.generation(ix) != Some(generation) {
-            return None;
-        }
-        self.port(Door::Port(ix))
+        let attached = self.ports.local.get_mut(usize::from(ix))?.as_mut().filter(|a| a.generation == generation)?;
+        attached.enlist(Door::Port(ix), &mut self.unsent);
+        Some(&mut attached.port)
     }
 
     /// Whose index the attached local port had.

@@ -4,6 +4,7 @@ use crate::addr::MacAddr;
 use crate::burst::Door::{self, Tunnel};
 use crate::tables::*;
 use crate::testkit::*;
+use crate::trace::Note;
 
 const HERE: &str = "ingress decode vm_port local_switching";
 const BRIDGED: &str = "ingress decode vm_port local_switching egress";
@@ -233,4 +234,16 @@ fn unicast_arp_about_a_router_address_does_not_leave_the_host_either() {
 fn to_an_sg_mac_of_this_host_is_snat_no_state() {
     let mut rig = Rig::h1_with(|r| r.static_fdb(A, SGA.mac, Target::Snat));
     rig.one(A1.door, udp(A1, SGA.mac)).assert_dropped(A1.door, HERE, "snat_no_state");
+}
+
+/// What ends here has no way out: its lane still holds that of the frame before it.
+#[test]
+fn the_trace_of_a_consumed_frame_names_no_way_out() {
+    let mut rig = Rig::h1();
+    rig.one(A1.door, eth(A1.mac, A2.mac, ip4(A1.ip, A2.ip).udp(1, 2, b"")));
+    rig.worker.trace = true;
+    rig.one(A1.door, eth(A1.mac, A2.mac, arp_reply(A1.mac, A1.ip, RA.mac, RA.ip)));
+    let notes: Vec<_> = std::iter::from_fn(|| rig.worker.tracer().pop()).map(|r| r.note).collect();
+    assert!(matches!(notes.last(), Some(Note::Consumed)), "{notes:?}");
+    assert!(!notes.iter().any(|note| matches!(note, Note::Out(_))), "{notes:?}");
 }
