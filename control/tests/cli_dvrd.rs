@@ -6,10 +6,13 @@ mod cli_support;
 
 use cli_support::{Dir, cloud};
 use std::process::Command;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// What it says on standard error, of a configuration and a cloud it must not start with.
 fn refused(config: &str, cloud: &str) -> String {
-    let dir = Dir::new("dvrd");
+    // Tests run beside each other: a folder for each call.
+    static CALLS: AtomicUsize = AtomicUsize::new(0);
+    let dir = Dir::new(&format!("dvrd-{}", CALLS.fetch_add(1, Ordering::Relaxed)));
     let file = dir.path("dvrd.toml");
     std::fs::write(&file, config).unwrap();
     let output =
