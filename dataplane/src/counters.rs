@@ -42,6 +42,8 @@ pub struct PortCounters {
     pub drops: [Counter; DropReason::COUNT],
     /// What the kernel lost of it before we saw it.
     pub kernel: [Counter; KernelLoss::ALL.len()],
+    /// Of that, what it lost of interfaces that were there before.
+    earlier: [Counter; KernelLoss::ALL.len()],
 }
 
 /// Frames of a port that never reached the pipeline, as the kernel counts them (`XDP_STATISTICS`): not part of the
@@ -90,6 +92,7 @@ impl Default for PortCounters {
             tx: Counter::default(),
             drops: std::array::from_fn(|_| Counter::default()),
             kernel: Default::default(),
+            earlier: Default::default(),
         }
     }
 }
@@ -160,6 +163,8 @@ pub struct WorkerCounters {
     pub taken_over: Counter,
     /// Frames that wait, now: floods for their next turn.
     pub held: Counter,
+    /// Buffers left to a zero-copy driver when its port was closed: it may still write them.
+    pub left_behind: Counter,
     events: [Counter; Event::ALL.len()],
     stages: [StageCounters; Stage::COUNT],
     reasons: [Counter; DropReason::COUNT],
@@ -183,6 +188,7 @@ impl WorkerCounters {
             handed_over: Counter::default(),
             taken_over: Counter::default(),
             held: Counter::default(),
+            left_behind: Counter::default(),
             events: Default::default(),
             stages: std::array::from_fn(|_| StageCounters::default()),
             reasons: std::array::from_fn(|_| Counter::default()),
@@ -226,9 +232,17 @@ impl WorkerCounters {
         &self.events[event as usize]
     }
 
-    /// Stores what the kernel lost of a port so far, in the order of [`KernelLoss::ALL`].
-    pub(crate) fn kernel_lost(&self, door: Door, so_far: [u64; KernelLoss::ALL.len()]) {
-        self.port(door).kernel.iter().zip(so_far).for_each(|(counter, n)| counter.set(n));
+    /// Stores what the kernel lost of a port's interface so far, in the order of [`KernelLoss::ALL`]; `last`: the interface is
+    /// given up.
+    pub(crate) fn kernel_lost(&self, door: Door, so_far: [u64; KernelLoss::ALL.len()], last: bool) {
+        let port = self.port(door);
+        for ((counter, earlier), n) in port.kernel.iter().zip(&port.earlier).zip(so_far) {
+            let sum = earlier.get() + n;
+            counter.set(sum);
+            if last {
+                earlier.set(sum);
+            }
+        }
     }
 
     /// What the kernel lost of all ports, when it was last asked.

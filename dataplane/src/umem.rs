@@ -9,13 +9,14 @@
 mod lent;
 mod region;
 
-pub use lent::Lent;
+pub(crate) use lent::Lent;
 pub use region::Region;
 
 use crate::worker::WorkerId;
 use region::Memory;
 use std::io;
 use std::marker::PhantomData;
+use std::ops::Range;
 use std::ptr::NonNull;
 
 /// Bytes of one frame, headroom included.
@@ -34,27 +35,36 @@ pub struct Chunk([u8; FRAME_SIZE]);
 #[derive(Debug)]
 pub struct Umem {
     memory: Memory,
+    /// Its frames are out: there is one set of them.
+    taken: bool,
 }
 
 impl Umem {
     /// A region of `frames` frames on the heap, zeroed: tests, benches, replay.
     pub fn new(frames: usize) -> Self {
-        Umem { memory: Memory::heap(frames) }
+        Umem { memory: Memory::heap(frames), taken: false }
     }
 
     /// A region of `frames` frames in a memfd, zeroed and present, for devices to be registered with. The only
     /// allocation of packet memory. Fails if the system has not that much.
     pub fn shared(frames: usize) -> io::Result<Self> {
-        Ok(Umem { memory: Memory::memfd(frames)? })
+        Ok(Umem { memory: Memory::memfd(frames)?, taken: false })
     }
 
-    /// The region as pools of equal size, one per worker.
+    /// The region as pools of equal size, one per worker, at most [`Umem::WORKERS`]. Once: a second call has none left to
+    /// give, whatever became of the first one's frames; the kernel may have some.
     pub fn pools(&mut self, workers: usize) -> Vec<FramePool<'_>> {
+        if std::mem::replace(&mut self.taken, true) {
+            return Vec::new();
+        }
         let region = self.memory.region();
         let each = (region.frames() / workers.max(1)).max(1);
-        let workers = workers.min(region.frames() / each);
-        (0..workers).map(|id| FramePool::new(WorkerId(id as u8), region, each, workers)).collect()
+        let workers = workers.min(region.frames() / each).min(Self::WORKERS);
+        (0..workers).map(|id| FramePool::new(WorkerId(id as u8), region, id * each..(id + 1) * each, workers)).collect()
     }
+
+    /// Pools a region can be cut into: a [`WorkerId`] is a byte.
+    pub const WORKERS: usize = 256;
 }
 
 /// The right to one chunk. Dropping one leaks the chunk for the life of the region; only
@@ -105,14 +115,14 @@ pub struct FramePool<'u> {
 }
 
 impl<'u> FramePool<'u> {
-    /// The `id`th part of the region.
-    fn new(id: WorkerId, region: Region<'u>, total: usize, workers: usize) -> Self {
-        let first = usize::from(id.0) * total;
-        let start = region.address() + first * FRAME_SIZE;
+    /// One part of the region, of `workers` parts of one size.
+    fn new(id: WorkerId, region: Region<'u>, part: Range<usize>, workers: usize) -> Self {
+        let (start, total) = (region.address() + part.start * FRAME_SIZE, part.len());
         let home = |w| Vec::with_capacity(if w == usize::from(id.0) { 0 } else { total });
         let away = (0..workers).map(home).collect();
-        // SAFETY: `pools` has the region to itself and gives each worker a part of its own.
-        let free = (first..first + total).filter_map(|n| unsafe { region.frame(n) }).collect();
+        // SAFETY: `pools` is the only caller; it has the region to itself, gives each worker a part of its own, and
+        // does so once.
+        let free = part.filter_map(|n| unsafe { region.frame(n) }).collect();
         FramePool { free, away, region, start, total, id }
     }
 
@@ -212,6 +222,22 @@ mod tests {
             assert_eq!((pools[from].free(), pools[at].foreign()), (5, 0));
         }
         assert_eq!(pools[0].away(3).map(|_| ()), None);
+    }
+
+    /// Whoever has a frame has it alone, however many workers are asked for and however often.
+    #[test]
+    fn no_two_pools_share_a_frame() {
+        let mut umem = Umem::new(600);
+        let mut pools = umem.pools(300);
+        assert_eq!(pools.len(), 256);
+        let mut seen = std::collections::BTreeSet::new();
+        for pool in &mut pools {
+            while let Some(frame) = pool.take() {
+                assert!(seen.insert(frame.address()), "twice");
+            }
+        }
+        assert_eq!(seen.len(), 512);
+        assert!(umem.pools(1).is_empty(), "they are out");
     }
 
     #[test]

@@ -100,7 +100,7 @@ impl<'u> Worker<'u> {
     /// Takes a port away; says whether there was one. Its frames go back to their pools: those sent and not yet gone,
     /// and those that wait to be received, which nobody counts.
     pub fn detach(&mut self, door: Door) -> bool {
-        self.io.detach(door)
+        self.io.detach(door, &self.count)
     }
 
     /// The doors with a port.

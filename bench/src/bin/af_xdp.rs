@@ -224,7 +224,7 @@ fn memory(frames: usize) -> Res<FramePool<'static>> {
 }
 
 fn open(lanes: &Lanes, part: &str, name: &str, region: Region<'static>, frames: usize) -> Res<(Nic, XdpPort<'static>)> {
-    let share = Share { workers: 1, frames };
+    let share = Share { workers: 1, frames, patience: Duration::ZERO };
     let (nic, mut ports) = Nic::open(&lanes.interface(part, name), Filter::Everything, region, share)?;
     Ok((nic, ports.pop().ok_or("no queue")?))
 }
@@ -242,7 +242,7 @@ impl Lane {
 fn bare(lane: Lane, ready: &dyn Fn(Count), stop: &AtomicBool) -> Res<()> {
     let Lane { mut pool, mut from, mut to, _nics } = lane;
     let bell = Bell::new()?;
-    from.sockets().chain(to.sockets()).try_for_each(|socket| bell.watch(socket))?;
+    [&from, &to].iter().try_for_each(|port| port.watch(&bell))?;
     let mut burst: Box<Burst<'static>> = Box::default();
     let (mut frames, count) = (0, Arc::new(AtomicU64::new(0)));
     let counter = Arc::clone(&count);
@@ -273,7 +273,8 @@ fn whole(lane: Lane, ready: &dyn Fn(Count), stop: &AtomicBool) -> Res<()> {
     let writers = Writers::new(1);
     let mut worker = writers.idle_worker(pool);
     worker.connect(Links::alone()?);
-    from.sockets().chain(to.sockets()).try_for_each(|socket| worker.watch(socket))?;
+    let bell = worker.bell().ok_or("no bell")?;
+    [&from, &to].iter().try_for_each(|port| port.watch(&bell))?;
     worker.attach_port(port_ix(0, 0), 0, Port::Xdp(Box::new(from)));
     worker.attach(Door::Tunnel, Port::Xdp(Box::new(to)));
     let (count, counter) = (Arc::clone(worker.counters()), Arc::clone(worker.counters()));
@@ -300,7 +301,7 @@ impl Sink {
     fn count(self, arrived: &AtomicU64, stop: &AtomicBool) -> Res<()> {
         let Sink { mut pool, mut port, _nic } = self;
         let bell = Bell::new()?;
-        port.sockets().try_for_each(|socket| bell.watch(socket))?;
+        port.watch(&bell)?;
         let mut burst: Box<Burst<'static>> = Box::default();
         let mut frames = 0;
         while !stop.load(Ordering::Relaxed) {

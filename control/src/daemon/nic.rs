@@ -3,10 +3,11 @@
 use super::config::Interface;
 use super::net::{Link, NetError, Netns, link, veth_peer};
 use dataplane::io::af_xdp::filter::{AttachError, Attached, Filter, Mode};
-use dataplane::io::af_xdp::{Copying, RingSizes, XdpPort, ethtool};
+use dataplane::io::af_xdp::{Copying, RingSizes, Setup, XdpPort, ethtool};
 use dataplane::umem::Region;
 use std::fmt;
 use std::io;
+use std::time::Duration;
 
 /// Frames each ring of a queue holds: received ones that wait for their worker, sent ones that wait for the kernel.
 pub const QUEUE: u32 = 2048;
@@ -56,6 +57,15 @@ pub enum NicError {
 }
 
 impl NicError {
+    /// Another program or socket has it: it may be free in a moment.
+    pub fn is_busy(&self) -> bool {
+        match self {
+            NicError::Filter(AttachError::Busy { .. }) => true,
+            NicError::Socket { error, .. } => error.kind() == io::ErrorKind::ResourceBusy,
+            _ => false,
+        }
+    }
+
     /// An interface that is there and has no queue at all.
     pub(super) fn no_queue(interface: &Interface) -> Self {
         NicError::Queues { interface: interface.name.clone(), queues: 0, workers: 1 }
@@ -86,8 +96,11 @@ fn ethtool_hint(error: &io::Error) -> &'static str {
 pub struct Share {
     /// Workers that get queues of it: worker `w` of `n` has the queues `w`, `w + n`, ...
     pub workers: u32,
-    /// Buffers each queue has for receiving.
+    /// Buffers a worker has for its queues of this interface to receive into, and as many for sending; each queue gets its
+    /// part, at most [`QUEUE`].
     pub frames: usize,
+    /// How long to wait for an interface or a queue that is another's.
+    pub patience: Duration,
 }
 
 /// See the module text. Dropping it takes the XDP program away and puts the peer's offloads back.
@@ -107,8 +120,10 @@ pub struct Nic {
     pub copying: Copying,
     /// Receive queues; all are bound.
     pub queues: u32,
-    /// What each queue got.
-    pub share: Share,
+    /// Buffers each queue has to receive into, and as many for sending.
+    pub share: usize,
+    /// Workers that have queues of it.
+    pub workers: u32,
     /// The peer whose offloads are off until this is dropped.
     peer: Option<Peer>,
     _filter: Attached,
@@ -127,7 +142,8 @@ impl Nic {
         let link = link(&netns, &interface.name)?;
         let peer = Peer::quiet(&netns, &link)?;
         let opened = netns.run(|| bind(&interface.name, link.ifindex, filter, region, share))??;
-        let Bound { driver, filter, queues, ports } = opened;
+        let workers = share.workers;
+        let Bound { driver, filter, queues, share, ports } = opened;
         let nic = Nic {
             interface: interface.clone(),
             link,
@@ -137,10 +153,16 @@ impl Nic {
             copying: ports.first().map_or(Copying::Copy, XdpPort::copying),
             queues,
             share,
+            workers,
             peer,
             _filter: filter,
         };
         Ok((nic, ports))
+    }
+
+    /// Buffers one worker's queues of it have to receive into, and as many for sending.
+    pub fn frames(&self) -> usize {
+        self.share * self.queues.div_ceil(self.workers.max(1)) as usize
     }
 
     /// What was turned off elsewhere: `checksum offload of eth0 in namespace vm1 is off`.
@@ -154,6 +176,7 @@ struct Bound<'u> {
     driver: String,
     filter: Attached,
     queues: u32,
+    share: usize,
     ports: Vec<XdpPort<'u>>,
 }
 
@@ -165,19 +188,19 @@ fn bind<'u>(name: &str, ifindex: u32, filter: Filter, region: Region<'u>, share:
     if queues < share.workers {
         return Err(NicError::Queues { interface: name.to_owned(), queues, workers: share.workers });
     }
-    let filter = Attached::new(ifindex, filter, queues)?;
+    let filter = Attached::new(ifindex, filter, queues, share.patience)?;
+    let each = share.frames / (queues.div_ceil(share.workers.max(1))).max(1) as usize;
+    let zero_copy = filter.mode() == Mode::Native;
+    let setup = Setup { ifindex, rings: RINGS, share: each.min(QUEUE as usize), zero_copy, patience: share.patience };
     let mut ports: Vec<XdpPort<'u>> = Vec::new();
     for worker in 0..share.workers {
         let mine = (worker..queues).step_by(share.workers as usize);
-        let bound = XdpPort::open(region, ifindex, mine.clone(), RINGS, share.frames, ports.first())
-            .and_then(|port| {
-                mine.zip(port.sockets()).try_for_each(|(queue, socket)| filter.insert(queue, socket))?;
-                Ok(port)
-            })
-            .map_err(|error| NicError::Socket { interface: name.to_owned(), error })?;
+        let port = XdpPort::open(region, mine, &setup, ports.first());
+        let bound = port.and_then(|port| port.steer(&filter).map(|()| port));
+        let bound = bound.map_err(|error| NicError::Socket { interface: name.to_owned(), error })?;
         ports.push(bound);
     }
-    Ok(Bound { driver, filter, queues, ports })
+    Ok(Bound { driver, filter, queues, share: setup.share, ports })
 }
 
 /// The other end of a veth: its stack would leave checksums unfinished and put VLAN tags beside the frame, and AF_XDP

@@ -12,7 +12,7 @@ use rustix::net::{AddressFamily, SocketFlags, SocketType, netdevice, socket_with
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-/// An interface that could not be taken is tried again after so long.
+/// An interface that could not be taken is tried again after so long; one that another has, at each look.
 const AGAIN: Duration = Duration::from_secs(10);
 
 /// Who takes ports and gives them back: workers before they run, or their letter boxes.
@@ -53,6 +53,7 @@ enum State {
     Missing {
         told: bool,
     },
+    /// Try again then, if at all.
     Failed(Instant),
     Attached(Box<Nic>, Place),
 }
@@ -80,6 +81,12 @@ impl<'u> Ports<'u> {
         })
     }
 
+    /// Is one of them another's, who may let go of it in a moment?
+    pub fn any_busy(&self) -> bool {
+        let now = Instant::now();
+        self.wanted.iter().any(|(_, state)| matches!(state, State::Failed(again) if *again <= now))
+    }
+
     /// Looks which interfaces are there, takes those that have come and lets go of those that have gone.
     pub fn look(&mut self, writer: &Writer, workers: &mut impl Workers<'u>) -> Vec<News> {
         let there = indexes(self.wanted.iter().map(|(a, _)| &a.interface));
@@ -101,7 +108,7 @@ impl<'u> Ports<'u> {
                     }
                 }
                 State::Failed(_) if now.is_none() => *state = State::Missing { told: true },
-                State::Failed(when) if when.elapsed() < AGAIN => {}
+                State::Failed(again) if Instant::now() < *again => {}
                 State::Missing { .. } | State::Failed(_) => {
                     let Some(at) = place(writer, &attachment.port) else { continue };
                     match open(&attachment.interface, self.region, self.frames) {
@@ -112,8 +119,13 @@ impl<'u> Ports<'u> {
                             }
                         }
                         Err(e) => {
-                            *state = State::Failed(Instant::now());
-                            news.push(News::Failed(what(), e));
+                            // One that is busy is told once, not at each look.
+                            let known = e.is_busy() && matches!(state, State::Failed(_));
+                            let again = if e.is_busy() { Duration::ZERO } else { AGAIN };
+                            *state = State::Failed(Instant::now() + again);
+                            if !known {
+                                news.push(News::Failed(what(), e));
+                            }
                         }
                     }
                 }
@@ -125,7 +137,7 @@ impl<'u> Ports<'u> {
 }
 
 fn open<'u>(interface: &Interface, region: Region<'u>, frames: usize) -> Result<(Box<Nic>, XdpPort<'u>), NicError> {
-    let share = Share { workers: 1, frames };
+    let share = Share { workers: 1, frames, patience: Duration::ZERO };
     let (nic, ports) = Nic::open(interface, Filter::Everything, region, share)?;
     let port = ports.into_iter().next().ok_or_else(|| NicError::no_queue(interface))?;
     Ok((Box::new(nic), port))

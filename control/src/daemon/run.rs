@@ -5,7 +5,7 @@ use super::banner::banner;
 use super::config::Config;
 use super::model::Model;
 use super::net::{NetError, Netns, Underlay, UnderlayEvent};
-use super::nic::{Nic, NicError, QUEUE, Share};
+use super::nic::{Nic, NicError, Share};
 use super::ports::{News, Ports};
 use super::threads::{self, Handles, Running};
 use crate::books::Totals;
@@ -21,6 +21,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
+/// How long the underlay, and then all ports together, may be another's at the start: a dvrd that was killed leaves them a
+/// moment later.
+const PATIENCE: Duration = Duration::from_secs(2);
+const PAUSE: Duration = Duration::from_millis(20);
 /// Fewer buffers for receiving, and a port would lose frames whenever its worker does something else.
 const LEAST_SHARE: usize = 64;
 /// Events of the underlay that may wait for this thread.
@@ -65,6 +69,9 @@ pub enum RunError {
         /// The kernel's answer.
         error: io::Error,
     },
+    /// No worker.
+    #[error("workers.count and workers.frames leave no buffers")]
+    NoPool,
     /// Too little of it.
     #[error(
         "workers.frames = {frames} is too little for a worker with {ports} ports: each needs {LEAST_SHARE} to receive; \
@@ -111,6 +118,11 @@ pub fn run(config: &Config, cloud: &Cloud, signals: &Signals, says: &mut dyn Say
     let mut workers = threads::workers(model.writer(), pools, tunnels)?;
     let mut ports = Ports::new(config.attachments(cloud), region, port_frames);
     tell(ports.look(model.writer(), &mut workers), true);
+    let start = Instant::now();
+    while ports.any_busy() && start.elapsed() < PATIENCE && !signals.stop.load(Ordering::Relaxed) {
+        std::thread::sleep(PAUSE);
+        tell(ports.look(model.writer(), &mut workers), true);
+    }
     let netns = Netns::open(config.underlay.netns.as_deref())?;
     let (follower, events) = Underlay::follow(&netns, &config.underlay.name, EVENTS)?;
     follower.set_vteps(model.unknown_vteps());
@@ -139,15 +151,18 @@ fn open_underlay<'u>(
     pools: &[FramePool<'u>],
 ) -> Result<(Nic, Vec<XdpPort<'u>>), RunError> {
     let (vtep, port) = model.vtep().ok_or_else(|| RunError::NoVtep(config.host.clone()))?;
-    let memory = || RunError::Memory { bytes: 0, error: io::ErrorKind::OutOfMemory.into() };
-    let pool = pools.first().ok_or_else(memory)?;
-    let frames = (pool.total() / 4).min(QUEUE as usize);
-    let share = Share { workers: pools.len() as u32, frames };
+    let pool = pools.first().ok_or(RunError::NoPool)?;
+    let share = Share { workers: pools.len() as u32, frames: for_ports(pool.total()) / 2, patience: PATIENCE };
     Ok(Nic::open(&config.underlay, Filter::Underlay { vtep, port }, pool.region(), share)?)
 }
 
-/// Buffers each queue of a port gets for receiving: of the worker with most ports, half the pool is for that, the other half for
-/// what is being sent.
+/// Of a worker's buffers, how many its ports may have to receive into; as many may be on their way out, and an eighth
+/// stays for copies and answers. So a port that sends nothing on cannot leave the others without.
+fn for_ports(frames: usize) -> usize {
+    frames * 7 / 16
+}
+
+/// What each port gets of that: what the underlay leaves, shared by the ports of the worker that has most.
 fn share<'u>(
     config: &Config,
     model: &Model,
@@ -155,19 +170,16 @@ fn share<'u>(
     pools: &[FramePool<'u>],
 ) -> Result<(usize, Region<'u>), RunError> {
     let frames = config.workers.frames as usize;
-    let memory = || RunError::Memory { bytes: 0, error: io::ErrorKind::OutOfMemory.into() };
-    let region = pools.first().map(FramePool::region).ok_or_else(memory)?;
+    let region = pools.first().map(FramePool::region).ok_or(RunError::NoPool)?;
     let rows = &model.writer().current().ports;
     let owned = |id: usize| rows.iter().filter(|(_, row)| usize::from(row.owner.0) == id).count();
     let ports = (0..pools.len()).map(owned).max().unwrap_or(0).max(1);
-    let queues = (underlay.queues as usize).div_ceil(pools.len());
-    let taken = underlay.share.frames * queues;
-    let each = (frames / 2).saturating_sub(taken) / ports;
+    let each = for_ports(frames).saturating_sub(underlay.frames()) / ports;
     if each < LEAST_SHARE {
-        let wanted = 2 * (QUEUE as usize * queues + ports * LEAST_SHARE);
+        let wanted = (2 * ports * LEAST_SHARE).max(ports * LEAST_SHARE + underlay.frames()) * 16 / 7 + 16;
         return Err(RunError::Frames { frames, ports, wanted });
     }
-    Ok((each.min(QUEUE as usize), region))
+    Ok((each, region))
 }
 
 /// Takes over what the underlay's interface is now. Says whether that is news.

@@ -24,6 +24,9 @@ use std::time::Duration;
 /// The longest sleep of an idle worker; sent buffers are taken back then.
 const SLEEP: Duration = Duration::from_millis(100);
 
+/// Turns in which stopped workers end what waits: 64 floods to 4,096 ports and as many hosts, 256 copies a turn.
+const TURNS: usize = 64 * 2 * 4096 / 256;
+
 /// Workers on the tables of `writer`, connected, each with its queues of the underlay.
 pub(super) fn workers<'u>(
     writer: &Writer,
@@ -38,7 +41,7 @@ pub(super) fn workers<'u>(
             let view = writer.view(id).ok_or_else(|| system(io::ErrorKind::InvalidInput.into()))?;
             let mut worker = Worker::new(view, pool, writer.limits().ports, 0);
             worker.connect(links);
-            tunnel.sockets().try_for_each(|socket| worker.watch(socket)).map_err(system)?;
+            worker.bell().map_or(Ok(()), |bell| tunnel.watch(&bell)).map_err(system)?;
             worker.attach(Door::Tunnel, Port::Xdp(Box::new(tunnel)));
             worker.set_flood_limits(writer.limits().flood);
             Ok(worker)
@@ -50,8 +53,8 @@ pub(super) fn workers<'u>(
 impl<'u> Workers<'u> for Vec<Worker<'u>> {
     fn attach(&mut self, at: Place, port: XdpPort<'u>) -> bool {
         let Some(worker) = self.get_mut(at.owner) else { return false };
-        let watched = port.sockets().try_for_each(|socket| worker.watch(socket));
-        watched.is_ok() && worker.attach_port(at.ix, at.generation, Port::Xdp(Box::new(port))).is_none()
+        let watched = worker.bell().is_some_and(|bell| port.watch(&bell).is_ok());
+        watched && worker.attach_port(at.ix, at.generation, Port::Xdp(Box::new(port))).is_none()
     }
 
     fn detach(&mut self, at: Place) {
@@ -123,7 +126,7 @@ impl<'u> Handles<'u> {
 impl<'u> Workers<'u> for &Handles<'u> {
     fn attach(&mut self, at: Place, port: XdpPort<'u>) -> bool {
         let Some(handle) = self.0.get(at.owner) else { return false };
-        let watched = handle.bell.iter().all(|bell| port.sockets().all(|socket| bell.watch(socket).is_ok()));
+        let watched = handle.bell.as_ref().is_some_and(|bell| port.watch(bell).is_ok());
         let (door, port) = (Door::Port(at.ix), Port::Xdp(Box::new(port)));
         let given = watched && handle.orders.push(Order::Attach { door, generation: at.generation, port }).is_ok();
         self.wake(at.owner);
@@ -188,11 +191,18 @@ impl<'scope, 'u: 'scope> Running<'scope, 'u> {
     }
 }
 
-/// Buffers on their way between stopped workers arrive. Frames free, and in all.
+/// Frames and buffers on their way between stopped workers arrive, and floods that wait end: their ports are gone. Buffers that are
+/// free or left to a zero-copy driver, and all.
 pub(super) fn settle(workers: &mut [Worker<'_>]) -> (usize, usize) {
-    while workers.iter_mut().map(Worker::take_over).sum::<usize>() > 0 {}
-    for _ in 0..2 {
-        workers.iter_mut().for_each(Worker::idle); // what one sends home another takes in the next time
+    // Each turn brings a flood nearer to its end; so many are more than all can take.
+    for _ in 0..TURNS {
+        let moved = workers.iter_mut().map(Worker::take_over).sum::<usize>();
+        workers.iter_mut().for_each(Worker::idle);
+        if moved == 0 && workers.iter().all(|w| w.held() == 0) {
+            break;
+        }
     }
-    workers.iter().map(Worker::frames).fold((0, 0), |(free, total), (f, t)| (free + f, total + t))
+    workers.iter_mut().for_each(Worker::idle); // what one sent home another takes in now
+    let left = |w: &Worker<'_>| w.counters().left_behind.get() as usize;
+    workers.iter().map(|w| (w.frames(), left(w))).fold((0, 0), |(free, total), ((f, t), l)| (free + f + l, total + t))
 }

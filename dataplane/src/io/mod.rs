@@ -52,11 +52,15 @@ impl<'u> Port<'u> {
         }
     }
 
-    /// Gives the port up: every frame it has goes back to the pool.
-    pub fn close(self, pool: &mut FramePool<'u>) {
+    /// Gives the port up: every frame it has goes back to the pool, but for those a driver may still write; returns how many
+    /// these are.
+    pub fn close(self, pool: &mut FramePool<'u>) -> usize {
         match self {
             Port::Xdp(p) => p.close(pool),
-            Port::Memory(p) => p.close(pool),
+            Port::Memory(p) => {
+                p.close(pool);
+                0
+            }
         }
     }
 

@@ -4,10 +4,10 @@
 use super::{FRAME_SIZE, Frame, Region};
 
 /// What one socket has lent to the kernel: one bit a chunk. A frame that is lent is no [`Frame`] any more, so
-/// nobody can touch it; an address becomes one again only if it was lent and has not come back yet. What the kernel
-/// answers therefore never decides whether two own a chunk.
+/// nobody can touch it; an address becomes one again only if it was lent and has not come back yet. So two never own a
+/// chunk, whatever addresses the kernel answers.
 #[derive(Debug)]
-pub struct Lent<'u> {
+pub(crate) struct Lent<'u> {
     region: Region<'u>,
     bits: Box<[u64]>,
     count: usize,
@@ -32,8 +32,11 @@ impl<'u> Lent<'u> {
     }
 
     /// The frame in which `address` lies, in bytes from the start of the region; `None` if it is not lent.
+    ///
+    /// # Safety
+    /// The kernel does not write or read that frame any more.
     #[inline]
-    pub fn give_back(&mut self, address: u64) -> Option<Frame<'u>> {
+    pub unsafe fn give_back(&mut self, address: u64) -> Option<Frame<'u>> {
         let n = usize::try_from(address).ok()? / FRAME_SIZE;
         let word = self.bits.get_mut(n / 64)?;
         let bit = 1 << (n % 64);
@@ -42,14 +45,19 @@ impl<'u> Lent<'u> {
         }
         *word &= !bit;
         self.count -= 1;
-        // SAFETY: the bit was set, so `lend` took the only Frame of this chunk and none was made since.
+        // SAFETY: the bit was set, so `lend` took the only Frame of this chunk and none was made since; the kernel has
+        // done with it, says the caller.
         unsafe { self.region.frame(n) }
     }
 
-    /// Every frame that is lent. Only when the kernel cannot write them any more: its socket is closed.
-    pub fn give_back_all(&mut self) -> impl Iterator<Item = Frame<'u>> {
-        let chunks = (self.region.frames() * FRAME_SIZE) as u64;
-        (0..chunks).step_by(FRAME_SIZE).filter_map(|address| self.give_back(address))
+    /// Every frame that is lent.
+    ///
+    /// # Safety
+    /// The kernel does not write or read any of them any more.
+    pub unsafe fn give_back_all(&mut self) -> impl Iterator<Item = Frame<'u>> {
+        let bytes = self.region.bytes() as u64;
+        // SAFETY: the caller's promise, for each.
+        (0..bytes).step_by(FRAME_SIZE).filter_map(|address| unsafe { self.give_back(address) })
     }
 
     /// Frames lent now.
@@ -65,6 +73,10 @@ mod tests {
 
     #[test]
     fn a_frame_is_lent_and_comes_back_once() {
+        let give_back = |lent: &mut Lent<'_>, address| {
+            // SAFETY: no kernel has any of them.
+            unsafe { lent.give_back(address) }.map(|f| f.chunk()[9])
+        };
         let mut umem = Umem::new(130);
         let mut pool = umem.pools(1).remove(0);
         let mut lent = Lent::new(pool.region());
@@ -74,11 +86,10 @@ mod tests {
         let address = lent.lend(last).unwrap();
         assert_eq!((address, lent.count()), (129 * FRAME_SIZE as u64, 1));
         for never in [0, address - 1, 130 * FRAME_SIZE as u64, 192 * FRAME_SIZE as u64, u64::MAX] {
-            assert!(lent.give_back(never).is_none(), "{never}");
+            assert_eq!(give_back(&mut lent, never), None, "{never}");
         }
-        let back = lent.give_back(address + 300).expect("anywhere in the chunk");
-        assert_eq!((back.chunk()[9], lent.count()), (7, 0));
-        assert!(lent.give_back(address).is_none(), "only once");
+        assert_eq!(give_back(&mut lent, address + 300), Some(7), "anywhere in the chunk");
+        assert_eq!((give_back(&mut lent, address), lent.count()), (None, 0), "only once");
     }
 
     #[test]
@@ -94,7 +105,8 @@ mod tests {
             }
         }
         assert_eq!(lent.count(), lent_now);
-        lent.give_back_all().for_each(|f| pool.put(f));
+        // SAFETY: no kernel has any of them.
+        unsafe { lent.give_back_all() }.for_each(|f| pool.put(f));
         assert_eq!((pool.free(), lent.count()), (lent_now, 0));
     }
 

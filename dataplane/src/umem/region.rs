@@ -27,11 +27,11 @@ impl Memory {
 
     /// The memory, for as long as it is borrowed.
     pub fn region(&mut self) -> Region<'_> {
-        let (base, frames) = match self {
-            Memory::Heap(chunks) => (NonNull::from(chunks.as_mut_slice()).cast(), chunks.len()),
-            Memory::Memfd(map) => (map.base, map.frames),
+        let (base, frames, shared) = match self {
+            Memory::Heap(chunks) => (NonNull::from(chunks.as_mut_slice()).cast(), chunks.len(), false),
+            Memory::Memfd(map) => (map.base, map.frames, true),
         };
-        Region { base, frames, life: PhantomData }
+        Region { base, frames, shared, life: PhantomData }
     }
 }
 
@@ -75,6 +75,7 @@ impl Drop for Mapping {
 pub struct Region<'u> {
     base: NonNull<Chunk>,
     frames: usize,
+    shared: bool,
     life: PhantomData<&'u mut Chunk>,
 }
 
@@ -97,6 +98,12 @@ impl<'u> Region<'u> {
     /// Its frames.
     pub fn frames(&self) -> usize {
         self.frames
+    }
+
+    /// Is it a memfd's? Only that may be registered with a device: memory of the heap is somebody else's once it is freed,
+    /// and the kernel would still write it.
+    pub fn is_shared(&self) -> bool {
+        self.shared
     }
 
     /// The `n`th frame, if there are so many.

@@ -113,13 +113,19 @@ impl<'u> WorkerIo<'u> {
         old.map(|a| a.port)
     }
 
-    pub(super) fn detach(&mut self, door: Door) -> bool {
+    pub(super) fn detach(&mut self, door: Door, count: &WorkerCounters) -> bool {
         let Some(old) = self.ports.place(door).and_then(Option::take) else { return false };
         self.unsent.retain(|d| *d != door);
         self.doors.retain(|d| *d != door);
         self.next = 0;
-        old.port.close(&mut self.pool);
+        self.close(door, old.port, count);
         true
+    }
+
+    /// The last of a port: what the kernel lost of it, and its frames.
+    pub(super) fn close(&mut self, door: Door, port: Port<'u>, count: &WorkerCounters) {
+        count.kernel_lost(door, port.lost(), true);
+        count.left_behind.add(port.close(&mut self.pool) as u64);
     }
 
     pub(super) fn doors(&self) -> &[Door] {
@@ -221,8 +227,12 @@ impl<'u> WorkerIo<'u> {
         }
     }
 
-    /// What has left is taken back, and every buffer goes home.
+    /// What has left is taken back, every buffer goes home, and the kernel has what it needs to receive: before a sleep,
+    /// which nothing would end at a port without buffers.
     pub(super) fn all_home(&mut self) {
+        if let Some(links) = &mut self.links {
+            links.exchange_buffers(&mut self.pool, true);
+        }
         for door in &self.doors {
             if let Some(attached) = self.ports.get(*door) {
                 attached.port.reclaim(&mut self.pool);
@@ -237,7 +247,7 @@ impl<'u> WorkerIo<'u> {
     pub(super) fn count_lost(&mut self, count: &WorkerCounters) {
         for door in &self.doors {
             if let Some(attached) = self.ports.get(*door) {
-                count.kernel_lost(*door, attached.port.lost());
+                count.kernel_lost(*door, attached.port.lost(), false);
             }
         }
     }

@@ -2,6 +2,7 @@
 
 use super::{Worker, WorkerIo};
 use crate::burst::Door;
+use crate::counters::WorkerCounters;
 use crate::io::Port;
 use crossbeam::queue::ArrayQueue;
 use std::sync::Arc;
@@ -39,7 +40,7 @@ impl<'u> Worker<'u> {
     pub(super) fn obey(&mut self) {
         if !self.orders.is_empty() {
             while let Some(order) = self.orders.pop() {
-                self.io.obey(order);
+                self.io.obey(order, &self.count);
             }
         }
     }
@@ -47,15 +48,15 @@ impl<'u> Worker<'u> {
 
 impl<'u> WorkerIo<'u> {
     #[cold]
-    fn obey(&mut self, order: Order<'u>) {
+    fn obey(&mut self, order: Order<'u>, count: &WorkerCounters) {
         match order {
             Order::Attach { door, generation, port } => {
                 if let Some(old) = self.attach(door, generation, port) {
-                    old.close(&mut self.pool);
+                    self.close(door, old, count);
                 }
             }
             Order::Detach(door) => {
-                self.detach(door);
+                self.detach(door, count);
             }
         }
     }

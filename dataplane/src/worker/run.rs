@@ -5,8 +5,6 @@ use crate::burst::{BURST, Burst, Door};
 use crate::pipeline::{process_burst, process_handed};
 use crate::stage::{Ctx, go_on};
 use crate::worker::WorkerIo;
-use std::io;
-use std::os::fd::AsFd;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
@@ -124,13 +122,6 @@ impl<'u> Worker<'u> {
         slept
     }
 
-    /// Sleep ends from now on when `fd` (a port's socket) is readable. Fails without [`Worker::connect`], and as
-    /// [`Bell::watch`](crate::handoff::Bell::watch).
-    pub fn watch(&self, fd: impl AsFd) -> io::Result<()> {
-        let links = self.io.links().ok_or(io::ErrorKind::NotConnected)?;
-        links.bell().watch(fd)
-    }
-
     /// Works until `stop`, looked at once a turn; who sets it rings the worker's bell. Then every port is closed, and
     /// its frames are in their pools or on their way home.
     pub fn work(&mut self, idle: Idle, stop: &AtomicBool) {
@@ -161,9 +152,8 @@ impl<'u> Worker<'u> {
     /// Closes every port.
     fn close(&mut self) {
         self.obey();
-        self.io.count_lost(&self.count);
         while let Some(door) = self.io.doors().last().copied() {
-            self.io.detach(door);
+            self.io.detach(door, &self.count);
         }
         self.idle();
     }

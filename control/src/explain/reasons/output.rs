@@ -23,9 +23,12 @@ pub(super) const TX_FULL: Reason = Reason {
     place: Output,
     occurs: Now,
     stages: &[Egress],
-    more: "The queue of the port the frame goes to has no room: its receiver takes frames slower than they come.",
-    cause: "A VM that does not get CPU time or has one queue for a heavy flow; a NIC at line rate; a VM that is paused.",
+    more: "The queue of the port the frame goes to has no room, or as many frames as the port may have are on their way \
+           out: its receiver takes them slower than they come. An interface that is down takes none.",
+    cause: "A VM that does not get CPU time or has one queue for a heavy flow; a NIC at line rate; a VM that is paused; an \
+            interface somebody set down.",
     look: &[
+        "ip link show IFACE   # state UP and LOWER_UP? dvrd's banner says which interface a port has",
         "which port: dvrctl trace --cloud FILE --host HOST --in PORT --pcap DROPS.pcapng --frame N",
         "in the guest: mpstat -P ALL 1 (%steal, %soft), ethtool -l eth0; openstack image set --property hw_vif_multiqueue_enabled=true",
         "on the underlay: ip -s link show NIC; sar -n DEV 1",

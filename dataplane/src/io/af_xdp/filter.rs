@@ -37,8 +37,8 @@ use std::net::Ipv4Addr;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::time::{Duration, Instant};
 
-/// How long an interface may be another's: the kernel takes a moment to let go of a dead process's link.
-const BUSY_FOR: Duration = Duration::from_secs(2);
+/// An interface that has another program is tried again after so long: the kernel takes a moment to let go of a dead
+/// process's link.
 const BUSY_PAUSE: Duration = Duration::from_millis(20);
 
 // XDP_FLAGS_* of include/uapi/linux/if_link.h
@@ -93,20 +93,15 @@ pub struct Attached {
 impl Attached {
     /// Attaches a filter to interface `ifindex` of the calling thread's network namespace: in the
     /// driver where that is possible, otherwise in SKB mode. `queues`: how many queues may get a socket.
-    ///
-    /// Blocks up to two seconds while another program is there. Needs CAP_BPF and CAP_NET_ADMIN, and Linux 5.18.
-    pub fn new(ifindex: u32, filter: Filter, queues: u32) -> Result<Attached, AttachError> {
-        Attached::within(BUSY_FOR, ifindex, filter, queues)
-    }
-
-    fn within(busy_for: Duration, ifindex: u32, filter: Filter, queues: u32) -> Result<Attached, AttachError> {
+    /// `patience`: how long to wait if another program is there. Needs CAP_BPF and CAP_NET_ADMIN, and Linux 5.18.
+    pub fn new(ifindex: u32, filter: Filter, queues: u32, patience: Duration) -> Result<Attached, AttachError> {
         let interface = interface_name(ifindex)?;
         let map = bpf::xskmap(queues).map_err(|e| AttachError::prepare(Step::Map, e, String::new()))?;
         let insns = filter
             .assemble(map.as_fd())
             .map_err(|e| AttachError::prepare(Step::Program, io::Error::other(e), String::new()))?;
         let program = bpf::prog_load(&insns).map_err(|(e, log)| AttachError::prepare(Step::Program, e, log))?;
-        let until = Instant::now() + busy_for;
+        let until = Instant::now() + patience;
         loop {
             match attach(program.as_fd(), ifindex, &interface) {
                 Ok((link, mode, why_not_native)) => {

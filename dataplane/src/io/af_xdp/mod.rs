@@ -24,16 +24,41 @@ mod queue;
 mod ring;
 mod socket;
 
-pub use socket::RingSizes;
-
 use crate::burst::{Burst, Door, FrameMeta};
 use crate::counters::KernelLoss;
+use crate::handoff::Bell;
 use crate::umem::{Frame, FramePool, Region};
+use filter::Attached;
 use queue::Queue;
 use std::io;
-use std::os::fd::{AsFd, BorrowedFd};
+use std::time::Duration;
 
 pub use queue::now;
+
+/// Lengths of a socket's rings, entries: powers of two.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RingSizes {
+    /// Received frames that wait for us, and frames given to receive into.
+    pub rx: u32,
+    /// Frames to send that wait for the kernel, and sent ones that wait for us.
+    pub tx: u32,
+}
+
+/// How the queues of an interface are bound.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Setup {
+    /// The interface, in the calling thread's network namespace.
+    pub ifindex: u32,
+    /// Rings of each queue.
+    pub rings: RingSizes,
+    /// Buffers each queue has for receiving, and as many it may have for sending; at most what the rings hold.
+    pub share: usize,
+    /// Ask the driver to use packet memory itself, and copy if it cannot. Not where the XDP program runs in SKB mode: such
+    /// a socket would see nothing.
+    pub zero_copy: bool,
+    /// How long to wait for a queue that another socket has.
+    pub patience: Duration,
+}
 
 /// The queues of an interface that one worker has. It sends by the first of them.
 #[derive(Debug)]
@@ -62,38 +87,43 @@ impl std::fmt::Display for Copying {
 }
 
 impl<'u> XdpPort<'u> {
-    /// Binds a socket to each of `queues` of the interface `ifindex` of the calling thread's network namespace.
-    /// `share`: frames each has for receiving, at most `sizes.rx`. `first`: another port of the same interface, if there
-    /// is one already: all share one registration of packet memory.
+    /// Binds a socket to each of `queues` of an interface. `first`: another port of the same interface, if there is one
+    /// already: all share one registration of packet memory.
     ///
-    /// Fails with `ResourceBusy` if another socket has the queue for over two seconds, with `PermissionDenied` without
-    /// `CAP_NET_RAW`, with `OutOfMemory` or `PermissionDenied` if the memory may not be locked (`CAP_IPC_LOCK`, `ulimit -l`), with
-    /// `InvalidInput` for no queue or one that does not exist.
+    /// Fails with `ResourceBusy` if another socket has the queue, with `PermissionDenied` without `CAP_NET_RAW`, with `OutOfMemory`
+    /// or `PermissionDenied` if the memory may not be locked (`CAP_IPC_LOCK`, `ulimit -l`), with `InvalidInput` for no queue, one that
+    /// does not exist, or memory of the heap.
     pub fn open(
         region: Region<'u>,
-        ifindex: u32,
         queues: impl IntoIterator<Item = u32>,
-        sizes: RingSizes,
-        share: usize,
+        setup: &Setup,
         first: Option<&XdpPort<'u>>,
     ) -> io::Result<Self> {
         let mut port = XdpPort { queues: Vec::new(), next: 0 };
-        for queue in queues {
+        for number in queues {
+            if !region.is_shared() {
+                break;
+            }
             let first = port.queues.first().or_else(|| first?.queues.first());
-            let queue = Queue::open(region, ifindex, queue, sizes, share, first)?;
+            let queue = Queue::open(region, number, setup, first)?;
             port.queues.push(queue);
         }
         if port.queues.is_empty() { Err(io::ErrorKind::InvalidInput.into()) } else { Ok(port) }
     }
 
+    /// Frames of its queues come to it from now on.
+    pub fn steer(&self, filter: &Attached) -> io::Result<()> {
+        self.queues.iter().try_for_each(|queue| filter.insert(queue.number(), queue.socket()))
+    }
+
+    /// A received frame ends the sleep of whom the bell wakes.
+    pub fn watch(&self, bell: &Bell) -> io::Result<()> {
+        self.queues.iter().try_for_each(|queue| bell.watch(queue.socket()))
+    }
+
     /// Where the kernel puts received frames.
     pub fn copying(&self) -> Copying {
         if self.queues.iter().all(Queue::is_zero_copy) { Copying::ZeroCopy } else { Copying::Copy }
-    }
-
-    /// Its sockets, in the order of the queues given to [`XdpPort::open`]: for the filter's map and for sleeping.
-    pub fn sockets(&self) -> impl Iterator<Item = BorrowedFd<'_>> {
-        self.queues.iter().map(|queue| queue.as_fd())
     }
 
     /// See [`Port::receive`](super::Port::receive). Frames get the time of the call, [`now`].
@@ -127,14 +157,18 @@ impl<'u> XdpPort<'u> {
         self.queues.first_mut().is_some_and(|queue| queue.flush(pool))
     }
 
-    /// See [`Port::reclaim`](super::Port::reclaim).
+    /// See [`Port::reclaim`](super::Port::reclaim). Then the kernel has all the buffers it should have to receive into.
     pub fn reclaim(&mut self, pool: &mut FramePool<'u>) {
-        self.queues.iter_mut().for_each(|queue| queue.reclaim(pool));
+        for queue in &mut self.queues {
+            queue.reclaim(pool);
+            queue.refill(pool, true);
+        }
     }
 
-    /// See [`Port::close`](super::Port::close). The kernel has no frame of it any more.
-    pub fn close(self, pool: &mut FramePool<'u>) {
-        self.queues.into_iter().for_each(|queue| queue.close(pool));
+    /// See [`Port::close`](super::Port::close). Returns how many frames stay with a zero-copy driver, which may still write
+    /// them.
+    pub fn close(self, pool: &mut FramePool<'u>) -> usize {
+        self.queues.into_iter().map(|queue| queue.close(pool)).sum()
     }
 
     /// What the kernel lost since the sockets were opened, in the order of [`KernelLoss::ALL`].

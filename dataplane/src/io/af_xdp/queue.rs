@@ -1,6 +1,7 @@
 //! One queue of an interface.
+#![allow(unsafe_code)]
 
-use super::RingSizes;
+use super::Setup;
 use super::socket::Socket;
 use crate::burst::{Burst, Door, FrameMeta};
 use crate::counters::KernelLoss;
@@ -21,26 +22,37 @@ const REFILL: usize = 32;
 pub(super) struct Queue<'u> {
     socket: Socket,
     lent: Lent<'u>,
-    /// Frames lent for receiving, and how many there should be.
+    /// Frames lent for receiving.
     receiving: usize,
+    /// How many there should be, and how many may be lent for sending at most.
     share: usize,
+    /// Sent frames that have come back, until the pool is at hand; room for all.
+    done: Vec<Frame<'u>>,
+    /// The kernel would not send: the interface is down or gone. Nothing is lent to it for sending until it does.
+    down: bool,
+    /// Its number.
+    number: u32,
     /// Descriptors of the kernel that named no frame of this socket, or no whole one: none, or a bug.
     invalid: u64,
 }
 
 impl<'u> Queue<'u> {
     /// See [`XdpPort::open`](super::XdpPort::open).
-    pub fn open(
-        region: Region<'u>,
-        ifindex: u32,
-        queue: u32,
-        sizes: RingSizes,
-        share: usize,
-        first: Option<&Queue<'u>>,
-    ) -> io::Result<Self> {
-        let socket = Socket::open(&region, ifindex, queue, sizes, first.map(|p| p.as_fd()))?;
-        let share = share.min(sizes.rx as usize);
-        Ok(Queue { socket, lent: Lent::new(region), receiving: 0, share, invalid: 0 })
+    pub fn open(region: Region<'u>, number: u32, setup: &Setup, first: Option<&Queue<'u>>) -> io::Result<Self> {
+        let socket = Socket::open(&region, number, setup, first.map(|q| q.socket.as_fd()))?;
+        let share = setup.share.clamp(1, setup.rings.rx.min(setup.rings.tx) as usize);
+        let done = Vec::with_capacity(share);
+        Ok(Queue { socket, lent: Lent::new(region), receiving: 0, share, done, down: false, number, invalid: 0 })
+    }
+
+    /// Its number.
+    pub fn number(&self) -> u32 {
+        self.number
+    }
+
+    /// For the filter's map and for sleeping. Whoever keeps a copy of the descriptor keeps the socket open.
+    pub fn socket(&self) -> BorrowedFd<'_> {
+        self.socket.as_fd()
     }
 
     /// Does the driver use packet memory itself?
@@ -60,18 +72,19 @@ impl<'u> Queue<'u> {
             received += usize::from(self.take_in(desc, time, b, door, pool));
         }
         self.socket.rx.release();
-        self.refill(pool);
+        self.refill(pool, received == 0);
         received
     }
 
     /// One received frame into the burst; says whether it was one.
     #[inline]
     fn take_in(&mut self, desc: XdpDesc, time: u64, b: &mut Burst<'u>, door: Door, pool: &mut FramePool<'u>) -> bool {
-        let Some(frame) = self.lent.give_back(desc.addr) else {
+        // SAFETY: a descriptor of the RX ring is a frame the kernel has filled and given up.
+        let Some(frame) = (unsafe { self.lent.give_back(desc.addr) }) else {
             self.invalid += 1;
             return false;
         };
-        self.receiving -= 1;
+        self.receiving = self.receiving.saturating_sub(1);
         let (off, len) = (desc.addr as usize % FRAME_SIZE, desc.len as usize);
         let whole = !desc.options.contains(XdpDescOptions::XDP_PKT_CONTD);
         let refused = if whole && off >= HEADROOM && off + len <= FRAME_SIZE {
@@ -85,13 +98,16 @@ impl<'u> Queue<'u> {
         false
     }
 
-    /// Gives the kernel frames to receive into.
+    /// Gives the kernel frames to receive into; before the worker may sleep, all there should be.
     #[inline]
-    fn refill(&mut self, pool: &mut FramePool<'u>) {
-        if self.receiving + REFILL > self.share && self.receiving != 0 {
-            return;
+    pub fn refill(&mut self, pool: &mut FramePool<'u>, idle: bool) {
+        if self.receiving + REFILL <= self.share || idle && self.receiving < self.share {
+            self.fill_up(pool);
         }
-        self.fill_up(pool);
+        // Also when nothing was added: the driver may ask just after it was.
+        if idle && self.socket.fill.needs_wakeup() {
+            self.socket.kick_rx();
+        }
     }
 
     fn fill_up(&mut self, pool: &mut FramePool<'u>) {
@@ -114,7 +130,10 @@ impl<'u> Queue<'u> {
     /// See [`Port::transmit`](crate::io::Port::transmit).
     #[inline]
     pub fn transmit(&mut self, frame: Frame<'u>, meta: FrameMeta) -> Result<(), Frame<'u>> {
-        if self.socket.tx.room(1) == 0 {
+        if self.sending() >= self.share {
+            self.collect();
+        }
+        if self.down || self.sending() >= self.share || self.socket.tx.room(1) == 0 {
             return Err(frame);
         }
         let address = self.lent.lend(frame)? + u64::from(meta.off);
@@ -129,34 +148,62 @@ impl<'u> Queue<'u> {
         self.reclaim(pool);
         self.socket.tx.publish();
         if self.socket.tx.pending() == 0 {
+            self.down = false;
             return false;
         }
         if self.socket.tx.needs_wakeup() {
             match self.socket.kick_tx() {
-                Ok(()) | Err(Errno::AGAIN | Errno::BUSY | Errno::NOBUFS) => {}
-                // The interface is down or gone: no call helps, what comes later finds the ring full.
-                Err(_) => return false,
+                Ok(()) | Err(Errno::AGAIN | Errno::BUSY | Errno::NOBUFS) => self.down = false,
+                // Down or gone. It is asked again when the next frame is for it.
+                Err(_) => {
+                    self.down = true;
+                    return false;
+                }
             }
         }
         self.socket.tx.pending() != 0
     }
 
     /// See [`Port::reclaim`](crate::io::Port::reclaim).
+    #[inline]
     pub fn reclaim(&mut self, pool: &mut FramePool<'u>) {
+        self.collect();
+        self.done.drain(..).for_each(|frame| pool.put(frame));
+    }
+
+    /// Takes back what has left.
+    fn collect(&mut self) {
         while let Some(address) = self.socket.completion.pop() {
-            match self.lent.give_back(address) {
-                Some(frame) => pool.put(frame),
+            // SAFETY: a descriptor of the completion ring is a frame the kernel has sent and given up.
+            match unsafe { self.lent.give_back(address) } {
+                Some(frame) => self.done.push(frame), // never grows: what was not flushed has not left
                 None => self.invalid += 1,
             }
         }
         self.socket.completion.release();
     }
 
-    /// See [`Port::close`](crate::io::Port::close). The kernel has no frame of it any more.
-    pub fn close(self, pool: &mut FramePool<'u>) {
-        let Queue { socket, mut lent, .. } = self;
+    /// Frames on their way out.
+    #[inline]
+    fn sending(&self) -> usize {
+        self.lent.count() - self.receiving.min(self.lent.count())
+    }
+
+    /// See [`XdpPort::close`](super::XdpPort::close).
+    pub fn close(self, pool: &mut FramePool<'u>) -> usize {
+        let Queue { socket, mut lent, done, .. } = self;
+        done.into_iter().for_each(|frame| pool.put(frame));
+        let zero_copy = socket.is_zero_copy();
         drop(socket);
-        lent.give_back_all().for_each(|frame| pool.put(frame));
+        if zero_copy {
+            // The kernel stops the driver a moment after the socket is closed and does not say when: until then the
+            // NIC may write what it has.
+            return lent.count();
+        }
+        // SAFETY: copying, only the kernel's own code writes and reads frames; it does so no more once the socket, of
+        // which nobody else has a descriptor, is closed (xsk_release waits for who does).
+        unsafe { lent.give_back_all() }.for_each(|frame| pool.put(frame));
+        0
     }
 
     /// What the kernel lost since the socket was opened, in the order of [`KernelLoss::ALL`].
@@ -175,13 +222,7 @@ impl<'u> Queue<'u> {
 
     /// Frames in the kernel's hands: for receiving, and for sending.
     pub fn lent(&self) -> (usize, usize) {
-        (self.receiving, self.lent.count() - self.receiving)
-    }
-}
-
-impl AsFd for Queue<'_> {
-    fn as_fd(&self) -> BorrowedFd<'_> {
-        self.socket.as_fd()
+        (self.receiving, self.sending() + self.done.len())
     }
 }
 

@@ -1,6 +1,7 @@
 //! One AF_XDP socket: bound to a queue of an interface, its four rings mapped.
 #![allow(unsafe_code)]
 
+use super::Setup;
 use super::ring::{Consumer, Producer};
 use crate::umem::{FRAME_SIZE, Region};
 use rustix::io::Errno;
@@ -18,8 +19,7 @@ use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::time::{Duration, Instant};
 
-/// After a socket is closed the kernel gives its queue free a moment later; so long a bind is tried again.
-const BUSY: Duration = Duration::from_secs(2);
+/// A queue that another socket has is tried again after so long: the kernel gives that of a closed one free a moment later.
 const AGAIN: Duration = Duration::from_millis(10);
 /// `XDP_MAX_TX_SKB_BUDGET` (linux/if_xdp.h): frames one `sendto` sends in copy mode; 32 by default.
 const XDP_MAX_TX_SKB_BUDGET: libc::c_int = 9;
@@ -27,15 +27,6 @@ const XDP_MAX_TX_SKB_BUDGET: libc::c_int = 9;
 const LEAST_BUDGET: u32 = 32;
 /// Bytes of a frame under way in copy mode, its sk_buff included, generously.
 const SKB: usize = 4096;
-
-/// Lengths of a socket's rings, entries: powers of two.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct RingSizes {
-    /// Received frames that wait for us, and frames given to receive into.
-    pub rx: u32,
-    /// Frames to send that wait for the kernel, and sent ones that wait for us.
-    pub tx: u32,
-}
 
 /// A bound socket.
 #[derive(Debug)]
@@ -49,15 +40,10 @@ pub(super) struct Socket {
 }
 
 impl Socket {
-    /// Binds to `queue` of the interface `ifindex` of the calling thread's network namespace. The first socket of a device registers
-    /// `region` with it, the others share that (`first`).
-    pub fn open(
-        region: &Region<'_>,
-        ifindex: u32,
-        queue: u32,
-        sizes: RingSizes,
-        first: Option<BorrowedFd<'_>>,
-    ) -> io::Result<Self> {
+    /// Binds to queue `number` of an interface of the calling thread's network namespace. The first socket of a device
+    /// registers `region` with it, the others share that (`first`).
+    pub fn open(region: &Region<'_>, number: u32, setup: &Setup, first: Option<BorrowedFd<'_>>) -> io::Result<Self> {
+        let sizes = setup.rings;
         let fd = socket_with(AddressFamily::XDP, SocketType::RAW, SocketFlags::CLOEXEC, None)?;
         if first.is_none() {
             set_xdp_umem_reg(&fd, registration(region))?;
@@ -75,7 +61,7 @@ impl Socket {
         // TX ring be the bound.
         set_socket_send_buffer_size_force(&fd, sizes.tx as usize * SKB)?;
         set_budget(&fd, sizes.tx.max(LEAST_BUDGET));
-        bind_to(&fd, ifindex, queue, first)?;
+        bind_to(&fd, number, setup, first)?;
         let zero_copy = xdp_options(&fd)?.contains(XdpOptionsFlags::XDP_OPTIONS_ZEROCOPY);
         Ok(Socket { fill, rx, tx, completion, fd, zero_copy })
     }
@@ -136,28 +122,31 @@ fn set_budget(fd: &OwnedFd, frames: u32) {
     let _ = unsafe { libc::setsockopt(fd.as_raw_fd(), libc::SOL_XDP, XDP_MAX_TX_SKB_BUDGET, value, 4) };
 }
 
-fn bind_to(fd: &OwnedFd, ifindex: u32, queue: u32, first: Option<BorrowedFd<'_>>) -> io::Result<()> {
+fn bind_to(fd: &OwnedFd, number: u32, setup: &Setup, first: Option<BorrowedFd<'_>>) -> io::Result<()> {
+    let patiently = |bind: &dyn Fn() -> rustix::io::Result<()>| patiently(setup.patience, bind);
+    let address = |flags: Bind| SocketAddrXdp::new(flags, setup.ifindex, number);
     if let Some(shared_umem_fd) = first {
         // The first socket's way (copied or not) is the others': the kernel refuses other flags.
-        let addr = SocketAddrXdp::new(Bind::XDP_SHARED_UMEM, ifindex, queue);
-        return patiently(|| bind(fd, &SocketAddrXdpWithSharedUmem { addr: addr.clone(), shared_umem_fd }));
+        let addr = SocketAddrXdpWithSharedUmem { addr: address(Bind::XDP_SHARED_UMEM), shared_umem_fd };
+        return patiently(&|| bind(fd, &addr));
     }
-    let with = |way: Bind| SocketAddrXdp::new(way | Bind::XDP_USE_NEED_WAKEUP, ifindex, queue);
-    let zero_copy = with(Bind::XDP_ZEROCOPY);
-    match patiently(|| bind(fd, &zero_copy)) {
-        Err(e) if e.raw_os_error() == Some(libc::EOPNOTSUPP) => {
-            let copy = with(Bind::XDP_COPY);
-            patiently(|| bind(fd, &copy))
+    if setup.zero_copy {
+        let zero_copy = address(Bind::XDP_ZEROCOPY | Bind::XDP_USE_NEED_WAKEUP);
+        match patiently(&|| bind(fd, &zero_copy)) {
+            Ok(()) => return Ok(()),
+            Err(e) if e.kind() == io::ErrorKind::ResourceBusy => return Err(e),
+            Err(_) => {} // it cannot, or not with this memory; copying says what else is wrong
         }
-        other => other,
     }
+    let copy = address(Bind::XDP_COPY | Bind::XDP_USE_NEED_WAKEUP);
+    patiently(&|| bind(fd, &copy))
 }
 
-fn patiently(mut bind: impl FnMut() -> rustix::io::Result<()>) -> io::Result<()> {
+fn patiently(patience: Duration, bind: &dyn Fn() -> rustix::io::Result<()>) -> io::Result<()> {
     let start = Instant::now();
     loop {
         match bind() {
-            Err(Errno::BUSY) if start.elapsed() < BUSY => std::thread::sleep(AGAIN),
+            Err(Errno::BUSY) if start.elapsed() < patience => std::thread::sleep(AGAIN),
             other => return Ok(other?),
         }
     }

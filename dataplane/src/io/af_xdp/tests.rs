@@ -10,6 +10,10 @@ use crate::umem::{HEADROOM, Umem};
 const RINGS: RingSizes = RingSizes { rx: 256, tx: 128 };
 const FRAMES: usize = 512;
 
+fn setup(ifindex: u32, share: usize) -> Setup {
+    Setup { ifindex, rings: RINGS, share, zero_copy: true, patience: Duration::ZERO }
+}
+
 /// A veth `a`-`b` with so many queues in a namespace of its own.
 fn veth(test: &str, name: &str, queues: usize) -> Option<Netns> {
     let netns = Netns::new(test, name)?;
@@ -35,9 +39,9 @@ impl<'u> End<'u> {
         let ifindex = netns.ifindex(name);
         let region = pool.region();
         let (port, filter) = netns.run(|| {
-            let filter = Attached::new(ifindex, Filter::Everything, queues).unwrap();
-            let port = XdpPort::open(region, ifindex, 0..queues, RINGS, share, None).unwrap();
-            (0..queues).zip(port.sockets()).for_each(|(queue, socket)| filter.insert(queue, socket).unwrap());
+            let filter = Attached::new(ifindex, Filter::Everything, queues, Duration::ZERO).unwrap();
+            let port = XdpPort::open(region, 0..queues, &setup(ifindex, share), None).unwrap();
+            port.steer(&filter).unwrap();
             (port, filter)
         });
         let mut end = End { port: Some(port), pool, burst: Box::default(), _filter: filter };
@@ -141,9 +145,9 @@ fn a_forwarded_frame_stays_where_it_is() {
     let (Some(near), Some(far)) = (veth(test, "xdp2n", 1), veth(test, "xdp2f", 1)) else { return };
     let (mut umem, mut other) = (Umem::shared(2 * FRAMES).unwrap(), Umem::shared(2 * FRAMES).unwrap());
     let ((pool, spare), (source, sink)) = (two_pools(&mut umem), two_pools(&mut other));
-    let (mut source, mut sink) = (End::new(&near, "a", source, 1, 0), End::new(&far, "b", sink, 1, 64));
+    let (mut source, mut sink) = (End::new(&near, "a", source, 1, 128), End::new(&far, "b", sink, 1, 64));
     let mut from = End::new(&near, "b", pool, 1, 64);
-    let mut to = End::new(&far, "a", spare, 1, 0);
+    let mut to = End::new(&far, "a", spare, 1, 128);
     source.send(7..8, 90);
     assert!(soon(|| from.port.as_mut().unwrap().receive(&mut from.burst, Door::Tunnel, 1, &mut from.pool) == 1));
     let lane = from.burst.live.next().unwrap();
@@ -173,7 +177,7 @@ fn what_finds_no_buffer_is_counted_and_what_comes_later_arrives() {
     let Some(netns) = veth(test, "xdp3", 1) else { return };
     let mut umem = Umem::shared(2 * FRAMES).unwrap();
     let (a, b) = two_pools(&mut umem);
-    let (mut a, mut b) = (End::new(&netns, "a", a, 1, 0), End::new(&netns, "b", b, 1, 64));
+    let (mut a, mut b) = (End::new(&netns, "a", a, 1, 128), End::new(&netns, "b", b, 1, 64));
     a.send(0..100, 60);
     let first = b.receive_all(64);
     assert_eq!(first, (0..64).map(|n| (n, 60)).collect::<Vec<_>>());
@@ -191,7 +195,7 @@ fn a_full_tx_ring_gives_the_frame_back() {
     let Some(netns) = veth("a_full_tx_ring_gives_the_frame_back", "xdp4", 1) else { return };
     let mut umem = Umem::shared(2 * FRAMES).unwrap();
     let (a, b) = two_pools(&mut umem);
-    let (mut a, b) = (End::new(&netns, "a", a, 1, 0), End::new(&netns, "b", b, 1, 256));
+    let (mut a, b) = (End::new(&netns, "a", a, 1, 128), End::new(&netns, "b", b, 1, 256));
     let meta = FrameMeta::of_received(HEADROOM as u16, 60, 0);
     let (port, pool) = a.port();
     for _ in 0..RINGS.tx {
@@ -216,11 +220,11 @@ fn a_port_has_all_queues() {
     assert_eq!(b.port().0.lent().0, 128);
     let ifindex = netns.ifindex("a");
     // A worker each has one queue of `a`: what goes out by queue 1 comes in by queue 1.
-    let filter = netns.run(|| Attached::new(ifindex, Filter::Everything, 2).unwrap());
+    let filter = netns.run(|| Attached::new(ifindex, Filter::Everything, 2, Duration::ZERO).unwrap());
     let (mut p0, mut p1) = (pools.pop().unwrap(), pools.pop().unwrap());
     let (mut q0, mut q1) = netns.run(|| {
-        let q0 = XdpPort::open(p0.region(), ifindex, [0], RINGS, 0, None).unwrap();
-        let q1 = XdpPort::open(p1.region(), ifindex, [1], RINGS, 0, Some(&q0)).unwrap();
+        let q0 = XdpPort::open(p0.region(), [0], &setup(ifindex, 1), None).unwrap();
+        let q1 = XdpPort::open(p1.region(), [1], &setup(ifindex, 1), Some(&q0)).unwrap();
         (q0, q1)
     });
     for (n, (port, pool)) in [(&mut q0, &mut p0), (&mut q1, &mut p1)].into_iter().enumerate() {
@@ -247,7 +251,7 @@ fn a_queue_has_one_owner_and_must_exist() {
     let region = b.region();
     let a = End::new(&netns, "a", a, 1, 64);
     let ifindex = netns.ifindex("a");
-    let open = |queues: Vec<u32>| netns.run(|| XdpPort::open(region, ifindex, queues, RINGS, 0, None).unwrap_err());
+    let open = |queues: Vec<u32>| netns.run(|| XdpPort::open(region, queues, &setup(ifindex, 1), None).unwrap_err());
     assert_eq!(open(vec![0]).kind(), io::ErrorKind::ResourceBusy);
     assert_eq!(open(vec![1]).kind(), io::ErrorKind::InvalidInput);
     assert_eq!(open(vec![]).kind(), io::ErrorKind::InvalidInput);
@@ -255,6 +259,67 @@ fn a_queue_has_one_owner_and_must_exist() {
     // And free again at once.
     let again = End::new(&netns, "a", b, 1, 64);
     again.assert_conserved();
+}
+
+/// Ports whose interface is down take no frames to send, and no more than a burst stays with each: others have theirs.
+#[test]
+fn ports_that_are_down_starve_nobody() {
+    let test = "ports_that_are_down_starve_nobody";
+    let downs: Option<Vec<Netns>> = (0..8).map(|n| veth(test, &format!("xdp8-{n}"), 1)).collect();
+    let (Some(downs), Some(up)) = (downs, veth(test, "xdp8u", 1)) else { return };
+    let mut umem = Umem::shared(2 * FRAMES).unwrap();
+    let (pool, far) = two_pools(&mut umem);
+    let mut far = End::new(&up, "b", far, 1, 64);
+    let region = pool.region();
+    let mut here = End::new(&up, "a", pool, 1, 64);
+    let meta = FrameMeta::of_received(HEADROOM as u16, 60, 0);
+    for netns in &downs {
+        let ifindex = netns.ifindex("a");
+        let mut port = netns.run(|| XdpPort::open(region, [0], &setup(ifindex, 32), None).unwrap());
+        netns.ip("link set dev a down");
+        let mut refused = 0;
+        for n in 0..200 {
+            if let Err(frame) = port.transmit(here.pool.take().unwrap(), meta) {
+                here.pool.put(frame);
+                refused += 1;
+            }
+            if n % 16 == 15 {
+                assert!(!port.flush(&mut here.pool), "no call helps");
+            }
+        }
+        assert_eq!((refused, port.lent().1), (184, 16), "one burst went before it was known");
+        netns.ip("link set dev a up");
+        assert!(!port.flush(&mut here.pool), "the kernel takes them now");
+        port.transmit(here.pool.take().unwrap(), meta).expect("up again");
+        assert_eq!(port.close(&mut here.pool), 0);
+    }
+    far.send(0..60, 60);
+    assert_eq!(here.receive_all(60).len(), 60);
+    here.assert_conserved();
+    far.assert_conserved();
+}
+
+/// More than its share of buffers is never on its way out of one port.
+#[test]
+fn a_port_has_its_share_to_send_with() {
+    let Some(netns) = veth("a_port_has_its_share_to_send_with", "xdp9", 1) else { return };
+    let mut umem = Umem::shared(2 * FRAMES).unwrap();
+    let (a, b) = two_pools(&mut umem);
+    let (mut a, b) = (End::new(&netns, "a", a, 1, 40), End::new(&netns, "b", b, 1, 64));
+    let meta = FrameMeta::of_received(HEADROOM as u16, 60, 0);
+    let (port, pool) = a.port();
+    let taken = std::iter::from_fn(|| port.transmit(pool.take()?, meta).map_err(|frame| pool.put(frame)).ok()).count();
+    assert_eq!(taken, 40);
+    a.assert_conserved();
+    b.assert_conserved();
+}
+
+#[test]
+fn memory_of_the_heap_is_not_registered() {
+    let mut umem = Umem::new(64);
+    let pool = umem.pools(1).remove(0);
+    let refused = XdpPort::open(pool.region(), [0], &setup(1, 1), None).unwrap_err();
+    assert_eq!(refused.kind(), io::ErrorKind::InvalidInput);
 }
 
 /// A VM is deleted while its frames are under way: nothing hangs, nothing is lost.

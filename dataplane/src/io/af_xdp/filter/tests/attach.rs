@@ -12,6 +12,9 @@ use std::io::Write;
 use std::net::UdpSocket;
 use std::thread::sleep;
 
+/// As dvrd waits for its underlay.
+const BUSY: Duration = Duration::from_secs(2);
+
 /// What a native attach answers on a bridge, and on veth never.
 const NO_NATIVE: Errno = Errno::OPNOTSUPP;
 
@@ -42,7 +45,7 @@ impl Wire {
 
     fn attach(&self, filter: Filter) -> Result<Attached, AttachError> {
         let ifindex = self.ifindex();
-        self.here.run(|| Attached::new(ifindex, filter, 4))
+        self.here.run(|| Attached::new(ifindex, filter, 4, BUSY))
     }
 
     /// In SKB mode, which a veth never falls back to.
@@ -196,12 +199,12 @@ fn where_the_driver_knows_no_xdp_it_is_skb_mode_and_says_why() {
     netns.ip("link add br0 type bridge");
     let ifindex = netns.ifindex("br0");
     netns.run(|| {
-        let filter = Attached::new(ifindex, UNDERLAY, 1).unwrap();
+        let filter = Attached::new(ifindex, UNDERLAY, 1, BUSY).unwrap();
         assert_eq!((filter.mode(), filter.mode().to_string()), (Mode::Skb, "skb".to_owned()));
         assert_eq!(filter.why_not_native().and_then(Errno::from_io_error), Some(NO_NATIVE));
         assert!(netns.ip("link show dev br0").contains("xdpgeneric"));
         // Here the kernel says EEXIST to native mode, not EBUSY.
-        let second = Attached::within(Duration::ZERO, ifindex, UNDERLAY, 1).unwrap_err();
+        let second = Attached::new(ifindex, UNDERLAY, 1, Duration::ZERO).unwrap_err();
         assert!(matches!(second, AttachError::Busy { .. }), "{second}");
         drop(filter);
         assert!(soon(|| !netns.ip("link show dev br0").contains("xdp")));
@@ -214,7 +217,7 @@ fn a_second_attacher_waits_and_is_told_what_to_do() {
     let first = wire.attach(UNDERLAY).unwrap();
     let start = Instant::now();
     let error = wire.attach(Filter::Everything).unwrap_err();
-    assert!((BUSY_FOR..BUSY_FOR * 2).contains(&start.elapsed()), "{:?}", start.elapsed());
+    assert!((BUSY..BUSY * 2).contains(&start.elapsed()), "{:?}", start.elapsed());
     assert!(matches!(&error, AttachError::Busy { interface, .. } if interface == "und"), "{error:?}");
     let text = error.to_string();
     for words in ["und", "os error 16", "another XDP program is attached", "`ip link show dev und`"] {
@@ -237,15 +240,15 @@ fn what_cannot_be_attached_says_why() {
     netns.ip("link add br0 type bridge");
     let ifindex = netns.ifindex("br0");
     netns.run(|| {
-        let missing = Attached::new(999_999, UNDERLAY, 1).unwrap_err();
+        let missing = Attached::new(999_999, UNDERLAY, 1, BUSY).unwrap_err();
         assert!(matches!(missing, AttachError::NoInterface { ifindex: 999_999 }), "{missing:?}");
         assert!(missing.to_string().contains("no interface has index 999999"), "{missing}");
 
-        let none = Attached::new(ifindex, UNDERLAY, 0).unwrap_err(); // a map of no entries
+        let none = Attached::new(ifindex, UNDERLAY, 0, BUSY).unwrap_err(); // a map of no entries
         assert!(matches!(none, AttachError::Prepare { .. }), "{none:?}");
         assert!(none.to_string().contains("XSKMAP"), "{none}");
 
-        let filter = Attached::new(ifindex, UNDERLAY, 2).unwrap();
+        let filter = Attached::new(ifindex, UNDERLAY, 2, BUSY).unwrap();
         assert_eq!(filter.insert(2, socket()).map_err(|e| Errno::from_io_error(&e)), Err(Some(Errno::TOOBIG)));
         let no_socket = filter.insert(1, std::fs::File::open("/dev/null").unwrap());
         assert_eq!(no_socket.map_err(|e| Errno::from_io_error(&e)), Err(Some(Errno::NOTSOCK)));
@@ -258,7 +261,7 @@ fn what_cannot_be_attached_says_why() {
             inheritable: rustix::thread::CapabilitySet::empty(),
         };
         rustix::thread::set_capabilities(None, none).unwrap();
-        let denied = Attached::new(ifindex, UNDERLAY, 1).unwrap_err();
+        let denied = Attached::new(ifindex, UNDERLAY, 1, BUSY).unwrap_err();
         assert!(matches!(denied, AttachError::Denied { .. }), "{denied:?}");
         assert!(denied.to_string().contains("CAP_BPF and CAP_NET_ADMIN"), "{denied}");
     });
