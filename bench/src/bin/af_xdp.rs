@@ -1,10 +1,12 @@
 //! What the pipeline costs on real sockets: CPU time per forwarded frame, user and system, of a worker on two veths and of
 //! a bare forwarder on the same sockets, which moves a frame from one to the other and looks at nothing.
 //!
-//! `af_xdp [--runs N] [--seconds S]`. Needs root and iproute2. Each has a lane of its own, of two veth pairs: source, forwarder,
+//! `af_xdp [--runs N] [--seconds S] [--check]`. Needs root and iproute2. With `--check` it fails above 1.04 times the bare
+//! forwarder's total or 120 ns of user time. Each has a lane of its own, of two veth pairs: source, forwarder,
 //! sink. They are fed in turn, a quarter of a second each, so that whatever else the machine does meets both. Frames are 64
-//! bytes (with FCS) of 1,000 flows of one VM, routed to other hosts: the `route` case, 114 bytes when they leave. Source and sink are
-//! AF_XDP sockets too. Both forwarders sleep when there is nothing to do, and burn no time waiting.
+//! bytes (with FCS) of 1,000 flows of one VM, routed to other hosts: the `route` case, 114 bytes when they leave. Source
+//! and sink are AF_XDP sockets too. Both forwarders sleep when there is nothing to do, and burn no time waiting. A frame
+//! that the forwarder received and that did not arrive is an error; what the kernel lost before it is printed.
 
 use bench::frames::{Case, LEN, build};
 use bench::host::{Writers, port_ix};
@@ -35,6 +37,9 @@ const DRAIN: Duration = Duration::from_millis(20);
 const SLEEP: Duration = Duration::from_millis(100);
 /// The source has core 0, with the sink, which needs little; the forwarders core 1.
 const CORES: [usize; 2] = [0, 1];
+/// What is wanted: total against the bare forwarder, and user time, ns a frame.
+const RATIO: f64 = 1.04;
+const USER: f64 = 120.0;
 
 fn main() -> Res<()> {
     let args: Vec<String> = std::env::args().collect();
@@ -42,7 +47,7 @@ fn main() -> Res<()> {
         let at = args.iter().position(|a| a == name);
         at.and_then(|i| args.get(i + 1)).and_then(|v| v.parse().ok()).unwrap_or(default)
     };
-    let (runs, seconds) = (option("--runs", 5.0) as usize, Duration::from_secs_f64(option("--seconds", 4.0)));
+    let (runs, seconds) = (option("--runs", 5.0) as usize, Duration::from_secs_f64(option("--seconds", 15.0)));
     let lanes = Lanes::new(2)?;
     let stop = AtomicBool::new(false);
     let measured = std::thread::scope(|scope| {
@@ -54,11 +59,12 @@ fn main() -> Res<()> {
         stop.store(true, Ordering::Relaxed);
         measured
     })?;
-    report(&measured)
+    let met = report(&measured);
+    if !met && args.iter().any(|a| a == "--check") { Err("above the target".into()) } else { Ok(()) }
 }
 
-/// Reads how many frames were forwarded so far.
-type Count = Box<dyn Fn() -> u64 + Send>;
+/// Reads how many frames were received and how many forwarded so far.
+type Count = Box<dyn Fn() -> (u64, u64) + Send>;
 /// Forwards from a lane's source to its sink until told to stop; first tells how to read its count.
 type Forwarder = fn(Lane, &dyn Fn(Count), &AtomicBool) -> Res<()>;
 
@@ -71,16 +77,18 @@ struct Fed {
 }
 
 impl Fed {
-    /// Frames forwarded, once all of them have arrived.
+    /// Frames forwarded, once all that were received have been forwarded and have arrived.
     fn settled(&self) -> Res<u64> {
+        let now = || ((self.forwarded)(), self.arrived.load(Ordering::Relaxed));
         for _ in 0..50 {
             std::thread::sleep(DRAIN);
-            let forwarded = (self.forwarded)();
-            if forwarded == self.arrived.load(Ordering::Relaxed) {
+            let ((received, forwarded), arrived) = now();
+            if received == forwarded && forwarded == arrived {
                 return Ok(forwarded);
             }
         }
-        Err(format!("{} frames forwarded, {} arrived", (self.forwarded)(), self.arrived.load(Ordering::Relaxed)).into())
+        let ((received, forwarded), arrived) = now();
+        Err(format!("{received} frames received, {forwarded} forwarded, {arrived} arrived").into())
     }
 }
 
@@ -125,14 +133,14 @@ impl Task {
         )
     }
 
-    fn spent(&self, frames: u64) -> Res<Spent> {
+    fn spent(&self, frames: u64, offered: u64) -> Res<Spent> {
         let read = |name: &str| std::fs::read_to_string(self.0.join(name));
         let (schedstat, stat) = (read("schedstat")?, read("stat")?);
         let total = Duration::from_nanos(schedstat.split_whitespace().next().ok_or("no schedstat")?.parse()?);
         // Fields 14 and 15, counted behind the name in brackets, which may have spaces.
         let behind: Vec<&str> = stat.rsplit(')').next().unwrap_or_default().split_whitespace().collect();
         let field = |n: usize| behind.get(n - 3).and_then(|f| f.parse().ok()).unwrap_or(0);
-        Ok(Spent { frames, total, user: field(14), system: field(15) })
+        Ok(Spent { frames, offered, total, user: field(14), system: field(15) })
     }
 }
 
@@ -140,6 +148,8 @@ impl Task {
 #[derive(Clone, Copy, Debug, Default)]
 struct Spent {
     frames: u64,
+    /// Frames the source had sent.
+    offered: u64,
     total: Duration,
     /// In clock ticks of 10 ms: the kernel tells user and system time no finer.
     user: u64,
@@ -151,7 +161,8 @@ impl Spent {
         let frames = (self.frames - before.frames).max(1) as f64;
         let total = (self.total - before.total).as_nanos() as f64 / frames;
         let (user, system) = ((self.user - before.user) as f64, (self.system - before.system) as f64);
-        Cost { frames, total, user: total * user / (user + system).max(1.0) }
+        let lost = 1.0 - frames / (self.offered - before.offered).max(1) as f64;
+        Cost { frames, lost, total, user: total * user / (user + system).max(1.0) }
     }
 }
 
@@ -159,6 +170,8 @@ impl Spent {
 #[derive(Clone, Copy, Debug)]
 struct Cost {
     frames: f64,
+    /// Of what was sent, the part the kernel lost before the forwarder.
+    lost: f64,
     total: f64,
     user: f64,
 }
@@ -172,7 +185,7 @@ fn run(both: &mut [Fed; 2], seconds: Duration) -> Res<[Cost; 2]> {
         for (n, lane) in both.iter_mut().enumerate() {
             lane.source.send_for(SLICE)?;
             let forwarded = lane.settled()?;
-            last[n] = lane.forwarder.spent(forwarded)?;
+            last[n] = lane.forwarder.spent(forwarded, lane.source.sent)?;
             first[n].get_or_insert(last[n]); // the first slice warms up
         }
     }
@@ -180,15 +193,16 @@ fn run(both: &mut [Fed; 2], seconds: Duration) -> Res<[Cost; 2]> {
     Ok([cost(0), cost(1)])
 }
 
-fn report(runs: &[[Cost; 2]]) -> Res<()> {
-    println!("                 bare forwarder                    dvrd worker");
-    println!("run     frames   total    user  system    frames   total    user  system   total/total");
-    let line = |of: &[Cost; 2]| {
-        let one = |c: &Cost| format!("{:>10.0}{:>8.0}{:>8.0}{:>8.0}", c.frames, c.total, c.user, c.total - c.user);
-        format!("{}{}{:>14.3}", one(&of[0]), one(&of[1]), of[1].total / of[0].total)
-    };
+/// Prints it; says whether the target is met.
+fn report(runs: &[[Cost; 2]]) -> bool {
+    println!("                   bare forwarder                           dvrd worker");
+    println!("run     frames  lost   total    user  system    frames  lost   total    user  system   total/total");
     for (n, of) in runs.iter().enumerate() {
-        println!("{:<4}{}", n + 1, line(of));
+        let one = |c: &Cost| {
+            let (lost, system) = (100.0 * c.lost, c.total - c.user);
+            format!("{:>10.0}{lost:>5.0}%{:>8.0}{:>8.0}{system:>8.0}", c.frames, c.total, c.user)
+        };
+        println!("{:<4}{}{}{:>14.3}", n + 1, one(&of[0]), one(&of[1]), of[1].total / of[0].total);
     }
     let median = |of: &dyn Fn(&[Cost; 2]) -> f64| {
         let mut all: Vec<f64> = runs.iter().map(of).collect();
@@ -196,17 +210,15 @@ fn report(runs: &[[Cost; 2]]) -> Res<()> {
         all.get(all.len() / 2).copied().unwrap_or_default()
     };
     let (ratio, user) = (median(&|of| of[1].total / of[0].total), median(&|of| of[1].user));
-    let bare = median(&|of| of[0].user);
+    let (bare, total) = (median(&|of| of[0].user), median(&|of| of[1].total));
+    println!("\nns a frame, on-CPU; lost: by the kernel, before the forwarder, which was slower than the source");
+    println!("median: total {ratio:.3} times the bare forwarder's (wanted: at most {RATIO})");
+    println!("        user {user:.0} ns (wanted: at most {USER}), the bare forwarder's {bare:.0} ns");
     println!(
-        "\nmedian: total {ratio:.3} times the bare forwarder's; user {user:.0} ns a frame, the bare one's {bare:.0} ns"
-    );
-    println!("every frame was forwarded and found its route and its neighbour; none was dropped");
-    println!(
-        "{{\"bench\":\"af_xdp\",\"case\":\"route\",\"runs\":{},\"ratio\":{ratio:.3},\"user_ns\":{user:.1},\"bare_user_ns\":{bare:.1},\"total_ns\":{:.1}}}",
+        "{{\"bench\":\"af_xdp\",\"case\":\"route\",\"runs\":{},\"ratio\":{ratio:.3},\"user_ns\":{user:.1},\"bare_user_ns\":{bare:.1},\"total_ns\":{total:.1}}}",
         runs.len(),
-        median(&|of| of[1].total)
     );
-    Ok(())
+    ratio <= RATIO && user <= USER
 }
 
 /// What a forwarder works on.
@@ -246,7 +258,9 @@ fn bare(lane: Lane, ready: &dyn Fn(Count), stop: &AtomicBool) -> Res<()> {
     let mut burst: Box<Burst<'static>> = Box::default();
     let (mut frames, count) = (0, Arc::new(AtomicU64::new(0)));
     let counter = Arc::clone(&count);
-    ready(Box::new(move || counter.load(Ordering::Relaxed)));
+    // What is received is forwarded, or it is an error.
+    ready(Box::new(move || (counter.load(Ordering::Relaxed), counter.load(Ordering::Relaxed))));
+    let mut unsent = false;
     while !stop.load(Ordering::Relaxed) {
         let n = from.receive(&mut burst, Door::Port(0), BURST, &mut pool);
         let n = n + to.receive(&mut burst, Door::Tunnel, BURST - n, &mut pool);
@@ -257,11 +271,12 @@ fn bare(lane: Lane, ready: &dyn Fn(Count), stop: &AtomicBool) -> Res<()> {
         burst.clear();
         frames += n as u64;
         count.store(frames, Ordering::Relaxed);
-        if n == 0 {
-            to.reclaim(&mut pool);
-            bell.sleep(SLEEP, || false);
+        if n > 0 || unsent {
+            unsent = to.flush(&mut pool); // once a turn, as a worker
         } else {
-            while to.flush(&mut pool) {}
+            to.reclaim(&mut pool);
+            from.reclaim(&mut pool);
+            bell.sleep(SLEEP, || false);
         }
     }
     Ok(())
@@ -277,11 +292,10 @@ fn whole(lane: Lane, ready: &dyn Fn(Count), stop: &AtomicBool) -> Res<()> {
     [&from, &to].iter().try_for_each(|port| port.watch(&bell))?;
     worker.attach_port(port_ix(0, 0), 0, Port::Xdp(Box::new(from)));
     worker.attach(Door::Tunnel, Port::Xdp(Box::new(to)));
-    let (count, counter) = (Arc::clone(worker.counters()), Arc::clone(worker.counters()));
-    ready(Box::new(move || counter.sent.get()));
+    let counter = Arc::clone(worker.counters());
+    ready(Box::new(move || (counter.received.get(), counter.sent.get())));
     worker.work(Idle { spin: Duration::ZERO, sleep: SLEEP }, stop);
-    let (received, sent) = (count.received.get(), count.sent.get());
-    if received != sent { Err(format!("{received} received, {sent} sent").into()) } else { Ok(()) }
+    Ok(())
 }
 
 /// Counts what arrives.
@@ -326,6 +340,7 @@ impl Sink {
 struct Source {
     pool: FramePool<'static>,
     port: XdpPort<'static>,
+    sent: u64,
     _nic: Nic,
 }
 
@@ -342,8 +357,8 @@ impl Source {
             frame.chunk_mut()[HEADROOM..HEADROOM + LEN].copy_from_slice(&bytes);
         }
         frames.into_iter().for_each(|frame| pool.put(frame));
-        let (_nic, port) = open(lanes, "source", &format!("g{n}"), pool.region(), 0)?;
-        Ok(Source { pool, port, _nic })
+        let (_nic, port) = open(lanes, "source", &format!("g{n}"), pool.region(), QUEUE as usize)?;
+        Ok(Source { pool, port, sent: 0, _nic })
     }
 
     /// Sends as fast as it can.
@@ -353,7 +368,11 @@ impl Source {
         while start.elapsed() < time {
             for _ in 0..BURST {
                 let Some(frame) = self.pool.take() else { break };
-                self.port.transmit(frame, meta).map_err(|_| "the ring to the forwarder is full")?;
+                if let Err(frame) = self.port.transmit(frame, meta) {
+                    self.pool.put(frame);
+                    break;
+                }
+                self.sent += 1;
             }
             while self.port.flush(&mut self.pool) {}
         }

@@ -5,6 +5,8 @@ use super::Setup;
 use super::socket::Socket;
 use crate::burst::{Burst, Door, FrameMeta};
 use crate::counters::KernelLoss;
+use crate::prefetch::prefetch;
+use crate::tables::OUTER;
 use crate::umem::{FRAME_SIZE, Frame, FramePool, HEADROOM, Lent, Region};
 use rustix::io::Errno;
 use rustix::net::xdp::{XdpDesc, XdpDescOptions};
@@ -85,7 +87,10 @@ impl<'u> Queue<'u> {
             return false;
         };
         self.receiving = self.receiving.saturating_sub(1);
+        // The kernel wrote it, perhaps from another core: on its way while the rest of the burst is taken in. The
+        // headers, and where the outer ones will be.
         let (off, len) = (desc.addr as usize % FRAME_SIZE, desc.len as usize);
+        [off, off.wrapping_sub(OUTER)].iter().filter_map(|at| frame.chunk().get(*at)).for_each(prefetch);
         let whole = !desc.options.contains(XdpDescOptions::XDP_PKT_CONTD);
         let refused = if whole && off >= HEADROOM && off + len <= FRAME_SIZE {
             b.push(frame, FrameMeta::of_received(off as u16, len as u16, time), door).err()
