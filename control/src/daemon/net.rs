@@ -44,6 +44,14 @@ pub enum NetError {
         /// Why not.
         error: std::io::Error,
     },
+    /// No thread to enter a namespace with.
+    #[error("namespace {name}: no thread to enter it with: {error}; raise the limit on tasks (`ulimit -u`, TasksMax)")]
+    Thread {
+        /// As the configuration names it.
+        name: String,
+        /// Why not.
+        error: std::io::Error,
+    },
     /// There is no such interface.
     #[error("there is no interface {interface} in {netns}; `ip {}link` shows those there are", .netns.ip_option())]
     NoLink {

@@ -24,6 +24,11 @@ use std::time::Duration;
 /// The longest sleep of an idle worker; sent buffers are taken back then.
 const SLEEP: Duration = Duration::from_millis(100);
 
+/// How the workers of this configuration wait.
+pub(super) fn idle(config: &Config) -> Idle {
+    Idle { spin: Duration::from_micros(config.workers.spin_us.into()), sleep: SLEEP }
+}
+
 /// Workers on the tables of `writer`, connected, each with its queues of the underlay.
 pub(super) fn workers<'u>(
     writer: &Writer,
@@ -139,6 +144,20 @@ impl<'u> Workers<'u> for &Handles<'u> {
     }
 }
 
+/// Ends the workers when it is dropped, also by a panic: the scope of their threads waits for them.
+#[derive(Debug)]
+pub(super) struct Stop<'s, 'u> {
+    pub stop: &'s AtomicBool,
+    pub handles: &'s Handles<'u>,
+}
+
+impl Drop for Stop<'_, '_> {
+    fn drop(&mut self) {
+        self.stop.store(true, Ordering::Relaxed);
+        (0..self.handles.0.len()).for_each(|worker| self.handles.wake(worker));
+    }
+}
+
 /// Workers that run.
 #[derive(Debug)]
 pub(super) struct Running<'scope, 'u> {
@@ -146,15 +165,14 @@ pub(super) struct Running<'scope, 'u> {
 }
 
 impl<'scope, 'u: 'scope> Running<'scope, 'u> {
-    /// Each on a thread of its own, until `stop`.
+    /// Each on a thread of its own, until `stop` ([`Stop`]).
     pub fn start(
         scope: &'scope Scope<'scope, '_>,
         workers: Vec<Worker<'u>>,
-        config: &Config,
+        idle: Idle,
+        cores: &[usize],
         stop: &'scope AtomicBool,
     ) -> io::Result<Self> {
-        let idle = Idle { spin: Duration::from_micros(config.workers.spin_us.into()), sleep: SLEEP };
-        let cores = config.workers.cores.as_deref().unwrap_or_default();
         let start = |(n, mut worker): (usize, Worker<'u>)| {
             let core = cores.get(n).map(|id| core_affinity::CoreId { id: *id });
             let body = move || {
@@ -169,9 +187,6 @@ impl<'scope, 'u: 'scope> Running<'scope, 'u> {
             Builder::new().name(format!("worker-{n}")).spawn_scoped(scope, body)
         };
         let threads = workers.into_iter().enumerate().map(start).collect::<io::Result<Vec<_>>>();
-        if threads.is_err() {
-            stop.store(true, Ordering::Relaxed);
-        }
         Ok(Running { threads: threads? })
     }
 
@@ -181,12 +196,14 @@ impl<'scope, 'u: 'scope> Running<'scope, 'u> {
     }
 
     /// Stops them. A worker that did not survive is missing.
-    pub fn stop(self, stop: &AtomicBool, handles: &Handles<'u>) -> Vec<Worker<'u>> {
-        stop.store(true, Ordering::Relaxed);
-        (0..self.threads.len()).for_each(|worker| handles.wake(worker));
+    pub fn stop(self, stop: Stop<'_, 'u>) -> Vec<Worker<'u>> {
+        drop(stop);
         self.threads.into_iter().filter_map(|thread| thread.join().ok()).collect()
     }
 }
+
+#[cfg(test)]
+mod tests;
 
 /// Buffers on their way between stopped workers arrive. Frames free, and in all.
 pub(super) fn settle(workers: &mut [Worker<'_>]) -> (usize, usize) {
