@@ -185,6 +185,11 @@ fn tell(news: Vec<News>, first: bool) {
             News::Gone(port) => tracing::info!("{port}: the interface is gone; waiting for it to come back"),
             News::Missing(port) => tracing::warn!("{port}: there is no such interface yet; waiting for it"),
             News::Failed(port, error) => tracing::error!("{port}: {error}; tried again in 10 s"),
+            News::Refused(port) => tracing::error!(
+                "{port}: its worker does not take it: it stands still, or cannot watch one more socket; tried again \
+                 every second"
+            ),
+            News::Unknown(netns, error) => tracing::error!("ports in {netns} stay as they are, not looked at: {error}"),
         }
     }
 }

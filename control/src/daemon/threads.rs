@@ -59,10 +59,11 @@ impl<'u> Workers<'u> for Vec<Worker<'u>> {
         watched.is_ok() && worker.attach_port(at.ix, at.generation, Port::Xdp(Box::new(port))).is_none()
     }
 
-    fn detach(&mut self, at: Place) {
+    fn detach(&mut self, at: Place) -> bool {
         if let Some(worker) = self.get_mut(at.owner) {
             worker.detach(Door::Port(at.ix));
         }
+        true
     }
 }
 
@@ -117,6 +118,20 @@ impl<'u> Handles<'u> {
         Totals::of(&counters, writer, used)
     }
 
+    /// A worker gets a port. Says whether there was room for that order, and the port can wake the worker.
+    pub fn give(&self, worker: usize, door: Door, generation: u32, port: XdpPort<'u>) -> bool {
+        let Some(handle) = self.0.get(worker) else { return false };
+        let watched = handle.bell.iter().all(|bell| port.sockets().all(|socket| bell.watch(socket).is_ok()));
+        watched && self.order(worker, Order::Attach { door, generation, port: Port::Xdp(Box::new(port)) })
+    }
+
+    /// Puts an order into a worker's letter box. Says whether there was room: a worker that stands still empties none.
+    pub fn order(&self, worker: usize, order: Order<'u>) -> bool {
+        let given = self.0.get(worker).is_some_and(|handle| handle.orders.push(order).is_ok());
+        self.wake(worker);
+        given
+    }
+
     fn wake(&self, worker: usize) {
         if let Some(bell) = self.0.get(worker).and_then(|h| h.bell.as_ref()) {
             bell.ring();
@@ -127,20 +142,11 @@ impl<'u> Handles<'u> {
 /// While they run.
 impl<'u> Workers<'u> for &Handles<'u> {
     fn attach(&mut self, at: Place, port: XdpPort<'u>) -> bool {
-        let Some(handle) = self.0.get(at.owner) else { return false };
-        let watched = handle.bell.iter().all(|bell| port.sockets().all(|socket| bell.watch(socket).is_ok()));
-        let (door, port) = (Door::Port(at.ix), Port::Xdp(Box::new(port)));
-        let given = watched && handle.orders.push(Order::Attach { door, generation: at.generation, port }).is_ok();
-        self.wake(at.owner);
-        given
+        self.give(at.owner, Door::Port(at.ix), at.generation, port)
     }
 
-    fn detach(&mut self, at: Place) {
-        if let Some(handle) = self.0.get(at.owner) {
-            // A full box means a worker that stands still: the port's interface is gone in any case.
-            let _ = handle.orders.push(Order::Detach(Door::Port(at.ix)));
-        }
-        self.wake(at.owner);
+    fn detach(&mut self, at: Place) -> bool {
+        self.order(at.owner, Order::Detach(Door::Port(at.ix)))
     }
 }
 
