@@ -64,3 +64,27 @@ fn help_names_options_signals_and_what_it_needs() {
     let none = Command::new(env!("CARGO_BIN_EXE_dvrd")).output().unwrap();
     assert_eq!(none.status.code(), Some(2));
 }
+
+#[test]
+fn books_that_cannot_be_written_are_refused_before_anything_starts() {
+    let dir = Dir::new("dvrd-totals");
+    let (config, totals) = (dir.path("dvrd.toml"), dir.path("none/totals.json"));
+    std::fs::write(&config, "host = \"H1\"\n[underlay]\ninterface = \"dvrd-none0\"\n").unwrap();
+    let mut dvrd = Command::new(env!("CARGO_BIN_EXE_dvrd"));
+    dvrd.arg("--config").arg(&config).args(["--cloud", &cloud()]).arg("--totals").arg(&totals);
+    let output = dvrd.output().unwrap();
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(2), "{said}");
+    assert!(said.contains("--totals") && said.contains("none/totals.json") && said.contains("No such file"), "{said}");
+    assert!(!said.contains("dvrd-none0"), "the interface was not looked at yet: {said}");
+}
+
+/// Standard error that nobody reads any more is no reason to end otherwise.
+#[test]
+fn it_says_what_is_wrong_to_nobody() {
+    let mut dvrd = Command::new(env!("CARGO_BIN_EXE_dvrd"));
+    dvrd.args(["--config", "no-such.toml", "--cloud", &cloud()]);
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    assert_eq!(dvrd.stderr(writer).status().unwrap().code(), Some(2));
+}

@@ -12,6 +12,7 @@ pub mod nic;
 mod ports;
 pub mod run;
 mod threads;
+mod totals;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -23,10 +24,11 @@ use crate::model::{Cloud, Problems};
 use crate::report;
 use config::Config;
 use run::{Says, Signals, run};
+use totals::TotalsFile;
 
 /// Wrong usage, bad input, or it could not start; nothing is left behind.
 const FAILED: u8 = 2;
-/// It ran, and ended by a defect.
+/// It ran, and ended by a defect or without its books in their file.
 const DEFECT: u8 = 1;
 
 #[derive(Parser)]
@@ -40,7 +42,7 @@ const DEFECT: u8 = 1;
 
 Exit status:
   0  stopped by a signal
-  1  ended by a defect
+  1  ended by a defect, or the last books could not be written to --totals
   2  wrong usage, bad input, or it could not start; nothing is left behind
 
 Needs root, or CAP_NET_ADMIN, CAP_NET_RAW, CAP_BPF, CAP_IPC_LOCK and CAP_SYS_ADMIN (for other network namespaces).
@@ -53,7 +55,9 @@ struct Args {
     /// The cloud: TOML if the file ends in .toml, otherwise JSON
     #[arg(long, value_name = "FILE")]
     cloud: PathBuf,
-    /// Also write the books to this file, as JSON, whenever they are told
+    /// Also write the books to this file, as JSON, whenever they are told; tried at the start
+    ///
+    /// A regular file is replaced at once, by way of FILE.new beside it; a device, a pipe or a link is written to.
     #[arg(long, value_name = "FILE")]
     totals: Option<PathBuf>,
 }
@@ -67,11 +71,14 @@ pub fn main() -> ExitCode {
         .with_writer(std::io::stderr)
         .with_target(false)
         .with_max_level(tracing::Level::INFO)
+        .log_internal_errors(false) // it would say so on standard error, and panic if that is what is broken
         .init();
     match start(&args) {
         Ok(()) => ExitCode::SUCCESS,
         Err(Failure { lines, status }) => {
-            lines.iter().for_each(|line| eprintln!("dvrd: {line}"));
+            let text: String = lines.iter().map(|line| format!("dvrd: {line}\n")).collect();
+            // Nobody may be there to read it; the exit status says enough.
+            let _ = std::io::Write::write_all(&mut std::io::stderr(), text.as_bytes());
             ExitCode::from(status)
         }
     }
@@ -104,17 +111,24 @@ fn start(args: &Args) -> Result<(), Failure> {
         signal_hook::flag::register(signal, flag.clone())
             .map_err(|e| failed(format!("signal {signal}: {e}"), FAILED))?;
     }
-    let mut says = Terminal { host: config.host.clone(), totals: args.totals.clone() };
+    let totals = args.totals.clone().map(TotalsFile::new);
+    if let Some(file) = &totals {
+        file.try_out().map_err(|e| failed(format!("--totals {file}: cannot be written: {e}; not started"), FAILED))?;
+    }
+    let mut says = Terminal { host: config.host.clone(), totals, last: Ok(()) };
     run(&config, &cloud, &signals, &mut says).map_err(|e| {
         let status = if matches!(e, run::RunError::WorkerDied(_)) { DEFECT } else { FAILED };
         failed(e.to_string(), status)
-    })
+    })?;
+    says.last.map_err(|error| failed(error, DEFECT))
 }
 
 /// Standard output, and the file for the books.
 struct Terminal {
     host: String,
-    totals: Option<PathBuf>,
+    totals: Option<TotalsFile>,
+    /// How the last writing of that file went.
+    last: Result<(), String>,
 }
 
 impl Says for Terminal {
@@ -131,12 +145,10 @@ impl Says for Terminal {
         }
         print(&s);
         let Some(file) = &self.totals else { return };
-        // By way of another name: a reader never finds half of it.
-        let beside = file.with_extension("new");
-        let written =
-            std::fs::write(&beside, report::totals_json(totals, frames)).and_then(|()| std::fs::rename(&beside, file));
-        if let Err(error) = written {
-            tracing::error!("--totals {}: cannot be written: {error}", file.display());
+        let written = file.write(&report::totals_json(totals, frames));
+        self.last = written.map_err(|error| format!("--totals {file}: cannot be written: {error}"));
+        if let Err(error) = &self.last {
+            tracing::error!("{error}");
         }
     }
 }

@@ -11,14 +11,17 @@ mod follow;
 mod hops;
 mod link;
 mod netns;
+mod present;
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;
 mod veth;
 
 pub use follow::{Underlay, UnderlayEvent};
 pub use hops::{NeighbourEvent, NoWay};
+pub(super) use link::link_by_index;
 pub use link::{Link, VethEnd, link};
 pub use netns::Netns;
+pub use present::{Identity, present};
 pub use veth::veth_peer;
 
 /// Why the kernel could not be asked, or had no answer.
@@ -26,7 +29,7 @@ pub use veth::veth_peer;
 pub enum NetError {
     /// A namespace that cannot be opened.
     #[error(
-        "namespace {name}: cannot open {path}: {error}; `ip netns list` shows the names, `ls -l /proc/PID/ns/net` those of processes"
+        "namespace {name}: cannot open {path}: {error}; {}", open_hint(.error)
     )]
     Open {
         /// As the configuration names it.
@@ -39,6 +42,14 @@ pub enum NetError {
     /// A namespace no thread could move to.
     #[error("namespace {name}: cannot be entered: {error}; {}", enter_hint(.error))]
     Enter {
+        /// As the configuration names it.
+        name: String,
+        /// Why not.
+        error: std::io::Error,
+    },
+    /// No thread to enter a namespace with.
+    #[error("namespace {name}: no thread to enter it with: {error}; raise the limit on tasks (`ulimit -u`, TasksMax)")]
+    Thread {
         /// As the configuration names it.
         name: String,
         /// Why not.
@@ -74,6 +85,35 @@ pub enum NetError {
         /// What came of it.
         why: String,
     },
+}
+
+impl NetError {
+    /// The namespace is not there (`ip netns add` makes the file first and the namespace then).
+    pub(super) fn is_absence(&self) -> bool {
+        match self {
+            NetError::Open { error, .. } => error.kind() == std::io::ErrorKind::NotFound,
+            NetError::Enter { error, .. } => error.kind() == std::io::ErrorKind::InvalidInput,
+            _ => false,
+        }
+    }
+
+    /// This process, or the machine, has too many files open to know.
+    pub(super) fn is_out_of_files(&self) -> bool {
+        matches!(self, NetError::Open { error, .. } if out_of_files(error))
+    }
+}
+
+fn out_of_files(error: &std::io::Error) -> bool {
+    use rustix::io::Errno;
+    [Errno::MFILE, Errno::NFILE].iter().any(|e| error.raw_os_error() == Some(e.raw_os_error()))
+}
+
+fn open_hint(error: &std::io::Error) -> &'static str {
+    if out_of_files(error) {
+        "raise the limit on open files (`ulimit -Hn`, LimitNOFILE)"
+    } else {
+        "`ip netns list` shows the names, `ls -l /proc/PID/ns/net` those of processes"
+    }
 }
 
 fn enter_hint(error: &std::io::Error) -> &'static str {

@@ -1,7 +1,7 @@
 //! [`Nic`]: an interface of the kernel that dvrd receives from and sends to.
 
 use super::config::Interface;
-use super::net::{Link, NetError, Netns, link, veth_peer};
+use super::net::{Identity, Link, NetError, Netns, link, link_by_index, veth_peer};
 use dataplane::io::af_xdp::filter::{AttachError, Attached, Filter, Mode};
 use dataplane::io::af_xdp::{Copying, RingSizes, Setup, XdpPort, ethtool};
 use dataplane::umem::Region;
@@ -110,6 +110,8 @@ pub struct Nic {
     pub interface: Interface,
     /// As it was when it was taken.
     pub link: Link,
+    /// [`Netns::id`] of where it was then.
+    netns: (u64, u64),
     /// Its driver.
     pub driver: String,
     /// Where the XDP program runs.
@@ -140,13 +142,14 @@ impl Nic {
     ) -> Result<(Nic, Vec<XdpPort<'u>>), NicError> {
         let netns = Netns::open(interface.netns.as_deref())?;
         let link = link(&netns, &interface.name)?;
-        let peer = Peer::quiet(&netns, &link)?;
+        let peer = Peer::quiet(interface, &netns, &link)?;
         let opened = netns.run(|| bind(&interface.name, link.ifindex, filter, region, share))??;
         let workers = share.workers;
         let Bound { driver, filter, queues, share, ports } = opened;
         let nic = Nic {
             interface: interface.clone(),
             link,
+            netns: netns.id(),
             driver,
             mode: filter.mode(),
             why_not_native: filter.why_not_native().map(io::Error::to_string),
@@ -163,6 +166,11 @@ impl Nic {
     /// Buffers one worker's queues of it have to receive into, and as many for sending.
     pub fn frames(&self) -> usize {
         self.share * self.queues.div_ceil(self.workers.max(1)) as usize
+    }
+
+    /// Which interface it is.
+    pub fn identity(&self) -> Identity {
+        Identity { netns: self.netns, ifindex: self.link.ifindex }
     }
 
     /// What was turned off elsewhere: `checksum offload of eth0 in namespace vm1 is off`.
@@ -205,9 +213,13 @@ fn bind<'u>(name: &str, ifindex: u32, filter: Filter, region: Region<'u>, share:
 
 /// The other end of a veth: its stack would leave checksums unfinished and put VLAN tags beside the frame, and AF_XDP
 /// sees neither.
+///
+/// Only our own end is remembered and nothing held open: a namespace that is deleted is gone with all in it.
 #[derive(Debug)]
 struct Peer {
-    netns: Netns,
+    own: Interface,
+    identity: Identity,
+    /// Its name and namespace, for messages.
     name: String,
     /// What was on and is off now.
     off: Vec<Offload>,
@@ -234,12 +246,13 @@ const OFFLOADS: [Offload; 2] = [
 
 impl Peer {
     /// Turns its offloads off, those that are on.
-    fn quiet(netns: &Netns, link: &Link) -> Result<Option<Peer>, NicError> {
-        let Some((netns, name)) = veth_peer(netns, link)? else { return Ok(None) };
-        let mut peer = Peer { netns, name, off: Vec::new() };
-        let (netns, name, off) = (peer.netns.clone(), peer.name.clone(), &mut peer.off);
+    fn quiet(own: &Interface, netns: &Netns, link: &Link) -> Result<Option<Peer>, NicError> {
+        let Some((there, name)) = veth_peer(netns, link)? else { return Ok(None) };
+        let identity = Identity { netns: netns.id(), ifindex: link.ifindex };
+        let mut peer = Peer { own: own.clone(), identity, name: format!("{name} in {there}"), off: Vec::new() };
+        let off = &mut peer.off;
         // What is off already is on the list when a later one fails, and is put back.
-        let turned = netns.run(move || {
+        let turned = there.run(move || {
             for offload in OFFLOADS {
                 if (offload.is_on)(&name)? {
                     (offload.turn)(&name, false)?;
@@ -254,14 +267,27 @@ impl Peer {
         })?;
         Ok((!peer.off.is_empty()).then_some(peer))
     }
+
+    /// Turns them on again. Where our own end is gone its other end is too.
+    fn restore(&self) -> Result<(), NicError> {
+        let netns = match Netns::open(self.own.netns.as_deref()) {
+            Ok(netns) if netns.id() == self.identity.netns => netns,
+            Err(e) if !e.is_absence() => return Err(e.into()),
+            _ => return Ok(()),
+        };
+        let Some(link) = link_by_index(&netns, self.identity.ifindex)? else { return Ok(()) };
+        let Some((there, name)) = veth_peer(&netns, &link)? else { return Ok(()) };
+        let turned = there.run(|| self.off.iter().try_for_each(|offload| (offload.turn)(&name, true)))?;
+        turned.map_err(|error| NicError::Ethtool { interface: name, what: "its offloads cannot be restored", error })
+    }
 }
 
 impl Drop for Peer {
     fn drop(&mut self) {
-        // Gone with its VM, most likely, if this fails; nothing is left to restore then.
-        let restored = self.netns.run(|| self.off.iter().try_for_each(|offload| (offload.turn)(&self.name, true)));
-        if let Ok(Err(error)) = restored {
-            tracing::debug!(peer = %self, %error, "offloads not restored");
+        if !self.off.is_empty()
+            && let Err(error) = self.restore()
+        {
+            tracing::warn!("{self}, and stays so: {error}");
         }
     }
 }
@@ -269,6 +295,9 @@ impl Drop for Peer {
 impl fmt::Display for Peer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let off: Vec<&str> = self.off.iter().map(|offload| offload.name).collect();
-        write!(f, "{} offload of {} in {} is off", off.join(" and "), self.name, self.netns)
+        write!(f, "{} offload of {} is off", off.join(" and "), self.name)
     }
 }
+
+#[cfg(test)]
+mod tests;

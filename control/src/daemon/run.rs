@@ -7,7 +7,7 @@ use super::model::Model;
 use super::net::{NetError, Netns, Underlay, UnderlayEvent};
 use super::nic::{Nic, NicError, Share};
 use super::ports::{News, Ports};
-use super::threads::{self, Handles, Running};
+use super::threads::{self, Handles, Running, Stop};
 use crate::books::Totals;
 use crate::model::Cloud;
 use crate::writer::TableFull;
@@ -130,13 +130,15 @@ pub fn run(config: &Config, cloud: &Cloud, signals: &Signals, says: &mut dyn Say
     let handles = Handles::of(&workers);
     let stop = AtomicBool::new(false);
     let (mut workers, died) = std::thread::scope(|scope| {
-        let running = Running::start(scope, workers, config, &stop);
+        let ends = Stop { stop: &stop, handles: &handles };
+        let cores = config.workers.cores.as_deref().unwrap_or_default();
+        let running = Running::start(scope, workers, threads::idle(config), cores, &stop);
         let running = running.map_err(|error| RunError::System { what: "threads of the workers", error })?;
         says.ready(&banner);
         let daemon = Daemon { model: &mut model, ports: &mut ports, handles: &handles, running: &running };
         let died = daemon.serve(&events, signals, says);
         drop(underlay); // first its program: from here on the kernel has the underlay to itself
-        Ok::<_, RunError>((running.stop(&stop, &handles), died))
+        Ok::<_, RunError>((running.stop(ends), died))
     })?;
     follower.stop();
     let frames = threads::settle(&mut workers);
@@ -195,6 +197,11 @@ fn tell(news: Vec<News>, first: bool) {
             News::Gone(port) => tracing::info!("{port}: the interface is gone; waiting for it to come back"),
             News::Missing(port) => tracing::warn!("{port}: there is no such interface yet; waiting for it"),
             News::Failed(port, error) => tracing::error!("{port}: {error}; tried again in 10 s"),
+            News::Refused(port) => tracing::error!(
+                "{port}: its worker does not take it: it stands still, or cannot watch one more socket; tried again \
+                 every second"
+            ),
+            News::Unknown(netns, error) => tracing::error!("ports in {netns} stay as they are, not looked at: {error}"),
         }
     }
 }

@@ -27,6 +27,11 @@ const SLEEP: Duration = Duration::from_millis(100);
 /// Turns in which stopped workers end what waits: 64 floods to 4,096 ports and as many hosts, 256 copies a turn.
 const TURNS: usize = 64 * 2 * 4096 / 256;
 
+/// How the workers of this configuration wait.
+pub(super) fn idle(config: &Config) -> Idle {
+    Idle { spin: Duration::from_micros(config.workers.spin_us.into()), sleep: SLEEP }
+}
+
 /// Workers on the tables of `writer`, connected, each with its queues of the underlay.
 pub(super) fn workers<'u>(
     writer: &Writer,
@@ -57,10 +62,11 @@ impl<'u> Workers<'u> for Vec<Worker<'u>> {
         watched && worker.attach_port(at.ix, at.generation, Port::Xdp(Box::new(port))).is_none()
     }
 
-    fn detach(&mut self, at: Place) {
+    fn detach(&mut self, at: Place) -> bool {
         if let Some(worker) = self.get_mut(at.owner) {
             worker.detach(Door::Port(at.ix));
         }
+        true
     }
 }
 
@@ -115,6 +121,20 @@ impl<'u> Handles<'u> {
         Totals::of(&counters, writer, used)
     }
 
+    /// A worker gets a port. Says whether there was room for that order, and the port can wake the worker.
+    pub fn give(&self, worker: usize, door: Door, generation: u32, port: XdpPort<'u>) -> bool {
+        let Some(handle) = self.0.get(worker) else { return false };
+        let watched = handle.bell.as_ref().is_some_and(|bell| port.watch(bell).is_ok());
+        watched && self.order(worker, Order::Attach { door, generation, port: Port::Xdp(Box::new(port)) })
+    }
+
+    /// Puts an order into a worker's letter box. Says whether there was room: a worker that stands still empties none.
+    pub fn order(&self, worker: usize, order: Order<'u>) -> bool {
+        let given = self.0.get(worker).is_some_and(|handle| handle.orders.push(order).is_ok());
+        self.wake(worker);
+        given
+    }
+
     fn wake(&self, worker: usize) {
         if let Some(bell) = self.0.get(worker).and_then(|h| h.bell.as_ref()) {
             bell.ring();
@@ -125,20 +145,25 @@ impl<'u> Handles<'u> {
 /// While they run.
 impl<'u> Workers<'u> for &Handles<'u> {
     fn attach(&mut self, at: Place, port: XdpPort<'u>) -> bool {
-        let Some(handle) = self.0.get(at.owner) else { return false };
-        let watched = handle.bell.as_ref().is_some_and(|bell| port.watch(bell).is_ok());
-        let (door, port) = (Door::Port(at.ix), Port::Xdp(Box::new(port)));
-        let given = watched && handle.orders.push(Order::Attach { door, generation: at.generation, port }).is_ok();
-        self.wake(at.owner);
-        given
+        self.give(at.owner, Door::Port(at.ix), at.generation, port)
     }
 
-    fn detach(&mut self, at: Place) {
-        if let Some(handle) = self.0.get(at.owner) {
-            // A full box means a worker that stands still: the port's interface is gone in any case.
-            let _ = handle.orders.push(Order::Detach(Door::Port(at.ix)));
-        }
-        self.wake(at.owner);
+    fn detach(&mut self, at: Place) -> bool {
+        self.order(at.owner, Order::Detach(Door::Port(at.ix)))
+    }
+}
+
+/// Ends the workers when it is dropped, also by a panic: the scope of their threads waits for them.
+#[derive(Debug)]
+pub(super) struct Stop<'s, 'u> {
+    pub stop: &'s AtomicBool,
+    pub handles: &'s Handles<'u>,
+}
+
+impl Drop for Stop<'_, '_> {
+    fn drop(&mut self) {
+        self.stop.store(true, Ordering::Relaxed);
+        (0..self.handles.0.len()).for_each(|worker| self.handles.wake(worker));
     }
 }
 
@@ -149,15 +174,14 @@ pub(super) struct Running<'scope, 'u> {
 }
 
 impl<'scope, 'u: 'scope> Running<'scope, 'u> {
-    /// Each on a thread of its own, until `stop`.
+    /// Each on a thread of its own, until `stop` ([`Stop`]).
     pub fn start(
         scope: &'scope Scope<'scope, '_>,
         workers: Vec<Worker<'u>>,
-        config: &Config,
+        idle: Idle,
+        cores: &[usize],
         stop: &'scope AtomicBool,
     ) -> io::Result<Self> {
-        let idle = Idle { spin: Duration::from_micros(config.workers.spin_us.into()), sleep: SLEEP };
-        let cores = config.workers.cores.as_deref().unwrap_or_default();
         let start = |(n, mut worker): (usize, Worker<'u>)| {
             let core = cores.get(n).map(|id| core_affinity::CoreId { id: *id });
             let body = move || {
@@ -172,9 +196,6 @@ impl<'scope, 'u: 'scope> Running<'scope, 'u> {
             Builder::new().name(format!("worker-{n}")).spawn_scoped(scope, body)
         };
         let threads = workers.into_iter().enumerate().map(start).collect::<io::Result<Vec<_>>>();
-        if threads.is_err() {
-            stop.store(true, Ordering::Relaxed);
-        }
         Ok(Running { threads: threads? })
     }
 
@@ -184,12 +205,14 @@ impl<'scope, 'u: 'scope> Running<'scope, 'u> {
     }
 
     /// Stops them. A worker that did not survive is missing.
-    pub fn stop(self, stop: &AtomicBool, handles: &Handles<'u>) -> Vec<Worker<'u>> {
-        stop.store(true, Ordering::Relaxed);
-        (0..self.threads.len()).for_each(|worker| handles.wake(worker));
+    pub fn stop(self, stop: Stop<'_, 'u>) -> Vec<Worker<'u>> {
+        drop(stop);
         self.threads.into_iter().filter_map(|thread| thread.join().ok()).collect()
     }
 }
+
+#[cfg(test)]
+mod tests;
 
 /// Frames and buffers on their way between stopped workers arrive, and floods that wait end: their ports are gone. Buffers that are
 /// free or left to a zero-copy driver, and all.

@@ -92,7 +92,7 @@ pub fn link(netns: &Netns, name: &str) -> Result<Link, NetError> {
 }
 
 /// The same by its index.
-pub(super) fn link_by_index(netns: &Netns, ifindex: u32) -> Result<Option<Link>, NetError> {
+pub(in crate::daemon) fn link_by_index(netns: &Netns, ifindex: u32) -> Result<Option<Link>, NetError> {
     let what = format!("interface {ifindex}");
     let found = ask(netns, &what, |handle| async move { Ok(by_index(&handle, ifindex).await) })?;
     found.map_err(|e| kernel(netns, &what, e))

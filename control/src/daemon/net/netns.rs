@@ -66,10 +66,11 @@ impl Netns {
     }
 
     /// Runs `f` in the namespace and gives what it returned. It runs in a thread of its own, which moves there before
-    /// and ends after; a panic of `f` goes on in the caller.
+    /// and ends after; a panic of `f` goes on in the caller. Fails without a thread, and where the namespace may not be entered.
     pub fn run<R: Send>(&self, f: impl FnOnce() -> R + Send) -> Result<R, NetError> {
         std::thread::scope(|scope| {
-            let there = scope.spawn(|| self.enter().map(|()| f()));
+            let there = std::thread::Builder::new().spawn_scoped(scope, || self.enter().map(|()| f()));
+            let there = there.map_err(|error| NetError::Thread { name: self.name.to_string(), error })?;
             there.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
         })
     }

@@ -1,7 +1,7 @@
 //! In namespaces of their own, with `ip` as the other side. Skipped, by name, without root.
 
 mod follow;
-mod lab;
+pub(in crate::daemon) mod lab;
 mod link;
 mod netns;
 mod veth;

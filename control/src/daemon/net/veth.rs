@@ -15,6 +15,8 @@ use super::{Link, NetError, Netns};
 /// Namespaces that are looked at for one that holds a peer, and files that are looked at for namespaces.
 const NAMESPACES: usize = 4096;
 const FILES: usize = 1 << 20;
+/// Descriptors the search needs at once: folders in folders, and what is in them.
+const DESCRIPTORS: usize = 4;
 
 /// The other end of a veth: the namespace, open, and the interface's name there. `None` if `link` is no veth.
 ///
@@ -38,15 +40,22 @@ pub fn veth_peer(netns: &Netns, link: &Link) -> Result<Option<(Netns, String)>, 
 
 /// The namespace that has this id in `netns`, and how many were looked at.
 fn by_nsid(netns: &Netns, nsid: i32) -> Result<(Option<Netns>, usize), NetError> {
+    // Known before: a folder that cannot be opened for want of them must not pass for an empty one.
+    (0..DESCRIPTORS).map(|_| Netns::at_path(PathBuf::from(OWN))).collect::<Result<Vec<_>, _>>()?;
     let mut seen = BTreeSet::new();
     let mut distinct = candidates().take(FILES).filter_map(|path| {
         let meta = std::fs::metadata(&path).ok()?;
         let new = seen.len() < NAMESPACES && seen.insert((meta.dev(), meta.ino()));
-        new.then(|| Netns::at_path(path).ok()).flatten()
+        new.then(|| Netns::at_path(path))
     });
     let found = ask(netns, "ids of namespaces", |handle| async move {
         let mut looked_at = 0;
         for candidate in distinct.by_ref() {
+            let candidate = match candidate {
+                Ok(candidate) => candidate,
+                Err(e) if e.is_out_of_files() => return Err(e),
+                Err(_) => continue, // gone meanwhile, or not ours to open
+            };
             looked_at += 1;
             let mut question = NsidMessage::default();
             question.attributes.push(NsidAttribute::Fd(candidate.raw_fd().unsigned_abs()));
@@ -66,9 +75,12 @@ fn by_nsid(netns: &Netns, nsid: i32) -> Result<(Option<Netns>, usize), NetError>
     Ok(found)
 }
 
+/// The process's own namespace.
+const OWN: &str = "/proc/self/ns/net";
+
 /// Files that may be network namespaces, the likeliest first. Nothing is read before it is its turn.
 fn candidates() -> impl Iterator<Item = PathBuf> {
-    let own = std::iter::once(PathBuf::from("/proc/self/ns/net"));
+    let own = std::iter::once(PathBuf::from(OWN));
     let named = std::iter::once(()).flat_map(|()| entries(Path::new(NAMES)));
     let mounts = std::iter::once(()).flat_map(|()| nsfs_mounts());
     let of_processes = std::iter::once(()).flat_map(|()| processes().map(|p| p.join("ns/net")));

@@ -99,3 +99,35 @@ fn an_end_that_is_not_ours_any_more_is_not_taken() {
         format!("the other end of v0 in namespace {} is in a namespace that no name and no process leads to", a.0);
     assert!(error.starts_with(&expected) && error.ends_with("`ip netns attach NAME PID`)"), "{error}");
 }
+
+/// In a process of its own: the limit is the whole process's.
+#[test]
+fn too_few_descriptors_is_not_taken_for_no_such_process() {
+    const HERE: &str = "DVRD_TEST_FEW_FILES";
+    if std::env::var_os(HERE).is_some() {
+        let (a, name) = (Netns::open(Some(&std::env::var(HERE).unwrap())).unwrap(), "v0");
+        let on = link(&a, name).unwrap();
+        // Netlink's sockets and runtime need a few; what is left for the search is less and less.
+        let open = std::fs::read_dir("/proc/self/fd").unwrap().count() as u64;
+        for room in (0..24).rev() {
+            use rustix::process::{Resource, Rlimit, setrlimit};
+            setrlimit(Resource::Nofile, Rlimit { current: Some(open + room), maximum: Some(1024) }).unwrap();
+            if let Err(error) = veth_peer(&a, &on) {
+                let error = error.to_string();
+                assert!(error.contains("Too many open files") && !error.contains("no process"), "{room}: {error}");
+            }
+        }
+        return println!("done");
+    }
+    if !possible() {
+        return;
+    }
+    let (a, unnamed) = (Ns::new("vf"), Unnamed::new());
+    a.ip("link add v0 type veth peer name v1");
+    a.ip(&format!("link set v1 netns {}", unnamed.pid()));
+    let mut again = std::process::Command::new(std::env::current_exe().unwrap());
+    let name = "daemon::net::tests::veth::too_few_descriptors_is_not_taken_for_no_such_process";
+    let ran = again.args([name, "--exact", "--nocapture", "--test-threads=1"]).env(HERE, &a.0).output().unwrap();
+    let said = String::from_utf8_lossy(&ran.stdout).into_owned() + &String::from_utf8_lossy(&ran.stderr);
+    assert!(ran.status.success() && said.contains("done"), "{said}");
+}
