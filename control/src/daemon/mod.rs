@@ -13,6 +13,7 @@ mod ports;
 pub mod run;
 mod threads;
 mod totals;
+mod uplink;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -115,12 +116,22 @@ fn start(args: &Args) -> Result<(), Failure> {
     if let Some(file) = &totals {
         file.try_out().map_err(|e| failed(format!("--totals {file}: cannot be written: {e}; not started"), FAILED))?;
     }
+    more_files();
     let mut says = Terminal { host: config.host.clone(), totals, last: Ok(()) };
     run(&config, &cloud, &signals, &mut says).map_err(|e| {
         let status = if matches!(e, run::RunError::WorkerDied(_)) { DEFECT } else { FAILED };
         failed(e.to_string(), status)
     })?;
     says.last.map_err(|error| failed(error, DEFECT))
+}
+
+/// As many open files as this process may have: each port needs about five, and the usual limit is 1024.
+fn more_files() {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let Rlimit { maximum, .. } = getrlimit(Resource::Nofile);
+    if let Err(error) = setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum }) {
+        tracing::warn!("the limit on open files stays as it is: {error}");
+    }
 }
 
 /// Standard output, and the file for the books.

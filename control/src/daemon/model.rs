@@ -46,7 +46,8 @@ impl Model {
     }
 
     /// The underlay's interface has this MAC address and MTU. Says whether that is news.
-    pub fn set_uplink(&mut self, mac: MacAddr, mtu: u16) -> bool {
+    pub fn set_uplink(&mut self, mac: MacAddr, mtu: u32) -> bool {
+        let mtu = u16::try_from(mtu).unwrap_or(u16::MAX);
         std::mem::replace(&mut self.uplink, (mac, mtu)) != (mac, mtu)
     }
 
@@ -62,6 +63,11 @@ impl Model {
             None => self.towards.remove(&vtep),
         };
         before != mac
+    }
+
+    /// What leads to the VTEPs is not known any more.
+    pub fn forget_neighbours(&mut self) {
+        self.towards.clear();
     }
 
     /// Makes all of it what the workers see, or changes nothing.

@@ -4,21 +4,21 @@
 use super::banner::banner;
 use super::config::Config;
 use super::model::Model;
-use super::net::{NetError, Netns, Underlay, UnderlayEvent};
+use super::net::{NetError, UnderlayEvent};
 use super::nic::{Nic, NicError, Share};
 use super::ports::{News, Ports};
 use super::threads::{self, Handles, Running, Stop};
+use super::uplink::{self, Uplink};
 use crate::books::Totals;
 use crate::model::Cloud;
 use crate::writer::TableFull;
-use dataplane::addr::MacAddr;
 use dataplane::io::af_xdp::filter::Filter;
 use dataplane::io::af_xdp::{XdpPort, now};
 use dataplane::umem::{FRAME_SIZE, FramePool, Region, Umem};
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::sync::mpsc::RecvTimeoutError;
 use std::time::{Duration, Instant};
 
 /// How long the underlay, and then all ports together, may be another's at the start: a dvrd that was killed leaves them a
@@ -27,8 +27,6 @@ const PATIENCE: Duration = Duration::from_secs(2);
 const PAUSE: Duration = Duration::from_millis(20);
 /// Fewer buffers for receiving, and a port would lose frames whenever its worker does something else.
 const LEAST_SHARE: usize = 64;
-/// Events of the underlay that may wait for this thread.
-const EVENTS: usize = 256;
 /// How often this thread looks for what workers report: while they do, and at the latest.
 const TICK: Duration = Duration::from_millis(1);
 const LONGEST_TICK: Duration = Duration::from_millis(20);
@@ -111,8 +109,10 @@ pub fn run(config: &Config, cloud: &Cloud, signals: &Signals, says: &mut dyn Say
     let mut umem = Umem::shared(count * frames).map_err(|error| RunError::Memory { bytes, error })?;
     let pools = umem.pools(count);
     let mut model = Model::new(cloud, &config.host, count);
-    let (underlay, tunnels) = open_underlay(config, &model, &pools)?;
-    uplink(&mut model, underlay.link.mac, underlay.link.mtu);
+    let (vtep, port) = model.vtep().ok_or_else(|| RunError::NoVtep(config.host.clone()))?;
+    let filter = Filter::Underlay { vtep, port };
+    let (underlay, tunnels) = open_underlay(config, filter, &pools)?;
+    uplink::set(&mut model, &underlay);
     model.store()?;
     let (port_frames, region) = share(config, &model, &underlay, &pools)?;
     let mut workers = threads::workers(model.writer(), pools, tunnels)?;
@@ -123,10 +123,8 @@ pub fn run(config: &Config, cloud: &Cloud, signals: &Signals, says: &mut dyn Say
         std::thread::sleep(PAUSE);
         tell(ports.look(model.writer(), &mut workers), true);
     }
-    let netns = Netns::open(config.underlay.netns.as_deref())?;
-    let (follower, events) = Underlay::follow(&netns, &config.underlay.name, EVENTS)?;
-    follower.set_vteps(model.unknown_vteps());
     let banner = banner(config, &underlay, &ports, model.mtu(), model.writer());
+    let mut uplink = Uplink::follow(underlay, filter, region, &model)?;
     let handles = Handles::of(&workers);
     let stop = AtomicBool::new(false);
     let (mut workers, died) = std::thread::scope(|scope| {
@@ -135,12 +133,12 @@ pub fn run(config: &Config, cloud: &Cloud, signals: &Signals, says: &mut dyn Say
         let running = Running::start(scope, workers, threads::idle(config), cores, &stop);
         let running = running.map_err(|error| RunError::System { what: "threads of the workers", error })?;
         says.ready(&banner);
-        let daemon = Daemon { model: &mut model, ports: &mut ports, handles: &handles, running: &running };
-        let died = daemon.serve(&events, signals, says);
-        drop(underlay); // first its program: from here on the kernel has the underlay to itself
+        let daemon =
+            Daemon { model: &mut model, ports: &mut ports, uplink: &mut uplink, handles: &handles, running: &running };
+        let died = daemon.serve(signals, says);
+        uplink.release();
         Ok::<_, RunError>((running.stop(ends), died))
     })?;
-    follower.stop();
     let frames = threads::settle(&mut workers);
     handles.learn(model.writer_mut());
     says.books(&handles.totals(model.writer()), Some(frames));
@@ -149,13 +147,12 @@ pub fn run(config: &Config, cloud: &Cloud, signals: &Signals, says: &mut dyn Say
 
 fn open_underlay<'u>(
     config: &Config,
-    model: &Model,
+    filter: Filter,
     pools: &[FramePool<'u>],
 ) -> Result<(Nic, Vec<XdpPort<'u>>), RunError> {
-    let (vtep, port) = model.vtep().ok_or_else(|| RunError::NoVtep(config.host.clone()))?;
     let pool = pools.first().ok_or(RunError::NoPool)?;
     let share = Share { workers: pools.len() as u32, frames: for_ports(pool.total()) / 2, patience: PATIENCE };
-    Ok(Nic::open(&config.underlay, Filter::Underlay { vtep, port }, pool.region(), share)?)
+    Ok(Nic::open(&config.underlay, filter, pool.region(), share)?)
 }
 
 /// Of a worker's buffers, how many its ports may have to receive into; as many may be on their way out, and an eighth
@@ -184,11 +181,6 @@ fn share<'u>(
     Ok((each, region))
 }
 
-/// Takes over what the underlay's interface is now. Says whether that is news.
-fn uplink(model: &mut Model, mac: Option<MacAddr>, mtu: u32) -> bool {
-    model.set_uplink(mac.unwrap_or(MacAddr::ZERO), u16::try_from(mtu).unwrap_or(u16::MAX))
-}
-
 fn tell(news: Vec<News>, first: bool) {
     for one in news {
         match one {
@@ -210,25 +202,27 @@ fn tell(news: Vec<News>, first: bool) {
 struct Daemon<'d, 'scope, 'u> {
     model: &'d mut Model,
     ports: &'d mut Ports<'u>,
+    uplink: &'d mut Uplink<'u>,
     handles: &'d Handles<'u>,
     running: &'d Running<'scope, 'u>,
 }
 
 impl<'u: 'scope, 'scope> Daemon<'_, 'scope, 'u> {
     /// Until it is told to stop, or a worker dies: its number.
-    fn serve(mut self, events: &Receiver<UnderlayEvent>, signals: &Signals, says: &mut dyn Says) -> Option<usize> {
+    fn serve(mut self, signals: &Signals, says: &mut dyn Says) -> Option<usize> {
         let (mut tick, mut looked) = (TICK, Instant::now());
         while !signals.stop.load(Ordering::Relaxed) {
             let learned = self.handles.learn(self.model.writer_mut());
             self.model.writer_mut().run_timers(now());
             tick = if learned > 0 { TICK } else { (tick * 2).min(LONGEST_TICK) };
-            self.wait(events, tick);
+            self.wait(tick);
             if signals.books.swap(false, Ordering::Relaxed) {
                 says.books(&self.handles.totals(self.model.writer()), None);
             }
             if looked.elapsed() >= LOOK {
                 looked = Instant::now();
                 tell(self.ports.look(self.model.writer(), &mut &*self.handles), false);
+                self.uplink.look(self.model, self.handles);
                 if let Some(worker) = self.running.dead() {
                     return Some(worker);
                 }
@@ -238,7 +232,8 @@ impl<'u: 'scope, 'scope> Daemon<'_, 'scope, 'u> {
     }
 
     /// Events of the underlay; several at once become one change of the tables.
-    fn wait(&mut self, events: &Receiver<UnderlayEvent>, tick: Duration) {
+    fn wait(&mut self, tick: Duration) {
+        let Some(events) = self.uplink.events() else { return std::thread::sleep(tick) };
         let first = match events.recv_timeout(tick) {
             Ok(event) => event,
             Err(RecvTimeoutError::Timeout) => return,
@@ -246,7 +241,8 @@ impl<'u: 'scope, 'scope> Daemon<'_, 'scope, 'u> {
             Err(RecvTimeoutError::Disconnected) => return std::thread::sleep(tick),
         };
         let mut news = false;
-        for event in std::iter::once(first).chain(events.try_iter()) {
+        let all: Vec<_> = std::iter::once(first).chain(events.try_iter()).collect();
+        for event in all {
             news |= self.happened(event);
         }
         if news && let Err(error) = self.model.store() {
@@ -257,15 +253,9 @@ impl<'u: 'scope, 'scope> Daemon<'_, 'scope, 'u> {
     /// Says whether the tables have to change.
     fn happened(&mut self, event: UnderlayEvent) -> bool {
         match event {
-            UnderlayEvent::Link { mac: None, .. } => {
-                tracing::error!(
-                    "underlay: the interface is gone: nothing is sent or received; restart dvrd when it is back"
-                );
-                false
-            }
-            UnderlayEvent::Link { up, mac: Some(mac) } => {
-                tracing::info!("underlay: {}, {mac}", if up { "up" } else { "down, or without a carrier" });
-                let mtu = self.model.mtu();
+            UnderlayEvent::Link { mac: None, .. } => false, // the next look says so, and acts
+            UnderlayEvent::Link { up, mac: Some(mac), mtu } => {
+                tracing::info!("underlay: {}, {mac}, MTU {mtu}", if up { "up" } else { "down, or without a carrier" });
                 self.model.set_uplink(mac, mtu)
             }
             UnderlayEvent::Neighbour(event) => {
@@ -289,3 +279,6 @@ impl<'u: 'scope, 'scope> Daemon<'_, 'scope, 'u> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

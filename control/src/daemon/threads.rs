@@ -94,6 +94,11 @@ impl<'u> Handles<'u> {
         Handles(workers.iter().map(handle).collect())
     }
 
+    /// How many workers.
+    pub fn count(&self) -> usize {
+        self.0.len()
+    }
+
     /// Stores what they report; returns how much that was.
     pub fn learn(&self, writer: &mut Writer) -> usize {
         let mut n = 0;

@@ -30,6 +30,8 @@ pub enum UnderlayEvent {
         up: bool,
         /// Its address; `None`: it is gone.
         mac: Option<MacAddr>,
+        /// Its MTU, bytes of IP packet; 0 where it is gone.
+        mtu: u32,
     },
     /// The MAC address for a VTEP.
     Neighbour(NeighbourEvent),
@@ -175,12 +177,12 @@ impl Thread {
 struct Teller {
     events: SyncSender<UnderlayEvent>,
     /// What was told about the interface.
-    link: Option<(bool, Option<MacAddr>)>,
+    link: Option<(bool, Option<MacAddr>, u32)>,
 }
 
 impl Teller {
     /// Tells what is new. `false`: nobody listens any more.
-    fn tell(&mut self, link: (bool, Option<MacAddr>), hops: &mut Hops) -> bool {
+    fn tell(&mut self, link: (bool, Option<MacAddr>, u32), hops: &mut Hops) -> bool {
         let (mut full, mut gone) = (false, false);
         let events = &self.events;
         let mut send = |event| {
@@ -192,7 +194,7 @@ impl Teller {
             gone = matches!(sent, Err(TrySendError::Disconnected(_)));
             sent.is_ok()
         };
-        if self.link != Some(link) && send(UnderlayEvent::Link { up: link.0, mac: link.1 }) {
+        if self.link != Some(link) && send(UnderlayEvent::Link { up: link.0, mac: link.1, mtu: link.2 }) {
             self.link = Some(link);
         }
         hops.tell(|vtep, news| {

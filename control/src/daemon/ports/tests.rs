@@ -7,12 +7,12 @@ use std::path::PathBuf;
 
 /// Takes ports as a worker does, or nothing at all.
 #[derive(Default)]
-struct Box64<'u> {
+struct Taker<'u> {
     has: BTreeMap<PortIx, XdpPort<'u>>,
     full: bool,
 }
 
-impl<'u> Workers<'u> for Box64<'u> {
+impl<'u> Workers<'u> for Taker<'u> {
     fn attach(&mut self, at: Place, port: XdpPort<'u>) -> bool {
         if !self.full {
             self.has.insert(at.ix, port);
@@ -28,8 +28,9 @@ impl<'u> Workers<'u> for Box64<'u> {
     }
 }
 
-/// Port A1 of host H1 at the interface `tap` of this namespace.
-fn look<R>(netns: &str, test: impl FnOnce(&mut dyn FnMut(&mut bool) -> (Vec<News>, usize)) -> R) -> R {
+/// A port of host H1 at the interface `tap` of this namespace. `test` gets what looks, with a worker that takes nothing or
+/// everything.
+fn look<R>(netns: &str, test: impl FnOnce(&mut dyn FnMut(bool) -> (Vec<News>, usize)) -> R) -> R {
     let cloud = Cloud::from_json(include_str!("../../../../pcap-fixtures/T/cloud.json"), "T").unwrap();
     let mut model = Model::new(&cloud, "H1", 1);
     model.store().unwrap();
@@ -38,9 +39,9 @@ fn look<R>(netns: &str, test: impl FnOnce(&mut dyn FnMut(&mut bool) -> (Vec<News
     let id = model.writer().indexes().ports().next().unwrap().0.to_owned();
     let interface = Interface { name: "tap".to_owned(), netns: Some(netns.to_owned()) };
     let mut ports = Ports::new([Attachment { port: id, interface, explicit: true }], pools[0].region(), 64);
-    let mut workers = Box64::default();
+    let mut workers = Taker::default();
     test(&mut |full| {
-        workers.full = *full;
+        workers.full = full;
         (ports.look(model.writer(), &mut workers), workers.has.len())
     })
 }
@@ -78,7 +79,7 @@ fn a_namespace_that_cannot_be_looked_at_changes_nothing_and_is_told_once() {
     let named = PathBuf::from("/var/run/netns").join(&ns.0).display().to_string();
     leads_to(&named);
     look(path.to_str().unwrap(), |look| {
-        let mut look = || words(look(&mut false));
+        let mut look = || words(look(false));
         assert_eq!(look(), (vec!["attached"], 1));
         leads_to(path.to_str().unwrap()); // to itself: ELOOP
         assert_eq!(look(), (vec!["unknown"], 1));
@@ -100,7 +101,7 @@ fn a_namespace_made_anew_between_two_looks_is_another() {
     let ns = Ns::new("pi");
     tap(&ns);
     look(&ns.0, |look| {
-        let mut look = || words(look(&mut false));
+        let mut look = || words(look(false));
         assert_eq!(look(), (vec!["attached"], 1));
         drop(Ns(ns.0.clone()));
         let again = Ns::new("pi");
@@ -119,7 +120,7 @@ fn what_a_worker_does_not_take_is_told_once_and_tried_until_it_does() {
     let ns = Ns::new("pr");
     tap(&ns);
     look(&ns.0, |look| {
-        let mut look = |mut full| words(look(&mut full));
+        let mut look = |full| words(look(full));
         assert_eq!(look(true), (vec!["refused"], 0));
         assert_eq!(look(true), (vec![], 0));
         assert_eq!(look(false), (vec!["attached"], 1));

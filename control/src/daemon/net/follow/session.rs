@@ -111,7 +111,7 @@ impl Session {
             if let Err(e) = self.catch_up(t, &mut nudges).await {
                 return End::Lost(e.to_string());
             }
-            let link = self.link.as_ref().map_or((false, None), |l| (l.is_running(), l.mac));
+            let link = self.link.as_ref().map_or((false, None, 0), |l| (l.is_running(), l.mac, l.mtu));
             if !t.teller.tell(link, &mut t.hops) {
                 return End::Stopped;
             }

@@ -27,7 +27,7 @@ struct Seen {
     events: Receiver<UnderlayEvent>,
     macs: BTreeMap<Ipv4Addr, MacAddr>,
     why: BTreeMap<Ipv4Addr, NoWay>,
-    link: Option<(bool, Option<MacAddr>)>,
+    link: Option<(bool, Option<MacAddr>, u32)>,
     log: Vec<(Duration, UnderlayEvent)>,
     start: Instant,
 }
@@ -48,7 +48,7 @@ impl Seen {
         self.log.push((self.start.elapsed(), event.clone()));
         // Only changes may be told.
         match event {
-            UnderlayEvent::Link { up, mac } => assert_ne!(self.link.replace((up, mac)), Some((up, mac))),
+            UnderlayEvent::Link { up, mac, mtu } => assert_ne!(self.link.replace((up, mac, mtu)), Some((up, mac, mtu))),
             UnderlayEvent::Neighbour(NeighbourEvent { vtep, mac: Some(mac) }) => {
                 assert_ne!(self.macs.insert(vtep, mac), Some(mac), "{vtep}");
             }
@@ -105,7 +105,7 @@ fn a_vtep_on_the_wire_is_resolved_by_the_kernel() {
     let (a, b) = wires("on");
     let mut seen = Seen::follow(&a, [FAR]);
     seen.mac_becomes(FAR, Some(b.mac("far0")));
-    assert_eq!(seen.link, Some((true, Some(a.mac("und0")))));
+    assert_eq!(seen.link, Some((true, Some(a.mac("und0")), 1500)));
     assert!(matches!(seen.log[0].1, UnderlayEvent::Link { up: true, .. }), "{:?}", seen.log);
     assert!(seen.start.elapsed() < Duration::from_secs(3), "{:?}", seen.log);
     seen.quiet(Duration::from_millis(500));
@@ -273,19 +273,21 @@ fn the_interface_goes_down_comes_up_goes_away_and_comes_again() {
     let own = a.mac("und0");
     // Its peer goes down: no carrier.
     b.ip("link set far0 down");
-    seen.until("no carrier", |s| s.link == Some((false, Some(own))));
+    seen.until("no carrier", |s| s.link == Some((false, Some(own), 1500)));
     seen.mac_becomes(FAR, None);
     b.ip("link set far0 up");
-    seen.until("carrier", |s| s.link == Some((true, Some(own))));
+    seen.until("carrier", |s| s.link == Some((true, Some(own), 1500)));
     seen.mac_becomes(FAR, Some(b.mac("far0")));
     a.ip("link set und0 down");
-    seen.until("down", |s| s.link == Some((false, Some(own))));
+    seen.until("down", |s| s.link == Some((false, Some(own), 1500)));
     seen.mac_becomes(FAR, None);
     a.ip("link set und0 address 02:00:00:00:00:01 up");
-    seen.until("another MAC", |s| s.link == Some((true, Some(mac("02:00:00:00:00:01")))));
+    seen.until("another MAC", |s| s.link == Some((true, Some(mac("02:00:00:00:00:01")), 1500)));
+    a.ip("link set und0 mtu 1400");
+    seen.until("another MTU", |s| s.link == Some((true, Some(mac("02:00:00:00:00:01")), 1400)));
     seen.mac_becomes(FAR, Some(b.mac("far0")));
     a.ip("link del und0");
-    seen.until("gone", |s| s.link == Some((false, None)) && s.why.get(&FAR) == Some(&NoWay::NoInterface));
+    seen.until("gone", |s| s.link == Some((false, None, 0)) && s.why.get(&FAR) == Some(&NoWay::NoInterface));
     seen.mac_becomes(FAR, None);
     a.ip(&format!("link add und0 type veth peer name far0 netns {}", b.0));
     a.ip("addr add 10.0.0.1/24 dev und0");
@@ -293,7 +295,7 @@ fn the_interface_goes_down_comes_up_goes_away_and_comes_again() {
     b.ip("link set far0 up");
     a.ip("link set und0 up");
     seen.mac_becomes(FAR, Some(b.mac("far0")));
-    assert_eq!((seen.link, &seen.why), (Some((true, Some(a.mac("und0")))), &BTreeMap::new()));
+    assert_eq!((seen.link, &seen.why), (Some((true, Some(a.mac("und0")), 1500)), &BTreeMap::new()));
 }
 
 #[test]
