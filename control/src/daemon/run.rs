@@ -13,7 +13,7 @@ use crate::books::Totals;
 use crate::model::Cloud;
 use crate::writer::TableFull;
 use dataplane::io::af_xdp::filter::Filter;
-use dataplane::io::af_xdp::{XdpPort, now};
+use dataplane::io::af_xdp::now;
 use dataplane::umem::{FRAME_SIZE, FramePool, Region, Umem};
 use std::io;
 use std::sync::Arc;
@@ -111,7 +111,9 @@ pub fn run(config: &Config, cloud: &Cloud, signals: &Signals, says: &mut dyn Say
     let mut model = Model::new(cloud, &config.host, count);
     let (vtep, port) = model.vtep().ok_or_else(|| RunError::NoVtep(config.host.clone()))?;
     let filter = Filter::Underlay { vtep, port };
-    let (underlay, tunnels) = open_underlay(config, filter, &pools)?;
+    let tunnel_share = tunnel_share(&pools)?;
+    let pool = pools.first().ok_or(RunError::NoPool)?;
+    let (underlay, tunnels) = Nic::open(&config.underlay, filter, pool.region(), tunnel_share)?;
     uplink::set(&mut model, &underlay);
     model.store()?;
     let (port_frames, region) = share(config, &model, &underlay, &pools)?;
@@ -124,7 +126,7 @@ pub fn run(config: &Config, cloud: &Cloud, signals: &Signals, says: &mut dyn Say
         tell(ports.look(model.writer(), &mut workers), true);
     }
     let banner = banner(config, &underlay, &ports, model.mtu(), model.writer());
-    let mut uplink = Uplink::follow(underlay, filter, region, &model)?;
+    let mut uplink = Uplink::follow(underlay, filter, region, tunnel_share, &model)?;
     let handles = Handles::of(&workers);
     let stop = AtomicBool::new(false);
     let (mut workers, died) = std::thread::scope(|scope| {
@@ -145,14 +147,10 @@ pub fn run(config: &Config, cloud: &Cloud, signals: &Signals, says: &mut dyn Say
     died.map_or(Ok(()), |worker| Err(RunError::WorkerDied(worker)))
 }
 
-fn open_underlay<'u>(
-    config: &Config,
-    filter: Filter,
-    pools: &[FramePool<'u>],
-) -> Result<(Nic, Vec<XdpPort<'u>>), RunError> {
+/// What the underlay gets.
+fn tunnel_share(pools: &[FramePool<'_>]) -> Result<Share, RunError> {
     let pool = pools.first().ok_or(RunError::NoPool)?;
-    let share = Share { workers: pools.len() as u32, frames: for_ports(pool.total()) / 2, patience: PATIENCE };
-    Ok(Nic::open(&config.underlay, filter, pool.region(), share)?)
+    Ok(Share { workers: pools.len() as u32, frames: for_ports(pool.total()) / 2, patience: PATIENCE })
 }
 
 /// Of a worker's buffers, how many its ports may have to receive into; as many may be on their way out, and an eighth

@@ -31,7 +31,7 @@ pub(super) struct Uplink<'u> {
 
 #[derive(Debug)]
 enum State {
-    Taken(Nic, Follower),
+    Taken(Box<Nic>, Follower),
     Gone {
         /// Workers that do not know yet.
         leaving: Vec<usize>,
@@ -58,12 +58,12 @@ impl Follower {
 
 impl<'u> Uplink<'u> {
     /// From an interface that is taken; it is taken again with the same filter and share.
-    pub fn follow(nic: Nic, filter: Filter, region: Region<'u>, model: &Model) -> Result<Self, NetError> {
+    pub fn follow(nic: Nic, filter: Filter, region: Region<'u>, share: Share, model: &Model) -> Result<Self, NetError> {
         let interface = nic.interface.clone();
         // The thread that owns the model has other things to do than to wait.
-        let share = Share { patience: Duration::ZERO, ..nic.share };
+        let share = Share { patience: Duration::ZERO, ..share };
         let follower = Follower::start(&interface, model)?;
-        Ok(Uplink { interface, filter, region, share, state: State::Taken(nic, follower), said: None })
+        Ok(Uplink { interface, filter, region, share, state: State::Taken(Box::new(nic), follower), said: None })
     }
 
     /// What has happened on it; `None` while it is gone.
@@ -132,7 +132,7 @@ impl<'u> Uplink<'u> {
         store(model);
         let mac = nic.link.mac.map_or("no MAC address".to_owned(), |mac| mac.to_string());
         tracing::info!("underlay: {} is back: {mac}, MTU {}", self.interface, nic.link.mtu);
-        Ok(State::Taken(nic, follower))
+        Ok(State::Taken(Box::new(nic), follower))
     }
 
     fn say(&mut self, what: String) {
