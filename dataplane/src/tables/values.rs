@@ -217,6 +217,7 @@ mod tests {
 
     #[test]
     fn keys_put_the_segment_on_top() {
+        assert_eq!(fip_key(0x1234, 0x0a01_0203), [0x1234_0000_0a01_0203]);
         assert_eq!(fdb_key(1, MacAddr::BROADCAST), [0x0001_ffff_ffff_ffff]);
         assert_eq!(ip4_key(0xfffe, 0x0a00_0001), [0xfffe_0000_0a00_0001]);
     }

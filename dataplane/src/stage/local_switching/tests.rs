@@ -2,6 +2,7 @@
 
 use crate::addr::MacAddr;
 use crate::burst::Door::{self, Tunnel};
+use crate::burst::Out;
 use crate::tables::*;
 use crate::testkit::*;
 use crate::trace::Note;
@@ -240,10 +241,14 @@ fn to_an_sg_mac_of_this_host_is_snat_no_state() {
 #[test]
 fn the_trace_of_a_consumed_frame_names_no_way_out() {
     let mut rig = Rig::h1();
-    rig.one(A1.door, eth(A1.mac, A2.mac, ip4(A1.ip, A2.ip).udp(1, 2, b"")));
     rig.worker.trace = true;
-    rig.one(A1.door, eth(A1.mac, A2.mac, arp_reply(A1.mac, A1.ip, RA.mac, RA.ip)));
-    let notes: Vec<_> = std::iter::from_fn(|| rig.worker.tracer().pop()).map(|r| r.note).collect();
+    let mut notes = |frame| {
+        rig.one(A1.door, frame);
+        std::iter::from_fn(|| rig.worker.tracer().pop()).map(|r| r.note).collect::<Vec<_>>()
+    };
+    let bridged = notes(eth(A1.mac, A2.mac, ip4(A1.ip, A2.ip).udp(1, 2, b"")));
+    assert!(bridged.iter().any(|note| matches!(note, Note::Out(Out::Tunnel(_)))), "{bridged:?}");
+    let notes = notes(eth(A1.mac, A2.mac, arp_reply(A1.mac, A1.ip, RA.mac, RA.ip)));
     assert!(matches!(notes.last(), Some(Note::Consumed)), "{notes:?}");
     assert!(!notes.iter().any(|note| matches!(note, Note::Out(_))), "{notes:?}");
 }
