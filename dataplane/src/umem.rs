@@ -70,7 +70,7 @@ impl Umem {
 /// The right to one chunk. Dropping one leaks the chunk for the life of the region; only
 /// [`FramePool::put`] returns it, and [`FramePool::total`] shows the difference.
 ///
-/// A pointer and not a reference, because the kernel writes a chunk while it has it ([`Lent`]).
+/// A pointer and not a reference, because the kernel writes a chunk while it has it (`umem/lent.rs`).
 #[derive(Debug)]
 pub struct Frame<'u>(NonNull<Chunk>, PhantomData<&'u mut Chunk>);
 

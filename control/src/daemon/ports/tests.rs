@@ -122,8 +122,15 @@ fn what_a_worker_does_not_take_is_told_once_and_tried_until_it_does() {
     look(&ns.0, |look| {
         let mut look = |full| words(look(full));
         assert_eq!(look(true), (vec!["refused"], 0));
-        assert_eq!(look(true), (vec![], 0));
-        assert_eq!(look(false), (vec!["attached"], 1));
+        // The socket that was refused may have its queue for a moment longer, which is told as a failure.
+        let again = look(true);
+        assert!(again.1 == 0 && !again.0.contains(&"refused"), "told once: {again:?}");
+        let start = std::time::Instant::now();
+        let taken = std::iter::repeat_with(|| look(false)).find(|(news, _)| {
+            std::thread::sleep(std::time::Duration::from_millis(10));
+            news.contains(&"attached") || start.elapsed().as_secs() > 2
+        });
+        assert_eq!(taken, Some((vec!["attached"], 1)));
         ns.ip("link del tap");
         assert_eq!(look(true), (vec!["gone"], 1));
         tap(&ns);

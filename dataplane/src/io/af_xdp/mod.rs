@@ -13,7 +13,7 @@
 //!
 //! All sockets of a host have one memory ([`Umem::shared`](crate::umem::Umem::shared)), so a frame received on a VM's
 //! port leaves on the tunnel without being copied by us. Who has a frame when is
-//! [`Lent`](crate::umem::Lent)'s business: what is in the kernel's hands is no [`Frame`].
+//! `Lent` (`umem/lent.rs`)'s business: what is in the kernel's hands is no [`Frame`].
 //!
 //! Copy mode (veth, tap, SKB mode): the kernel copies each frame into and out of packet memory, a TX ring is looked
 //! at only in a system call, and one call may not finish ([`XdpPort::flush`]).
