@@ -51,13 +51,13 @@ impl Umem {
         Ok(Umem { memory: Memory::memfd(frames)?, taken: false })
     }
 
-    /// The region as pools of equal size, one per worker, at most [`Umem::WORKERS`]. Once: a second call has none left to
-    /// give, whatever became of the first one's frames; the kernel may have some.
+    /// The region as pools of equal size, one per worker, at most [`Umem::WORKERS`]. Of shared memory only once: a second
+    /// call has none left to give, whatever became of the first one's frames, because the kernel may have some.
     pub fn pools(&mut self, workers: usize) -> Vec<FramePool<'_>> {
-        if std::mem::replace(&mut self.taken, true) {
+        let region = self.memory.region();
+        if std::mem::replace(&mut self.taken, true) && region.is_shared() {
             return Vec::new();
         }
-        let region = self.memory.region();
         let each = (region.frames() / workers.max(1)).max(1);
         let workers = workers.min(region.frames() / each).min(Self::WORKERS);
         (0..workers).map(|id| FramePool::new(WorkerId(id as u8), region, id * each..(id + 1) * each, workers)).collect()
@@ -120,8 +120,9 @@ impl<'u> FramePool<'u> {
         let (start, total) = (region.address() + part.start * FRAME_SIZE, part.len());
         let home = |w| Vec::with_capacity(if w == usize::from(id.0) { 0 } else { total });
         let away = (0..workers).map(home).collect();
-        // SAFETY: `pools` is the only caller; it has the region to itself, gives each worker a part of its own, and
-        // does so once.
+        // SAFETY: `pools` is the only caller; it has the region to itself and gives each worker a part of its own.
+        // Frames of an earlier call cannot be used any more, since they borrowed the region, and no kernel has one: of
+        // memory that can be registered there is no second call.
         let free = part.filter_map(|n| unsafe { region.frame(n) }).collect();
         FramePool { free, away, region, start, total, id }
     }
@@ -237,7 +238,15 @@ mod tests {
             }
         }
         assert_eq!(seen.len(), 512);
-        assert!(umem.pools(1).is_empty(), "they are out");
+        assert_eq!(umem.pools(1)[0].free(), 600, "nobody has one any more");
+    }
+
+    #[test]
+    #[cfg_attr(miri, ignore = "no memfd there")]
+    fn frames_of_shared_memory_are_given_out_once() {
+        let mut umem = Umem::shared(8).unwrap();
+        assert_eq!(umem.pools(1)[0].free(), 8);
+        assert!(umem.pools(1).is_empty(), "the kernel may have some");
     }
 
     #[test]
