@@ -99,7 +99,11 @@ pub fn read_pcap(path: &Path) -> Result<Vec<Vec<u8>>, Box<dyn std::error::Error>
 
 /// CPU time of this thread (not of the time others had its core), from the scheduler.
 pub fn cpu_time() -> Duration {
-    let stat = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap_or_default();
-    let ns = stat.split_whitespace().next().and_then(|n| n.parse().ok()).unwrap_or(0);
-    Duration::from_nanos(ns)
+    cpu_time_of(Path::new("/proc/thread-self")).unwrap_or_default()
+}
+
+/// That of a thread in /proc, if it is told.
+pub fn cpu_time_of(task: &Path) -> Option<Duration> {
+    let stat = std::fs::read_to_string(task.join("schedstat")).ok()?;
+    stat.split_whitespace().next()?.parse().ok().map(Duration::from_nanos)
 }

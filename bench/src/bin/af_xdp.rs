@@ -10,6 +10,7 @@
 
 use bench::frames::{Case, LEN, build};
 use bench::host::{Writers, port_ix};
+use bench::load::cpu_time_of;
 use bench::veth::Lanes;
 use control::daemon::nic::{Nic, QUEUE, Share};
 use dataplane::burst::{BURST, Burst, Door, FrameMeta};
@@ -134,9 +135,8 @@ impl Task {
     }
 
     fn spent(&self, frames: u64, offered: u64) -> Res<Spent> {
-        let read = |name: &str| std::fs::read_to_string(self.0.join(name));
-        let (schedstat, stat) = (read("schedstat")?, read("stat")?);
-        let total = Duration::from_nanos(schedstat.split_whitespace().next().ok_or("no schedstat")?.parse()?);
+        let stat = std::fs::read_to_string(self.0.join("stat"))?;
+        let total = cpu_time_of(&self.0).ok_or("no schedstat")?;
         // Fields 14 and 15, counted behind the name in brackets, which may have spaces.
         let behind: Vec<&str> = stat.rsplit(')').next().unwrap_or_default().split_whitespace().collect();
         let field = |n: usize| behind.get(n - 3).and_then(|f| f.parse().ok()).unwrap_or(0);

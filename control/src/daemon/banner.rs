@@ -45,7 +45,7 @@ pub(super) fn banner(config: &Config, underlay: &Nic, ports: &Ports<'_>, mtu: u1
     s
 }
 
-/// `tapA1 (veth, native XDP, copy, 1 queue of 512; checksum offload of eth0 in namespace vm1 is off)`.
+/// `tapA1 (veth, native XDP, copy, 1 queue of 2048; checksum offload of eth0 in namespace vm1 is off)`.
 fn nic(nic: &Nic) -> String {
     let why = match (&nic.mode, &nic.why_not_native) {
         (Mode::Skb, Some(why)) => format!(" because in the driver: {why}"),

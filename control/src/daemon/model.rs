@@ -2,6 +2,7 @@
 
 use crate::model::Cloud;
 use crate::rows::Rows;
+use crate::rows::derive::v4;
 use crate::writer::{Limits, TableFull, Writer};
 use dataplane::addr::MacAddr;
 use std::collections::BTreeMap;
@@ -29,14 +30,14 @@ impl Model {
 
     /// This host's tunnel address, and the UDP port of VXLAN.
     pub fn vtep(&self) -> Option<(Ipv4Addr, u16)> {
-        let vtep = self.cloud.hosts.get(&self.host).and_then(|h| v4(h.vtep))?;
+        let vtep = self.cloud.hosts.get(&self.host).and_then(|h| v4(h.vtep)).map(Ipv4Addr::from_bits)?;
         Some((vtep, self.cloud.settings.vxlan_port))
     }
 
     /// VTEPs whose MAC address the kernel has to tell.
     pub fn unknown_vteps(&self) -> Vec<Ipv4Addr> {
         let others = self.cloud.hosts.values().filter(|h| h.name != self.host && h.vtep_mac.is_none());
-        others.filter_map(|h| v4(h.vtep)).collect()
+        others.filter_map(|h| v4(h.vtep)).map(Ipv4Addr::from_bits).collect()
     }
 
     /// The host behind a VTEP, for messages.
@@ -83,6 +84,13 @@ impl Model {
         self.writer.apply(&rows)
     }
 
+    /// As [`Model::store`]; says so if the tables stay as they were.
+    pub fn store_or_say(&mut self) {
+        if let Err(error) = self.store() {
+            tracing::error!("{error}: the tables stay as they were");
+        }
+    }
+
     /// The tables.
     pub fn writer(&self) -> &Writer {
         &self.writer
@@ -91,12 +99,5 @@ impl Model {
     /// The tables, to store what was learned and to run timers.
     pub fn writer_mut(&mut self) -> &mut Writer {
         &mut self.writer
-    }
-}
-
-fn v4(ip: IpAddr) -> Option<Ipv4Addr> {
-    match ip {
-        IpAddr::V4(ip) => Some(ip),
-        IpAddr::V6(_) => None,
     }
 }

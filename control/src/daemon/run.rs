@@ -14,7 +14,7 @@ use crate::model::Cloud;
 use crate::writer::TableFull;
 use dataplane::io::af_xdp::filter::Filter;
 use dataplane::io::af_xdp::now;
-use dataplane::umem::{FRAME_SIZE, FramePool, Region, Umem};
+use dataplane::umem::{FRAME_SIZE, FramePool, Umem};
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -111,12 +111,12 @@ pub fn run(config: &Config, cloud: &Cloud, signals: &Signals, says: &mut dyn Say
     let mut model = Model::new(cloud, &config.host, count);
     let (vtep, port) = model.vtep().ok_or_else(|| RunError::NoVtep(config.host.clone()))?;
     let filter = Filter::Underlay { vtep, port };
-    let tunnel_share = tunnel_share(&pools)?;
-    let pool = pools.first().ok_or(RunError::NoPool)?;
-    let (underlay, tunnels) = Nic::open(&config.underlay, filter, pool.region(), tunnel_share)?;
+    let region = pools.first().map(FramePool::region).ok_or(RunError::NoPool)?;
+    let tunnel_share = Share { workers: count as u32, frames: for_ports(frames) / 2, patience: PATIENCE };
+    let (underlay, tunnels) = Nic::open(&config.underlay, filter, region, tunnel_share)?;
     uplink::set(&mut model, &underlay);
     model.store()?;
-    let (port_frames, region) = share(config, &model, &underlay, &pools)?;
+    let port_frames = share(config, &model, &underlay)?;
     let mut workers = threads::workers(model.writer(), pools, tunnels)?;
     let mut ports = Ports::new(config.attachments(cloud), region, port_frames);
     tell(ports.look(model.writer(), &mut workers), true);
@@ -147,12 +147,6 @@ pub fn run(config: &Config, cloud: &Cloud, signals: &Signals, says: &mut dyn Say
     died.map_or(Ok(()), |worker| Err(RunError::WorkerDied(worker)))
 }
 
-/// What the underlay gets.
-fn tunnel_share(pools: &[FramePool<'_>]) -> Result<Share, RunError> {
-    let pool = pools.first().ok_or(RunError::NoPool)?;
-    Ok(Share { workers: pools.len() as u32, frames: for_ports(pool.total()) / 2, patience: PATIENCE })
-}
-
 /// Of a worker's buffers, how many its ports may have to receive into; as many may be on their way out, and an eighth
 /// stays for copies and answers. So a port that sends nothing on cannot leave the others without.
 fn for_ports(frames: usize) -> usize {
@@ -160,23 +154,17 @@ fn for_ports(frames: usize) -> usize {
 }
 
 /// What each port gets of that: what the underlay leaves, shared by the ports of the worker that has most.
-fn share<'u>(
-    config: &Config,
-    model: &Model,
-    underlay: &Nic,
-    pools: &[FramePool<'u>],
-) -> Result<(usize, Region<'u>), RunError> {
+fn share(config: &Config, model: &Model, underlay: &Nic) -> Result<usize, RunError> {
     let frames = config.workers.frames as usize;
-    let region = pools.first().map(FramePool::region).ok_or(RunError::NoPool)?;
     let rows = &model.writer().current().ports;
     let owned = |id: usize| rows.iter().filter(|(_, row)| usize::from(row.owner.0) == id).count();
-    let ports = (0..pools.len()).map(owned).max().unwrap_or(0).max(1);
+    let ports = (0..usize::from(config.workers.count)).map(owned).max().unwrap_or(0).max(1);
     let each = for_ports(frames).saturating_sub(underlay.frames()) / ports;
     if each < LEAST_SHARE {
         let wanted = (2 * ports * LEAST_SHARE).max(ports * LEAST_SHARE + underlay.frames()) * 16 / 7 + 16;
         return Err(RunError::Frames { frames, ports, wanted });
     }
-    Ok((each, region))
+    Ok(each)
 }
 
 fn tell(news: Vec<News>, first: bool) {
@@ -186,7 +174,10 @@ fn tell(news: Vec<News>, first: bool) {
             News::Attached(port) => tracing::info!("{port}: attached"),
             News::Gone(port) => tracing::info!("{port}: the interface is gone; waiting for it to come back"),
             News::Missing(port) => tracing::warn!("{port}: there is no such interface yet; waiting for it"),
-            News::Failed(port, error) => tracing::error!("{port}: {error}; tried again in 10 s"),
+            News::Failed(port, error) => {
+                let again = if error.is_busy() { "every second" } else { "in 10 s" };
+                tracing::error!("{port}: {error}; tried again {again}");
+            }
             News::Refused(port) => tracing::error!(
                 "{port}: its worker does not take it: it stands still, or cannot watch one more socket; tried again \
                  every second"
@@ -243,8 +234,8 @@ impl<'u: 'scope, 'scope> Daemon<'_, 'scope, 'u> {
         for event in all {
             news |= self.happened(event);
         }
-        if news && let Err(error) = self.model.store() {
-            tracing::error!("{error}: the tables stay as they were");
+        if news {
+            self.model.store_or_say();
         }
     }
 

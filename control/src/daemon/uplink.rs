@@ -99,7 +99,7 @@ impl<'u> Uplink<'u> {
             // The follower too: it may hold a namespace that is deleted.
             self.state = State::Gone { leaving: (0..handles.count()).collect(), failed: None };
             model.forget_neighbours();
-            store(model);
+            model.store_or_say();
         }
         let State::Gone { leaving, failed } = &mut self.state else { return };
         leaving.retain(|worker| !handles.order(*worker, Order::Detach(Door::Tunnel)));
@@ -129,7 +129,7 @@ impl<'u> Uplink<'u> {
             }
         }
         set(model, &nic);
-        store(model);
+        model.store_or_say();
         let mac = nic.link.mac.map_or("no MAC address".to_owned(), |mac| mac.to_string());
         tracing::info!("underlay: {} is back: {mac}, MTU {}", self.interface, nic.link.mtu);
         Ok(State::Taken(Box::new(nic), follower))
@@ -146,10 +146,4 @@ impl<'u> Uplink<'u> {
 /// The model takes over what the interface was when it was taken.
 pub(super) fn set(model: &mut Model, nic: &Nic) {
     model.set_uplink(nic.link.mac.unwrap_or_default(), nic.link.mtu);
-}
-
-fn store(model: &mut Model) {
-    if let Err(error) = model.store() {
-        tracing::error!("{error}: the tables stay as they were");
-    }
 }

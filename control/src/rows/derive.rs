@@ -313,7 +313,7 @@ pub(crate) fn has_queues(port: &Port) -> bool {
         || port.is_floatingip())
 }
 
-pub(super) fn v4(ip: IpAddr) -> Option<u32> {
+pub(crate) fn v4(ip: IpAddr) -> Option<u32> {
     match ip {
         IpAddr::V4(ip) => Some(ip.to_bits()),
         IpAddr::V6(_) => None,

@@ -99,11 +99,11 @@ impl<'u> XdpPort<'u> {
         setup: &Setup,
         first: Option<&XdpPort<'u>>,
     ) -> io::Result<Self> {
+        if !region.is_shared() {
+            return Err(io::ErrorKind::InvalidInput.into());
+        }
         let mut port = XdpPort { queues: Vec::new(), next: 0 };
         for number in queues {
-            if !region.is_shared() {
-                break;
-            }
             let first = port.queues.first().or_else(|| first?.queues.first());
             let queue = Queue::open(region, number, setup, first)?;
             port.queues.push(queue);
