@@ -122,12 +122,20 @@ pub enum Event {
     DropCaptureFull,
     /// The queue of trace records was full; the record is lost, the frame went on.
     TraceLost,
+    /// An ICMP error or reset was not sent: its router or its receiver had enough of them (3.10).
+    IcmpLimited,
 }
 
 impl Event {
     /// All of them.
-    pub const ALL: [Event; 5] =
-        [Event::FloodedUnknown, Event::SnapshotReload, Event::LearnQueueFull, Event::DropCaptureFull, Event::TraceLost];
+    pub const ALL: [Event; 6] = [
+        Event::FloodedUnknown,
+        Event::SnapshotReload,
+        Event::LearnQueueFull,
+        Event::DropCaptureFull,
+        Event::TraceLost,
+        Event::IcmpLimited,
+    ];
 
     /// The name operators see.
     pub const fn name(self) -> &'static str {
@@ -137,6 +145,7 @@ impl Event {
             Event::LearnQueueFull => "learn_queue_full",
             Event::DropCaptureFull => "drop_capture_full",
             Event::TraceLost => "trace_lost",
+            Event::IcmpLimited => "icmp_limited",
         }
     }
 }

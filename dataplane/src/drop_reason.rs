@@ -96,7 +96,6 @@ reasons! {
     NoHeadroom "no_headroom" "O3" "under 50 bytes before the frame",
     HandoffFull "handoff_full" "W1" "the ring to the worker that owns the egress port is full",
     PortGone "port_gone" "egress" "the egress port was removed after the decision",
-    NotBuilt "not_built" "" "a rule that is not built yet would decide this frame",
     Internal "internal" "" "a defect of the dataplane; must stay 0",
 }
 

@@ -5,6 +5,49 @@ use crate::tables::{SegIx, Target};
 use crossbeam::queue::ArrayQueue;
 use std::sync::Arc;
 
+/// One report of a worker.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Report {
+    /// A source address (L4).
+    Learn(LearnEvent),
+    /// A next hop whose MAC nobody knows (R7).
+    Resolve(ResolveEvent),
+    /// Who says to have an address that is watched ([`NeighValue::WATCHED`](crate::tables::NeighValue)).
+    Heard(HeardEvent),
+}
+
+/// A packet waits for the MAC of this next hop (R7).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ResolveEvent {
+    /// Network.
+    pub seg: SegIx,
+    /// Whose index `seg` was.
+    pub seg_generation: u32,
+    /// IPv4 address, host byte order.
+    pub ip: u32,
+    /// When the packet was received, ns of the dataplane's clock.
+    pub seen: u64,
+}
+
+/// An ARP reply or announcement about a watched address (R7, L5-vip, E1).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct HeardEvent {
+    /// Network.
+    pub seg: SegIx,
+    /// Whose index `seg` was.
+    pub seg_generation: u32,
+    /// The address: ARP sender, host byte order.
+    pub ip: u32,
+    /// Who has it: ARP sender MAC.
+    pub mac: MacAddr,
+    /// Where that came from.
+    pub target: Target,
+    /// Whose index `target` was.
+    pub target_generation: u32,
+    /// When it was received, ns of the dataplane's clock.
+    pub seen: u64,
+}
+
 /// A source address seen where the forwarding database does not have it, or has it due for a refresh (L4).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LearnEvent {
@@ -22,9 +65,9 @@ pub struct LearnEvent {
     pub seen: u64,
 }
 
-/// Bounded queue of one worker's events, drained first of all by the writer. Full: counted, the
+/// Bounded queue of one worker's reports, drained first of all by the writer. Full: counted, the
 /// frame goes on, the address is learned from a later one.
-pub type LearnQueue = Arc<ArrayQueue<LearnEvent>>;
+pub type LearnQueue = Arc<ArrayQueue<Report>>;
 
 /// Events a queue holds.
 pub const LEARN_QUEUE: usize = 4096;

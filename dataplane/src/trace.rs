@@ -2,7 +2,7 @@
 //!
 //! Fixed size, no text: a worker only stores numbers, the control side turns them into words.
 
-use crate::burst::{Lane, Out};
+use crate::burst::{Lane, Out, Word};
 use crate::drop_reason::DropReason;
 use crate::stage::Stage;
 use crate::worker::WorkerId;
@@ -32,6 +32,10 @@ pub enum Field {
     Ttl,
     /// Type of service.
     Tos,
+    /// IPv4 source.
+    IpSrc,
+    /// IPv4 destination.
+    IpDst,
 }
 
 /// What a stage found or did. Numbers are indexes of rows or addresses in host byte order.
@@ -61,8 +65,24 @@ pub enum Note {
     SnatNextHop(u16, u32),
     /// T09: the gateway MAC of the destination's subnet was chosen for it.
     GatewayOf(u32),
-    /// This rule, which is not built, would decide.
-    NotBuilt(&'static str),
+    /// R4 step 2 or 3: it leaves by the floating IP plane; the source it leaves with.
+    FloatingIpOut(u32),
+    /// FI: the destination is a floating IP of this host; router and fixed address.
+    FloatingIpIn(u16, u32),
+    /// V0: the network of this VLAN id.
+    Vlan(u16, u16),
+    /// O4: sent with this VLAN id (0: untagged).
+    Tag(u16),
+    /// R7: it waits until somebody answers for this address.
+    Waits(u32),
+    /// R8: sent in fragments of at most so many bytes.
+    Fragments(u16),
+    /// Its sender is told: an ICMP error or a reset, from this address.
+    Tells(Word, u32),
+    /// Its sender would be told, but was told enough.
+    TellsNoMore,
+    /// The writer was told who has this address.
+    Heard(u32),
     /// The router itself answers.
     RouterAnswers(u32),
     /// A field was rewritten: from, to.

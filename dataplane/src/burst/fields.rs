@@ -2,7 +2,8 @@
 
 use crate::drop_reason::DropReason;
 use crate::stage::Stage;
-use crate::tables::{PortIx, TunnelIx};
+use crate::tables::{PortIx, RouterIx, TunnelIx};
+use crate::wire::icmp::IcmpError;
 use std::ops::Range;
 
 /// What is known of a frame's transport checksum.
@@ -186,4 +187,42 @@ pub enum Fate {
     Dropped(Stage, DropReason),
     /// Its purpose is served (answered, swallowed).
     Consumed(Stage),
+    /// It waits for its next hop's MAC (R7): the neighbour's key in T13, and the router that asks.
+    Waits(u64, RouterIx),
+}
+
+/// What the sender of a frame is told about its end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Word {
+    /// An ICMP error.
+    Error(IcmpError),
+    /// A TCP reset.
+    Reset,
+}
+
+/// Which way the sender is told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Back {
+    /// Out by where the frame came in, Ethernet addresses swapped.
+    Door,
+    /// Routed by the router that tells.
+    Router,
+}
+
+/// A frame that the end of another one owes to its sender.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Owed {
+    /// What is said.
+    pub word: Word,
+    /// By whom: IPv4 address, host byte order.
+    pub src: u32,
+    /// The router that says it.
+    pub router: RouterIx,
+    /// Which way.
+    pub back: Back,
+}
+
+impl Owed {
+    /// What stands where nothing is owed.
+    pub const NONE: Owed = Owed { word: Word::Reset, src: 0, router: 0, back: Back::Door };
 }

@@ -11,7 +11,7 @@ use crate::addr::MacAddr;
 use crate::drop_reason::DropReason;
 use crate::handoff::Handed;
 use crate::stage::Stage;
-use crate::tables::{SegIx, TunnelIx};
+use crate::tables::{RouterIx, SegIx, TunnelIx};
 use crate::umem::Frame;
 
 /// A burst. Arrays are indexed by [`Lane`]; a lane's values mean something only while a frame is in it.
@@ -75,6 +75,20 @@ pub struct Burst<'u> {
     pub vni: Lanes<u32>,
     /// Frames whose IP source port security found to be a fixed address of their port.
     pub vouched: Mask,
+    /// Their IPv4 source in the arrays is not the one in the frame yet (FO).
+    pub nat_src: Mask,
+    /// Their IPv4 destination in the arrays is not the one in the frame yet (FI).
+    pub nat_dst: Mask,
+    /// Routed to an external network: they keep the MAC of fg-, which O2 does not mask.
+    pub unmasked: Mask,
+    /// Larger than `cut_to`: they leave in fragments (R8).
+    pub cut: Mask,
+    /// Largest IP packet on their way, bytes.
+    pub cut_to: Lanes<u16>,
+    /// Their senders are told how they ended.
+    pub owing: Mask,
+    /// What they are told.
+    pub owed: Lanes<Owed>,
     /// What T06 says of the source (tunnel frames).
     pub src_fdb: Lanes<u64>,
     /// Way out, once `decided`.
@@ -115,6 +129,13 @@ impl Default for Burst<'_> {
             nd_target: Lanes::splat(0),
             vni: Lanes::splat(0),
             vouched: Mask::NONE,
+            nat_src: Mask::NONE,
+            nat_dst: Mask::NONE,
+            unmasked: Mask::NONE,
+            cut: Mask::NONE,
+            cut_to: Lanes::splat(0),
+            owing: Mask::NONE,
+            owed: Lanes::splat(Owed::NONE),
             src_fdb: Lanes::splat(0),
             out: Lanes::splat(Out::Undecided),
             out_generation: Lanes::splat(0),
@@ -209,6 +230,34 @@ impl<'u> Burst<'u> {
         self.end(lane, Fate::Consumed(stage));
     }
 
+    /// Ends a frame here that waits for a neighbour: `key` in T13, asked for by `router`.
+    #[inline]
+    pub fn wait(&mut self, lane: Lane, key: u64, router: RouterIx) {
+        self.end(lane, Fate::Waits(key, router));
+    }
+
+    /// Its sender shall be told.
+    #[inline]
+    pub fn owe(&mut self, lane: Lane, owed: Owed) {
+        self.owing.insert(lane);
+        self.owed[lane] = owed;
+    }
+
+    /// Takes the first tag off: the frame is untagged, or what is left is payload.
+    #[cold]
+    pub fn pop_tag(&mut self, lane: Lane) {
+        if self.tags[lane] == 0 {
+            return;
+        }
+        if let Some(head) = self.bytes_mut(lane).first_chunk_mut::<16>() {
+            head.copy_within(0..12, 4);
+        }
+        self.meta[lane].off += 4;
+        self.meta[lane].len -= 4;
+        self.l3_off[lane] -= 4;
+        self.tags[lane] -= 1;
+    }
+
     #[inline]
     fn end(&mut self, lane: Lane, fate: Fate) {
         self.live.remove(lane);
@@ -250,6 +299,8 @@ impl<'u> Burst<'u> {
     pub fn clear(&mut self) {
         (self.live, self.decided, self.traced, self.ended) = (Mask::NONE, Mask::NONE, Mask::NONE, Mask::NONE);
         self.vouched = Mask::NONE;
+        (self.nat_src, self.nat_dst, self.unmasked) = (Mask::NONE, Mask::NONE, Mask::NONE);
+        (self.cut, self.owing) = (Mask::NONE, Mask::NONE);
     }
 
     /// Frames still to be decided about.

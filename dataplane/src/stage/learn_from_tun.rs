@@ -9,7 +9,7 @@ use super::{Ctx, Stage};
 use crate::burst::{Burst, Door, Lane, Mask};
 use crate::counters::Event;
 use crate::drop_reason::DropReason;
-use crate::learn::{LearnEvent, stamp};
+use crate::learn::{LearnEvent, Report, stamp};
 use crate::tables::{FdbValue, SegRow, Target, fdb_key};
 use crate::trace::Note;
 
@@ -68,7 +68,7 @@ fn learn(b: &Burst<'_>, x: &Ctx<'_>, lane: Lane, seg: &SegRow, word: u64, (targe
         target_generation,
         seen,
     };
-    if x.learn.push(event).is_err() {
+    if x.learn.push(Report::Learn(event)).is_err() {
         x.count.event(Event::LearnQueueFull).add(1);
     }
 }

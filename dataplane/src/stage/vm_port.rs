@@ -10,7 +10,7 @@ use crate::addr::MacAddr;
 use crate::burst::{Burst, Door, L3, Lane, Mask, Talk};
 use crate::drop_reason::DropReason;
 use crate::tables::{PortRow, SegRow};
-use crate::wire::{ETH_LEN, proto};
+use crate::wire::proto;
 
 const STAGE: Stage = Stage::VmPort;
 
@@ -67,13 +67,7 @@ fn check(
 #[cold]
 fn tagged(b: &mut Burst<'_>, lane: Lane, seg: &SegRow) -> Result<(), DropReason> {
     if b.tags[lane] == 1 && b.tci[lane] & 0xfff == 0 {
-        if let Some(head) = b.bytes_mut(lane).first_chunk_mut::<16>() {
-            head.copy_within(0..12, 4);
-        }
-        b.meta[lane].off += 4;
-        b.meta[lane].len -= 4;
-        b.l3_off[lane] = ETH_LEN;
-        b.tags[lane] = 0;
+        b.pop_tag(lane);
         return Ok(());
     }
     if !seg.vlan_transparent {

@@ -113,6 +113,8 @@ pub struct TunnelRow {
     pub dvr_mac: MacAddr,
     /// Is the MAC of the underlay next hop known?
     pub resolved: bool,
+    /// Physical networks of this host that the other one has too, a bit each: where its DVR MAC may come from (D8).
+    pub phys: u16,
     /// Ready outer header; lengths, TOS, checksum, source port and VNI are filled in per packet.
     pub header: [u8; OUTER],
 }
@@ -128,6 +130,8 @@ pub struct TunnelEnd {
     pub dvr_mac: MacAddr,
     /// Don't Fragment in the outer header.
     pub df: bool,
+    /// Physical networks of this host that the other one has too, a bit each.
+    pub phys: u16,
 }
 
 impl TunnelRow {
@@ -144,7 +148,14 @@ impl TunnelRow {
         let eth = end.mac.unwrap_or(MacAddr::ZERO).octets().into_iter().chain(host.vtep_mac.octets()).chain([8, 0]);
         let udp_vxlan = [0, 0, port[0], port[1], 0, 0, 0, 0, 0x08, 0, 0, 0, 0, 0, 0, 0];
         header.iter_mut().zip(eth.chain(ip).chain(udp_vxlan)).for_each(|(h, o)| *h = o);
-        TunnelRow { generation, vtep: end.vtep, dvr_mac: end.dvr_mac, resolved: end.mac.is_some(), header }
+        TunnelRow {
+            generation,
+            vtep: end.vtep,
+            dvr_mac: end.dvr_mac,
+            resolved: end.mac.is_some(),
+            phys: end.phys,
+            header,
+        }
     }
 }
 
@@ -153,8 +164,13 @@ impl TunnelRow {
 pub enum Wire {
     /// VXLAN with this VNI.
     Vxlan(u32),
-    /// A VLAN or flat physical network (rule O4).
-    Phys,
+    /// A physical network of this host (rule O4).
+    Phys {
+        /// Its number: the place of its name among the host's `bridge_mappings`.
+        net: u8,
+        /// VLAN id; 0: untagged (`flat`).
+        vid: u16,
+    },
     /// Not at all (`provider_network_type` local).
     None,
 }
@@ -216,6 +232,10 @@ pub struct SegRow {
     pub strict: bool,
     /// Tags are payload.
     pub vlan_transparent: bool,
+    /// `router:external`: floating IPs and gateways live here (E).
+    pub external: bool,
+    /// This host routes for the physical machines of the network (V4).
+    pub phys_gw: bool,
     /// Distributed router interfaces, by MAC.
     pub interfaces: Arc<[SegInterface]>,
     /// Their IPv4 addresses.
@@ -245,6 +265,8 @@ pub struct RouterRow {
     pub routes: RouteSet,
     /// Every IPv4 address of its interfaces, for R1; R2 finds them as neighbour rows.
     pub own: Box<[u32]>,
+    /// The masks of their subnets, in the same order: which of them an ICMP error comes from.
+    pub own_masks: Box<[u32]>,
     /// Source subnets (net, mask) in the address scope of the external network, on a host with a way
     /// out (R4 step 3).
     pub scoped: Box<[(u32, u32)]>,
@@ -254,12 +276,20 @@ pub struct RouterRow {
     pub gateway_here: bool,
     /// It has a gateway and this host serves floating IPs (R4 step 2).
     pub fip_here: bool,
+    /// FO1: where translated packets go, every hop by the fg- interface of the external network; empty without one.
+    pub fip_routes: RouteSet,
 }
 
 impl RouterRow {
     /// Is `ip` one of the router's own addresses?
     pub fn owns(&self, ip: u32) -> bool {
         self.own.contains(&ip)
+    }
+
+    /// Its address on the subnet that contains `ip`.
+    pub fn address_towards(&self, ip: u32) -> Option<u32> {
+        let mut both = self.own.iter().zip(&self.own_masks);
+        both.find(|(own, mask)| (*own ^ ip) & *mask == 0).map(|(own, _)| *own)
     }
 }
 
@@ -276,21 +306,34 @@ pub struct SnatRow {
     pub iface: IfaceIx,
 }
 
-/// T11: a router interface.
+/// The router of interfaces that belong to none: fg-.
+pub const NO_ROUTER: RouterIx = 0;
+
+/// T11: a router interface; T15: an fg- interface, by which this host's floating IPs are reached.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct InterfaceRow {
     /// Network it is on.
     pub seg: SegIx,
-    /// Its router.
+    /// Its router; [`NO_ROUTER`]: it is fg-.
     pub router: RouterIx,
-    /// Its MAC, the same on every host.
+    /// Its MAC: of a router's interface the same on every host, of fg- this host's.
     pub mac: MacAddr,
+    /// Its first IPv4 address; 0 = none.
+    pub ip: u32,
     /// MTU of the network: largest IP packet, bytes (R8).
     pub mtu: u16,
     /// Admin state (R0).
     pub up: bool,
     /// IPv4 address scope, 0 = none (R6).
     pub scope: u16,
+}
+
+impl InterfaceRow {
+    /// Is it the floating IP plane's, an fg- interface?
+    #[inline(always)]
+    pub fn is_fg(&self) -> bool {
+        self.router == NO_ROUTER
+    }
 }
 
 /// A set of small integers.

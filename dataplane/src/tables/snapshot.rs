@@ -5,6 +5,7 @@ use super::flat::FlatTable;
 use super::index::U32Index;
 use super::rows::*;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 
 /// Immutable once published; a burst sees exactly one.
 #[derive(Clone, Debug, Default)]
@@ -25,6 +26,8 @@ pub struct Snapshot {
     pub interfaces: Chunked<InterfaceRow>,
     /// VNI to segment (T2).
     pub vnis: Arc<U32Index>,
+    /// `network:16 | VLAN id:16` of a physical network to segment (V0).
+    pub vlans: Arc<U32Index>,
     /// VTEP address to tunnel (T1).
     pub vteps: Arc<U32Index>,
     /// Low 32 bits of a DVR MAC to tunnel (L2's exception); the rest is `dvr_prefix`.
@@ -36,8 +39,10 @@ pub struct Snapshot {
 pub struct Tables {
     /// T06: (seg, mac).
     pub fdb: Arc<FlatTable<1>>,
-    /// T07 and T13 for IPv4: (seg, address).
+    /// T07 and T13 for IPv4, and T14 on its external network: (seg, address).
     pub neigh: Arc<FlatTable<1>>,
     /// T14's inverse: (router, fixed address) of distributed floating IPs on this host.
     pub fip: Arc<FlatTable<1>>,
+    /// Moves when packets that wait for a neighbour should look again: one was found, or none in time.
+    pub resolved: Arc<AtomicU64>,
 }

@@ -37,6 +37,8 @@ pub enum Target {
 }
 
 const TUNNELS: u16 = 4096;
+const RESOLUTION: u16 = 8186;
+const FIP: u16 = 8187;
 const FDB: u16 = 8188;
 const PHYS: u16 = 8189;
 const SNAT: u16 = 8190;
@@ -46,7 +48,7 @@ impl Target {
     /// Number of ports a value can name.
     pub const PORTS: usize = TUNNELS as usize;
     /// Number of tunnels a value can name.
-    pub const TUNNELS: usize = (FDB - TUNNELS) as usize;
+    pub const TUNNELS: usize = (RESOLUTION - TUNNELS) as usize;
 
     #[inline(always)]
     fn to_bits(self) -> u16 {
@@ -80,8 +82,14 @@ impl NeighValue {
     pub const ANSWER: u8 = 1;
     /// Flag: the router resolves this next hop with it (T13).
     pub const ROUTE: u8 = 2;
-    /// Flag: chosen among the owners of an allowed address pair.
-    pub const CANDIDATE: u8 = 4;
+    /// Flag: the writer wants to hear what the network says of this address: it is being asked for, was learned, or
+    /// several ports may have it (an allowed address pair).
+    pub const WATCHED: u8 = 4;
+
+    /// Nobody answers for the address yet: packets for it wait.
+    pub const ASKED: NeighValue = NeighValue((RESOLUTION as u64) << 3 | Self::WATCHED as u64);
+    /// Nobody answered in time.
+    pub const UNANSWERED: NeighValue = NeighValue(1 << 16 | (RESOLUTION as u64) << 3);
 
     /// A host: its MAC and where it is.
     pub fn host(mac: MacAddr, target: Target, flags: u8) -> Self {
@@ -91,6 +99,19 @@ impl NeighValue {
     /// An interface of a router that is active on this host: `iface` stands where a host's MAC would.
     pub fn router(iface: IfaceIx) -> Self {
         NeighValue(u64::from(iface) << 16 | u64::from(ROUTER) << 3 | u64::from(Self::ROUTE))
+    }
+
+    /// T14: a floating IP that is served by this host, on its external network: its router and fixed address stand
+    /// where a host's MAC would.
+    pub fn floating_ip(router: u16, fixed: u32) -> Self {
+        let inside = u64::from(router) << 32 | u64::from(fixed);
+        NeighValue(inside << 16 | u64::from(FIP) << 3 | u64::from(Self::ANSWER))
+    }
+
+    /// Router and fixed address, if this is a floating IP of this host.
+    #[inline(always)]
+    pub fn inside(&self) -> Option<(u16, u32)> {
+        (self.target_bits() == FIP).then_some(((self.0 >> 48) as u16, (self.0 >> 16) as u32))
     }
 
     /// From a table word; `None` for 0 (no row).
@@ -200,19 +221,34 @@ mod tests {
         ] {
             let v = NeighValue::host(mac, t, NeighValue::ROUTE | NeighValue::ANSWER);
             assert_eq!((v.mac(), v.target(), v.router_interface()), (mac, t, None));
-            assert!(v.has(NeighValue::ROUTE) && v.has(NeighValue::ANSWER) && !v.has(NeighValue::CANDIDATE));
+            assert!(v.has(NeighValue::ROUTE) && v.has(NeighValue::ANSWER) && !v.has(NeighValue::WATCHED));
             assert_eq!(NeighValue::from_word(v.to_word()), Some(v));
             for learned in [false, true] {
                 let row = FdbTarget { target: t, learned, stamp: u32::MAX - 3 };
                 assert_eq!(FdbValue::unpack(FdbValue::pack(row)), Some(row));
             }
         }
-        assert_eq!((Target::PORTS, Target::TUNNELS), (4096, 8192 - 4096 - 4), "of 13 bits; four values are special");
+        assert_eq!((Target::PORTS, Target::TUNNELS), (4096, 8192 - 4096 - 6), "of 13 bits; six values are special");
         assert_eq!(NeighValue::host(mac, Target::Fdb, NeighValue::ROUTE).target(), Target::Fdb);
         assert_eq!(NeighValue::router(65535).router_interface(), Some(65535));
         assert_ne!(FdbValue::pack(FdbTarget { target: Target::Port(0), learned: false, stamp: 0 }), 0);
         assert_eq!(NeighValue::from_word(0), None);
         assert_eq!(FdbValue::unpack(0), None);
+    }
+
+    #[test]
+    fn what_is_no_host_says_so() {
+        let fip = NeighValue::floating_ip(0xfffe, 0x0a01_00ff);
+        assert_eq!(fip.inside(), Some((0xfffe, 0x0a01_00ff)));
+        assert_eq!((fip.router_interface(), fip.has(NeighValue::ROUTE)), (None, false));
+        let host = NeighValue::host(MacAddr::BROADCAST, Target::Fdb, NeighValue::ROUTE);
+        assert_eq!((host.inside(), NeighValue::router(7).inside()), (None, None));
+        let words = [NeighValue::ASKED, NeighValue::UNANSWERED].map(NeighValue::to_word);
+        assert!(words[0] != words[1] && !words.contains(&0));
+        for state in [NeighValue::ASKED, NeighValue::UNANSWERED] {
+            assert_eq!((state.inside(), state.router_interface(), state.has(NeighValue::ROUTE)), (None, None, false));
+        }
+        assert!(NeighValue::ASKED.has(NeighValue::WATCHED), "the answer must be heard");
     }
 
     #[test]

@@ -1,27 +1,73 @@
-//! R2: packets for the router itself. Only echo is answered; everything else is swallowed.
+//! R2: packets for the router itself. Echo is answered in its own frame; who sends UDP or TCP is told that nobody
+//! listens; everything else is swallowed.
 
-use super::{STAGE, Visit};
-use crate::burst::{Burst, Door, Lane, Out};
+use super::{NO_IFACE, STAGE, Visit, tell};
+use crate::burst::{Burst, Door, Lane, Out, Word};
 use crate::drop_reason::DropReason;
 use crate::stage::Ctx;
+use crate::tables::{NO_ROUTER, RouterIx};
 use crate::trace::Note;
+use crate::wire::icmp::IcmpError;
 use crate::wire::{self, ETH_LEN, proto};
 
 /// A request straight from a port is answered straight back to it; one that came through another
-/// router gets an answer that is routed like any packet of this router.
+/// router gets an answer that is routed like any packet of this router. Rules: R2, R2-l4.
 #[inline(never)]
-pub(super) fn to_router(b: &mut Burst<'_>, x: &Ctx<'_>, lane: Lane, visit: &mut Visit) -> Result<(), DropReason> {
+pub(super) fn to_router(b: &mut Burst<'_>, x: &Ctx<'_>, lane: Lane, router: RouterIx, visit: &mut Visit) {
+    match request(b, lane) {
+        Request::Echo => echo(b, x, lane, router, visit),
+        Request::BadEcho => b.drop(lane, STAGE, DropReason::CtInvalid),
+        Request::Udp => refuse(b, x, lane, Word::Error(IcmpError::PORT_UNREACHABLE), router, visit),
+        Request::Tcp => refuse(b, x, lane, Word::Reset, router, visit),
+        Request::Other => b.consume(lane, STAGE),
+    }
+}
+
+/// FI to the fg- address itself: echo only.
+#[inline(never)]
+pub(in crate::stage) fn to_fg(b: &mut Burst<'_>, x: &Ctx<'_>, lane: Lane, visit: &mut Visit) {
+    match request(b, lane) {
+        Request::Echo => echo(b, x, lane, NO_ROUTER, visit),
+        Request::BadEcho => b.drop(lane, STAGE, DropReason::CtInvalid),
+        _ => b.drop(lane, STAGE, DropReason::FipNotLocal),
+    }
+}
+
+/// What a packet to a router's own address wants.
+enum Request {
+    Echo,
+    BadEcho,
+    Udp,
+    Tcp,
+    Other,
+}
+
+fn request(b: &Burst<'_>, lane: Lane) -> Request {
     let ip = b.ip[lane];
     let start = usize::from(b.l3_off[lane] + ip.header_len);
     let end = usize::from(b.l3_off[lane] + ip.total_len);
-    let icmp = b.bytes(lane).get(start..end).unwrap_or_default();
-    if ip.proto != proto::ICMP || ip.fragment || !matches!(icmp, [8, 0, _, _, _, _, _, _, ..]) {
-        b.consume(lane, STAGE);
-        return Ok(());
+    let payload = b.bytes(lane).get(start..end).unwrap_or_default();
+    match ip.proto {
+        _ if ip.fragment => Request::Other,
+        proto::ICMP if !matches!(payload, [8, 0, _, _, _, _, _, _, ..]) => Request::Other,
+        proto::ICMP if wire::checksum(payload) == 0 => Request::Echo,
+        proto::ICMP => Request::BadEcho,
+        proto::UDP => Request::Udp,
+        proto::TCP => Request::Tcp,
+        _ => Request::Other,
     }
-    if wire::checksum(icmp) != 0 {
-        return Err(DropReason::CtInvalid);
-    }
+}
+
+/// The request has served its purpose; its sender hears that nobody listens.
+fn refuse(b: &mut Burst<'_>, x: &Ctx<'_>, lane: Lane, word: Word, router: RouterIx, visit: &Visit) {
+    b.consume(lane, STAGE);
+    let asked = b.ip_dst[lane];
+    tell::owe(b, x, lane, word, router, visit);
+    b.owed[lane].src = asked; // in the name of the address asked
+}
+
+/// The answer in the request's own frame.
+fn echo(b: &mut Burst<'_>, x: &Ctx<'_>, lane: Lane, router: RouterIx, visit: &mut Visit) {
     x.note(b, lane, STAGE, Note::RouterAnswers(b.ip_dst[lane]));
     x.count.consumed.add(1);
     x.count.generated.add(1);
@@ -29,19 +75,27 @@ pub(super) fn to_router(b: &mut Burst<'_>, x: &Ctx<'_>, lane: Lane, visit: &mut 
     remove_options(b, lane);
     b.meta[lane].made_here();
     reply(b, lane);
+    let straight = visit.trav[lane] == 0;
     match b.door[lane] {
-        Door::Port(port) if visit.trav[lane] == 0 => {
-            let (to, from) = (b.src[lane], b.dst[lane]);
-            b.set_macs(lane, to, from);
-            b.send(lane, Out::Port(port));
-        }
+        Door::Port(port) if straight => back(b, lane, Out::Port(port)),
+        Door::Phys(_) if straight => back(b, lane, Out::Phys),
         _ => {
             visit.trav[lane] = 0;
+            visit.at[lane] = router;
+            visit.iface[lane] = NO_IFACE;
             visit.own.insert(lane);
+            visit.inward.remove(lane);
             visit.next.insert(lane);
         }
     }
-    Ok(())
+}
+
+/// To where it came from.
+fn back(b: &mut Burst<'_>, lane: Lane, out: Out) {
+    let (to, from) = (b.src[lane], b.dst[lane]);
+    b.set_macs(lane, to, from);
+    b.unmasked.insert(lane);
+    b.send(lane, out);
 }
 
 /// Moves Ethernet and IPv4 header up to the ICMP header, over the options; cuts padding off.
