@@ -1,5 +1,7 @@
 //! Rate limits: token buckets in integers, driven by the frames' own receive times.
 
+use ahash::RandomState;
+
 /// So many a second, so many at once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Rate {
@@ -35,6 +37,43 @@ impl TokenBucket {
         let rest = level.checked_sub(TOKEN);
         self.level = rest.unwrap_or(level);
         rest.is_some()
+    }
+}
+
+/// Buckets of [`HashedBuckets`].
+pub const HASHED: usize = 1024;
+
+/// Limits for more sources than a worker could keep: each has one of 1,024 token buckets, by a hash with a secret that a
+/// source cannot know. Two may share one; then they share its rate, and nobody gets more than it.
+#[derive(Clone, Debug)]
+pub struct HashedBuckets {
+    hasher: RandomState,
+    buckets: Box<[TokenBucket; HASHED]>,
+}
+
+impl Default for HashedBuckets {
+    fn default() -> Self {
+        HashedBuckets::new()
+    }
+}
+
+impl HashedBuckets {
+    /// All full, with a secret of their own. Allocates, once.
+    pub fn new() -> Self {
+        HashedBuckets::with_hasher(RandomState::new())
+    }
+
+    /// The same with a given hash: for results that are to be the same in every run.
+    pub fn with_hasher(hasher: RandomState) -> Self {
+        HashedBuckets { hasher, buckets: Box::new([TokenBucket::FULL; HASHED]) }
+    }
+
+    /// Takes one token of the source `key` at `now` ns, as [`TokenBucket::take`]. Each source is to be asked with the
+    /// same `rate` always.
+    #[inline]
+    pub fn take(&mut self, key: u64, rate: Rate, now: u64) -> bool {
+        let at = self.hasher.hash_one(key) as usize % HASHED;
+        self.buckets.get_mut(at).is_some_and(|bucket| bucket.take(rate, now))
     }
 }
 
@@ -91,5 +130,45 @@ mod tests {
         assert!(!none.take(Rate { per_second: 1000, burst: 0 }, u64::MAX));
         let (mut most, rate) = (TokenBucket::FULL, Rate { per_second: u32::MAX, burst: u32::MAX });
         assert!(most.take(rate, 0) && most.take(rate, u64::MAX));
+    }
+
+    fn seeded() -> HashedBuckets {
+        HashedBuckets::with_hasher(RandomState::with_seeds(1, 2, 3, 4))
+    }
+
+    const TEN: Rate = Rate { per_second: 10, burst: 10 };
+
+    /// Empties the bucket of `key` at time 0: how many it gave.
+    fn drained(buckets: &mut HashedBuckets, key: u64) -> usize {
+        (0..100).take_while(|_| buckets.take(key, TEN, 0)).count()
+    }
+
+    #[test]
+    fn a_source_gets_its_rate_whatever_another_takes() {
+        let mut b = seeded();
+        assert_eq!(drained(&mut b, 1), 10);
+        assert_eq!(drained(&mut b, 2), 10, "another bucket");
+        assert!(!b.take(1, TEN, 100 * MS - 1) && b.take(1, TEN, 100 * MS));
+        assert!(!b.take(1, TEN, 100 * MS) && b.take(2, TEN, 100 * MS));
+    }
+
+    #[test]
+    fn two_sources_of_one_bucket_share_its_rate_and_no_third_feels_it() {
+        let mut b = seeded();
+        assert_eq!(drained(&mut b, 0), 10);
+        // Keys that find nothing have the bucket of key 0: of 100,000 about 98, and hardly under 60 or above 140.
+        let sharing: Vec<u64> = (1..100_000).filter(|key| !b.clone().take(*key, TEN, 0)).collect();
+        assert!((60..140).contains(&sharing.len()), "{}", sharing.len());
+        assert!(b.take(sharing[0], TEN, 100 * MS) && !b.take(0, TEN, 100 * MS), "one token, for one of them");
+    }
+
+    #[test]
+    fn sources_spread_over_all_buckets_and_differently_with_each_secret() {
+        let mut b = seeded();
+        let full: Vec<u64> = (0..20_000).map(|n| 0x0a01_0000 + n).filter(|key| drained(&mut b, *key) == 10).collect();
+        assert_eq!(full.len(), HASHED, "the first of each bucket");
+        let firsts = |b: &mut HashedBuckets| -> Vec<u64> { (0..2000).filter(|key| drained(b, *key) == 10).collect() };
+        assert_ne!(firsts(&mut HashedBuckets::new()), firsts(&mut HashedBuckets::new()));
+        assert_eq!(firsts(&mut seeded()), firsts(&mut seeded()));
     }
 }

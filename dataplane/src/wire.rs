@@ -1,4 +1,11 @@
-//! Header fields that more than one stage reads or writes, and checksums (RFC 1071, RFC 1624).
+//! Header fields that more than one stage reads or writes, checksums (RFC 1071, RFC 1624), and what is done to bytes
+//! alone, without a table: answers, translation, fragments.
+
+pub mod arp;
+pub mod fragment;
+pub mod icmp;
+mod ip4;
+pub mod nat;
 
 /// EtherTypes.
 pub mod ethertype {
@@ -24,10 +31,14 @@ pub mod proto {
     pub const TCP: u8 = 6;
     /// UDP.
     pub const UDP: u8 = 17;
+    /// DCCP.
+    pub const DCCP: u8 = 33;
     /// ICMPv6.
     pub const ICMPV6: u8 = 58;
     /// SCTP.
     pub const SCTP: u8 = 132;
+    /// UDP-Lite.
+    pub const UDP_LITE: u8 = 136;
 }
 
 /// Bytes of an Ethernet header without tags.
