@@ -19,6 +19,7 @@ use dataplane::counters::WorkerCounters;
 use dataplane::drop_reason::DropReason;
 use dataplane::drop_tap::{DropRecord, DropTap};
 use dataplane::io::{InjectError, MemoryPort, Port};
+use dataplane::parking::PER_ROUTER;
 use dataplane::stage::Stage;
 use dataplane::tables::{PortRow, SegRow};
 use dataplane::trace::TraceRecord;
@@ -31,6 +32,8 @@ use std::sync::Arc;
 const PORT_QUEUE: usize = 2 * BURST;
 /// Frames for [`Umem::new`]. A burst whose copies would not fit is cut into smaller ones.
 pub const FRAMES: usize = 4096;
+/// Rounds of reports and answers in one moment: packets woken may wait again, for another next hop.
+const MOST_ROUNDS: usize = 64;
 /// Records of a tap for drops: the copies of one frame, to every port and every other host there can be, fit.
 const TAP_RECORDS: usize = 8192;
 /// Physical networks a host can have.
@@ -127,10 +130,14 @@ impl<'u> Host<'u> {
         let rows = Rows::derive(&cloud, name).unwrap_or_default();
         let limits = Limits::for_rows(&rows);
         let mut writer = Writer::new(setup.count, limits);
-        writer.apply(&rows)?;
+        writer.apply(&rows, None)?;
         let mut workers = workers::start(&writer, umem, setup.count, (limits.ports, phys.len()))
             .ok_or(HostError::NoWorker(setup.count))?;
-        workers.iter_mut().for_each(|w| w.set_flood_limits(limits.flood));
+        for worker in &mut workers {
+            worker.set_flood_limits(limits.flood);
+            worker.set_tell_limits(limits.tell.share(setup.count));
+            worker.set_asked_per_router(PER_ROUTER.div_ceil(setup.count));
+        }
         let names = Names::new(&cloud, &writer);
         let ports = BTreeMap::new();
         let mut host = Host {
@@ -255,7 +262,7 @@ impl<'u> Host<'u> {
     /// Frames between workers arrive and floods end; what was sent is taken out of the ports.
     fn collect(&mut self) {
         loop {
-            let more = self.pending();
+            let more = self.workers.iter().any(|w| w.held() > 0);
             workers::settle(&mut self.workers);
             self.drain();
             if !more {
@@ -269,7 +276,9 @@ impl<'u> Host<'u> {
     /// Takes what was sent out of the ports.
     fn drain(&mut self) {
         let local: Vec<(u16, String)> = self.writer.indexes().ports().map(|(id, ix)| (ix, id.to_owned())).collect();
-        let doors = local.into_iter().map(|(ix, id)| (Door::Port(ix), id)).chain([(Door::Tunnel, TUNNEL.to_owned())]);
+        let phys = self.phys.iter().enumerate().map(|(n, name)| (Door::Phys(n as u8), name.clone()));
+        let local = local.into_iter().map(|(ix, id)| (Door::Port(ix), id));
+        let doors: Vec<_> = local.chain([(Door::Tunnel, TUNNEL.to_owned())]).chain(phys).collect();
         for (door, id) in doors {
             for worker in &mut self.workers {
                 let Some((port, pool)) = worker.memory_port(door) else { continue };
@@ -319,12 +328,51 @@ impl<'u> Host<'u> {
     /// state between two moments of time.
     pub fn settle(&mut self, _now: u64) {
         self.run();
-        for worker in &self.workers {
-            while let Some(event) = worker.learn_queue().pop() {
-                self.writer.learn(&event);
+        self.answer();
+        self.quiet();
+    }
+
+    /// What workers report is stored, and what that calls for is sent: probes, announcements, then packets that waited.
+    fn answer(&mut self) {
+        for _ in 0..MOST_ROUNDS {
+            let mut reports = 0;
+            for worker in &self.workers {
+                while let Some(report) = worker.learn_queue().pop() {
+                    self.writer.report(&report);
+                    reports += 1;
+                }
+            }
+            let made = self.writer.take_made();
+            if let Some(worker) = self.workers.first_mut() {
+                made.iter().for_each(|made| worker.send_made(made));
+            }
+            if !made.is_empty() {
+                self.collect();
+            }
+            let news = self.workers.iter_mut().fold(false, |news, w| w.hear_news() | news);
+            if news {
+                self.wake_in_order();
+            } else if reports == 0 {
+                break;
             }
         }
-        self.quiet();
+    }
+
+    /// Packets whose waiting is over go on, in the order in which they came, whichever worker has them.
+    fn wake_in_order(&mut self) {
+        loop {
+            let first = |(n, w): (usize, &Worker<'u>)| Some((w.first_ready()?, n));
+            let Some((_, n)) = self.workers.iter().enumerate().filter_map(first).min() else { break };
+            if !self.workers.get_mut(n).is_some_and(Worker::wake_one) {
+                break;
+            }
+            self.collect();
+        }
+    }
+
+    /// The clock stands at `now` ns: what repeats is counted from here.
+    pub fn start_clock(&mut self, now: u64) {
+        self.writer.start_clock(now);
     }
 
     /// A grace period passes.
@@ -356,17 +404,23 @@ impl<'u> Host<'u> {
             let reason = "is the host these tables are for and cannot be deleted".to_owned();
             refused(format!("host {}", self.name), reason, "stop dvrd on that host first")
         })?;
+        if rows.phys != self.phys {
+            let reason = format!("the physical networks in bridge_mappings change, from {:?} to {:?}", self.phys, rows.phys);
+            return Err(refused(format!("host {}", self.name), reason, "restart dvrd for that").into());
+        }
         self.writer
-            .apply(&rows)
+            .apply(&rows, Some(now))
             .map_err(|e| refused("host".to_owned(), e.to_string(), "raise the limit or take fewer rows"))?;
         self.cloud = cloud;
         self.quiet();
         self.attach_ports();
         self.names = Names::new(&self.cloud, &self.writer);
+        self.answer();
+        self.quiet();
         Ok(())
     }
 
-    /// When the next timer is due, ns. Ageing is housekeeping: it keeps nothing pending.
+    /// When the next timer is due, ns. Ageing and a gateway's announcements are housekeeping: they keep nothing pending.
     pub fn next_timer(&self) -> Option<u64> {
         self.writer.next_timer()
     }
@@ -374,12 +428,13 @@ impl<'u> Host<'u> {
     /// Runs every timer due up to and including `now`.
     pub fn run_timers(&mut self, now: u64) {
         self.writer.run_timers(now);
+        self.answer();
         self.quiet();
     }
 
     /// Are floods, parked packets, probes or announcements under way?
     pub fn pending(&self) -> bool {
-        self.workers.iter().any(|w| w.held() > 0)
+        self.writer.pending() || self.workers.iter().any(|w| w.held() > 0 || w.parked().0 > 0)
     }
 
     /// The books, of all workers together.

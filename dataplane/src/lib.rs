@@ -14,7 +14,7 @@
 //! | [`handoff`] | frames to ports of other workers, and their buffers home |
 //! | [`drop_reason`], [`counters`], [`trace`], [`drop_tap`] | what became of each packet |
 //! | [`learn`] | what workers report |
-//! | [`flood`], [`police`] | bounds of floods, rate limits |
+//! | [`flood`], [`police`], [`parking`], [`told`] | bounds of floods, rate limits, packets that wait, errors |
 #![deny(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing))]
 
@@ -27,12 +27,14 @@ pub mod flood;
 pub mod handoff;
 pub mod io;
 pub mod learn;
+pub mod parking;
 pub mod pipeline;
 pub mod police;
 mod prefetch;
 pub mod stage;
 mod sync;
 pub mod tables;
+pub mod told;
 #[cfg(test)]
 mod testkit;
 pub mod trace;

@@ -21,6 +21,7 @@ use crate::io::{MemoryPort, Port};
 use crate::learn::{LEARN_QUEUE, LearnQueue};
 use crate::stage::Stage;
 use crate::tables::{PortIx, Published, QsbrWorker, SnapshotSource, Tables, Target};
+use crate::told::TellLimits;
 use crate::trace::Tracer;
 use crate::umem::FramePool;
 use crossbeam::queue::ArrayQueue;
@@ -125,6 +126,21 @@ impl<'u> Worker<'u> {
     /// Floods that wait for their next turn: each [`Worker::poll`] and [`Worker::idle`] brings them nearer to their end.
     pub fn held(&self) -> usize {
         self.io.floods.held()
+    }
+
+    /// Frames that wait for a neighbour, and when the first of them was received, ns.
+    pub fn parked(&self) -> (usize, Option<u64>) {
+        (self.io.lot.len(), self.io.lot.oldest())
+    }
+
+    /// Bounds of what senders are told from now on; [`TellLimits::default`] until then.
+    pub fn set_tell_limits(&mut self, limits: TellLimits) {
+        self.io.told.limits = limits;
+    }
+
+    /// Addresses that may be asked for by one router, in this worker; [`PER_ROUTER`](crate::parking::PER_ROUTER) until then.
+    pub fn set_asked_per_router(&mut self, addresses: usize) {
+        self.io.lot.per_router = addresses;
     }
 
     /// Bounds of floods from now on; [`FloodLimits::default`] until then.

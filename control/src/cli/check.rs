@@ -62,22 +62,6 @@ fn notes(s: &mut String, cloud: &Cloud) {
     if !cloud.security_groups.is_empty() {
         notes.push("security groups are not enforced: everything passes to and from an active port".to_owned());
     }
-    let fips = cloud.floatingips.len();
-    if fips > 0 {
-        notes.push(format!(
-            "floating IPs are not built: of these {fips}, traffic of distributed ones is dropped as not_built, of central \
-             ones on the SNAT host as snat_no_state"
-        ));
-    }
-    if cloud.networks.values().any(|n| n.ipv4_address_scope.is_some()) {
-        notes
-            .push("address scopes are not built: packets between scopes, and out within one, are not_built".to_owned());
-    }
-    if !cloud.routers.is_empty() {
-        let plain =
-            "routers send no ICMP errors and ask for no neighbour: ttl, no_route, mtu and no_neigh are plain drops";
-        notes.push(plain.to_owned());
-    }
     let snat =
         cloud.routers.values().filter(|r| r.external_gateway_info.as_ref().is_some_and(|g| g.enable_snat)).count();
     if snat > 0 {
@@ -120,7 +104,7 @@ fn of_host(s: &mut String, cloud: &Cloud, name: &str) -> Result<(), Failure> {
     let rows = Rows::derive(cloud, name).unwrap_or_default();
     let mut writer = Writer::new(1, Limits::default());
     writer
-        .apply(&rows)
+        .apply(&rows, None)
         .map_err(|e| Failure::new(format!("host {name}: {e}; give the host fewer ports or networks")))?;
     let _ = writeln!(s, "\n  {:<24}{:>8}{:>10}", "Table", "rows", "limit");
     let mut tables = writer.tables();

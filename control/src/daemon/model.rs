@@ -5,6 +5,7 @@ use crate::rows::Rows;
 use crate::rows::derive::v4;
 use crate::writer::{Limits, TableFull, Writer};
 use dataplane::addr::MacAddr;
+use dataplane::io::af_xdp::now;
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr};
 
@@ -17,6 +18,8 @@ pub(super) struct Model {
     uplink: (MacAddr, u16),
     /// MAC addresses towards VTEPs that the kernel told; those in the cloud file need none.
     towards: BTreeMap<Ipv4Addr, MacAddr>,
+    /// Workers run: what is new is announced.
+    started: bool,
     writer: Writer,
 }
 
@@ -25,7 +28,7 @@ impl Model {
     pub fn new(cloud: &Cloud, host: &str, workers: usize) -> Self {
         let writer = Writer::new(workers, Limits::default());
         let (host, cloud) = (host.to_owned(), cloud.clone());
-        Model { host, cloud, uplink: (MacAddr::ZERO, u16::MAX), towards: BTreeMap::new(), writer }
+        Model { host, cloud, uplink: (MacAddr::ZERO, u16::MAX), towards: BTreeMap::new(), started: false, writer }
     }
 
     /// This host's tunnel address, and the UDP port of VXLAN.
@@ -81,7 +84,7 @@ impl Model {
         for end in rows.tunnels.values_mut() {
             end.mac = end.mac.or_else(|| self.towards.get(&Ipv4Addr::from_bits(end.vtep)).copied());
         }
-        self.writer.apply(&rows)
+        self.writer.apply(&rows, self.started.then(now))
     }
 
     /// As [`Model::store`]; says so if the tables stay as they were.
@@ -89,6 +92,12 @@ impl Model {
         if let Err(error) = self.store() {
             tracing::error!("{error}: the tables stay as they were");
         }
+    }
+
+    /// Workers run from now on: what this host has is announced.
+    pub fn start(&mut self) {
+        self.started = true;
+        self.writer.announce_all(now());
     }
 
     /// The tables.

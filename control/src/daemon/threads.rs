@@ -12,6 +12,7 @@ use dataplane::handoff::{Bell, RING, mesh};
 use dataplane::io::Port;
 use dataplane::io::af_xdp::XdpPort;
 use dataplane::learn::LearnQueue;
+use dataplane::parking::PER_ROUTER;
 use dataplane::umem::FramePool;
 use dataplane::worker::{Idle, Order, Orders, Worker};
 use std::collections::BTreeMap;
@@ -39,6 +40,7 @@ pub(super) fn workers<'u>(
     tunnels: Vec<XdpPort<'u>>,
 ) -> Result<Vec<Worker<'u>>, RunError> {
     let system = |error| RunError::System { what: "file descriptors of the workers", error };
+    let count = pools.len();
     let links = mesh(&pools, RING).map_err(system)?;
     let parts = pools.into_iter().zip(links).zip(tunnels).enumerate();
     parts
@@ -49,6 +51,8 @@ pub(super) fn workers<'u>(
             worker.bell().map_or(Ok(()), |bell| tunnel.watch(&bell)).map_err(system)?;
             worker.attach(Door::Tunnel, Port::Xdp(Box::new(tunnel)));
             worker.set_flood_limits(writer.limits().flood);
+            worker.set_tell_limits(writer.limits().tell.share(count));
+            worker.set_asked_per_router(PER_ROUTER.div_ceil(count));
             Ok(worker)
         })
         .collect()
@@ -106,7 +110,7 @@ impl<'u> Handles<'u> {
             // At most what fits the queue: others have their turn too.
             for _ in 0..handle.learn.capacity() {
                 let Some(event) = handle.learn.pop() else { break };
-                writer.learn(&event);
+                writer.report(&event);
                 n += 1;
             }
         }

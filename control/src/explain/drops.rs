@@ -1,13 +1,9 @@
 //! Why a frame was dropped, with the names of this case.
 
-use std::net::{IpAddr, Ipv4Addr};
-
 use dataplane::drop_reason::DropReason;
 use dataplane::stage::Stage;
 
-use super::reasons;
 use super::stages::Tale;
-use crate::report::rules;
 
 /// A drop explained.
 pub(super) struct Why {
@@ -17,27 +13,9 @@ pub(super) struct Why {
     pub(super) rule: &'static str,
 }
 
-/// Why this frame was dropped. `waits`: the rule the stage named as not built.
-pub(super) fn because(tale: &Tale<'_>, stage: Stage, reason: DropReason, waits: Option<&'static str>) -> Why {
-    if reason == DropReason::NotBuilt {
-        return not_built(tale, stage, waits);
-    }
+/// Why this frame was dropped.
+pub(super) fn because(tale: &Tale<'_>, stage: Stage, reason: DropReason) -> Why {
     Why { text: sentence(tale, stage, reason), rule: reason.rule() }
-}
-
-/// The rule of a later build that would decide about the frame.
-fn not_built(tale: &Tale<'_>, stage: Stage, waits: Option<&'static str>) -> Why {
-    let dst = tale.addresses().map(|(_, dst)| dst);
-    let metadata = dst == Some(IpAddr::V4(Ipv4Addr::new(169, 254, 169, 254)));
-    let rule = match stage {
-        Stage::Ingress => "V E",
-        Stage::Egress | Stage::FloodToTun => "O4",
-        Stage::Qrouter if metadata => "R2-m",
-        Stage::Qrouter => waits.unwrap_or_default(),
-        _ => "",
-    };
-    let what = reasons::waits(rule).unwrap_or("the rule for this frame");
-    Why { text: format!("not built yet: {what}{}", rules(rule)), rule }
 }
 
 fn sentence(tale: &Tale<'_>, stage: Stage, reason: DropReason) -> String {
@@ -92,7 +70,7 @@ fn sentence(tale: &Tale<'_>, stage: Stage, reason: DropReason) -> String {
         }
         DropReason::NoReceiver => format!("nobody in {} but the sender would get it", network()),
         DropReason::NoRoute => format!("no route for {}, and the source's subnet has no SNAT port", addresses()),
-        DropReason::NoNeigh => "the MAC of the next hop is not known; asking for it is not built yet".to_owned(),
+        DropReason::NoNeigh => "nobody answered for the address of the next hop".to_owned(),
         DropReason::Martian | DropReason::LinkLocal => format!("{}: {}", addresses(), reason.meaning()),
         DropReason::Mtu => {
             let len = tale.frame.inner.len;

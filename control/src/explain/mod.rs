@@ -92,7 +92,7 @@ pub enum Ending {
         reason: &'static str,
         /// What it means.
         meaning: &'static str,
-        /// The rules of docs/behaviour.md that say so; of a `not_built`, the rule that would decide.
+        /// The rules of docs/behaviour.md that say so.
         rule: &'static str,
     },
     /// A frame ended because its purpose was served.

@@ -5,7 +5,7 @@ use std::fmt::Write;
 use dataplane::drop_reason::DropReason;
 use serde::Serialize;
 
-use super::reasons::{self, Happening, Occurs, Place, Reason, WAITS};
+use super::reasons::{self, Happening, Occurs, Place, Reason};
 use super::wrap_under;
 
 /// What `dvrctl explain` was asked for.
@@ -136,10 +136,6 @@ fn drop_text(r: DropReason, e: &Reason) -> String {
     part("Mostly", e.cause);
     part("Counted", &counted(r, e));
     part("Rules", &format!("{} (docs/behaviour.md)", ids(r)));
-    if r == DropReason::NotBuilt {
-        s.push_str("Waits for\n");
-        WAITS.iter().for_each(|(id, what)| wrap_under(&mut s, &format!("  {id:<6}"), "        ", what));
-    }
     look(&mut s, e.look);
     s
 }
@@ -238,10 +234,6 @@ fn drop_markdown(s: &mut String, r: DropReason, e: &Reason) {
     wrap_under(s, "- ", "  ", &format!("Mostly: {}", e.cause));
     wrap_under(s, "- ", "  ", &format!("Counted: {}.", counted(r, e)));
     wrap_under(s, "- ", "  ", &format!("Rules: {}.", ids(r)));
-    if r == DropReason::NotBuilt {
-        let waits: Vec<String> = WAITS.iter().map(|(id, what)| format!("{what} ({id})")).collect();
-        wrap_under(s, "- ", "  ", &format!("Waits for: {}.", waits.join("; ")));
-    }
     commands(s, e.look);
 }
 

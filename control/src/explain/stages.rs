@@ -3,10 +3,11 @@
 use std::net::{IpAddr, Ipv4Addr};
 
 use dataplane::addr::MacAddr;
-use dataplane::burst::{FloodSet, Out};
+use dataplane::burst::{FloodSet, Out, Word};
 use dataplane::stage::Stage;
 use dataplane::tables::{FdbValue, NeighValue};
 use dataplane::trace::{Field, Note, TraceRecord};
+use dataplane::wire::icmp::IcmpError;
 
 use super::words::Words;
 use super::{Changed, Ending, Step, drops};
@@ -62,10 +63,6 @@ impl<'t> Tale<'t> {
             Step { stage: visit.stage.name(), neutron: visit.stage.neutron(), found: Vec::new(), changed: Vec::new() };
         let has = |f: fn(&Note) -> bool| visit.notes.iter().any(|r| f(&r.note));
         let dropped = has(|n| matches!(n, Note::Dropped(_)));
-        let waits = visit.notes.iter().find_map(|r| match r.note {
-            Note::NotBuilt(rule) => Some(rule),
-            _ => None,
-        });
         self.preface(visit.stage, dropped, &visit.notes, &mut step);
         let (was_in, mut copies) = (self.seg, Vec::new());
         for (i, record) in visit.notes.iter().enumerate() {
@@ -79,7 +76,7 @@ impl<'t> Tale<'t> {
             };
             match record.note {
                 Note::Dropped(reason) => {
-                    let why = drops::because(self, visit.stage, reason, waits);
+                    let why = drops::because(self, visit.stage, reason);
                     step.found.push(format!("dropped as {}: {}", reason.name(), why.text));
                     let (reason, meaning) = (reason.name(), reason.meaning());
                     ends.push(Ending::Dropped { stage: step.stage, reason, meaning, rule: why.rule });
@@ -195,6 +192,36 @@ impl<'t> Tale<'t> {
             Note::RouterAnswers(ip) => {
                 format!("{} is the router's own address: it answers the echo request itself", Ipv4Addr::from(ip))
             }
+            Note::FloatingIpOut(ip) => {
+                let source = self.addresses().map_or_else(String::new, |(src, _)| src.to_string());
+                let address = Ipv4Addr::from(ip).to_string();
+                if source == address {
+                    format!("R4-3: no route in the main table; {source} is in the external scope and leaves as it is, by fg-")
+                } else {
+                    format!("T14 floating IP: no route in the main table; {source} has {address} and leaves with it, by fg-")
+                }
+            }
+            Note::FloatingIpIn(router, fixed) => {
+                self.iface = None;
+                let inside = Ipv4Addr::from(fixed);
+                format!("T14 floating IP: served by this host; it is {inside} behind {}", w.router(router))
+            }
+            Note::Vlan(vid, seg) => {
+                self.seg = Some(seg);
+                match vid {
+                    0 => format!("T04 network: untagged is {}", w.seg(seg)),
+                    _ => format!("T04 network: VLAN {vid} is {}", w.seg(seg)),
+                }
+            }
+            Note::Tag(0) => "sent untagged, as the network is flat".to_owned(),
+            Note::Tag(vid) => format!("sent with VLAN {vid}"),
+            Note::Waits(ip) => {
+                format!("R7: the packet waits; {} is asked for, three times in 3 s at most", Ipv4Addr::from(ip))
+            }
+            Note::Fragments(mtu) => format!("R8: cut into fragments of at most {mtu} bytes"),
+            Note::Tells(word, src) => format!("the sender is told by {}: {}", Ipv4Addr::from(src), said(word)),
+            Note::TellsNoMore => "the sender is told nothing: it, or the router, had its share of errors".to_owned(),
+            Note::Heard(ip) => format!("the writer is told who says to have {}", Ipv4Addr::from(ip)),
             Note::Out(out) => return self.way_out(out),
             Note::HandedOver(worker) => format!("the port belongs to worker {}, which sends it", worker.0),
             Note::Enter
@@ -203,7 +230,6 @@ impl<'t> Tale<'t> {
             | Note::Sent(_)
             | Note::Set(..)
             | Note::Copy(_)
-            | Note::NotBuilt(_)
             | Note::Encap(..) => {
                 return None;
             }
@@ -236,7 +262,17 @@ impl<'t> Tale<'t> {
             self.iface = Some(ix);
             return format!("{head} -> {}, on this host: the packet enters that router", w.iface(ix));
         }
-        let chosen = if row.has(NeighValue::CANDIDATE) { ", chosen among its candidates" } else { "" };
+        if let Some((router, fixed)) = row.inside() {
+            let (inside, router) = (Ipv4Addr::from(fixed), w.router(router));
+            return format!("{head} -> a floating IP of this host: {inside} behind {router}");
+        }
+        if row == NeighValue::ASKED {
+            return format!("{head} -> being asked for");
+        }
+        if row == NeighValue::UNANSWERED {
+            return format!("{head} -> asked for, and nobody answered");
+        }
+        let chosen = if row.has(NeighValue::WATCHED) { ", chosen among its candidates" } else { "" };
         let target = w.target(row.target());
         match w.owner(Some(seg), row.mac()) {
             Some(owner) if owner.contains(&target) => format!("{head} -> {} ({owner}{chosen})", row.mac()),
@@ -292,19 +328,22 @@ impl<'t> Tale<'t> {
     fn set(&mut self, field: Field, from: u64, to: u64, was_in: Option<u16>, step: &mut Step) {
         let old = |v| self.words.mac(was_in, MacAddr::from_u64(v));
         let mac = |v| self.words.mac(self.seg, MacAddr::from_u64(v));
+        let ip = |v: u64| Ipv4Addr::from(v as u32).to_string();
         let (name, old, new) = match field {
             Field::EthDst => ("Ethernet destination", old(from), mac(to)),
             Field::EthSrc => ("Ethernet source", old(from), mac(to)),
             Field::Seg => ("network", self.words.seg(from as u16), self.words.seg(to as u16)),
             Field::Ttl => ("TTL", from.to_string(), to.to_string()),
             Field::Tos => ("TOS", format!("{from:#04x}"), format!("{to:#04x}")),
+            Field::IpSrc => ("IPv4 source", ip(from), ip(to)),
+            Field::IpDst => ("IPv4 destination", ip(from), ip(to)),
         };
         match field {
             Field::EthDst => self.dst = MacAddr::from_u64(to),
             Field::EthSrc => self.src = MacAddr::from_u64(to),
             Field::Seg => self.seg = Some(to as u16),
             Field::Ttl => self.ttl = Some(to),
-            Field::Tos => {}
+            Field::Tos | Field::IpSrc | Field::IpDst => {}
         }
         if from != to {
             step.changed.push(Changed { field: name, from: old, to: new });
@@ -314,6 +353,26 @@ impl<'t> Tale<'t> {
     /// IP source and destination of the frame as received, the inner one if there are two.
     pub(super) fn addresses(&self) -> Option<(IpAddr, IpAddr)> {
         self.frame.inner.ip
+    }
+}
+
+/// What the sender of a packet is told.
+fn said(word: Word) -> String {
+    match word {
+        Word::Reset => "a TCP reset".to_owned(),
+        Word::Error(IcmpError { kind: 3, code: 4, mtu }) => {
+            format!("ICMP 3/4, fragmentation needed, the next network's MTU is {mtu}")
+        }
+        Word::Error(IcmpError { kind, code, .. }) => {
+            let what = match (kind, code) {
+                (11, 0) => "time to live exceeded in transit",
+                (3, 0) => "network unreachable",
+                (3, 1) => "host unreachable",
+                (3, 3) => "port unreachable",
+                _ => "an error",
+            };
+            format!("ICMP {kind}/{code}, {what}")
+        }
     }
 }
 

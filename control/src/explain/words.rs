@@ -42,6 +42,11 @@ impl<'h> Words<'h> {
         self.names.tunnel(ix)
     }
 
+    /// `router R1`.
+    pub(super) fn router(&self, ix: u16) -> String {
+        self.names.router(ix)
+    }
+
     pub(super) fn iface(&self, ix: u16) -> String {
         self.names.iface(ix)
     }

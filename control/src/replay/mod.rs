@@ -210,6 +210,7 @@ impl Replay<'_, '_, '_> {
     fn all(&mut self, start: u64, events: &Events) -> u64 {
         let mut events = events.in_order().peekable();
         let mut now = start;
+        self.host.start_clock(start);
         loop {
             let event = events.peek().map(|(_, e)| start.saturating_add(e.at_ns));
             let frame = self.queues.iter().filter_map(Queue::time).min();
@@ -220,6 +221,7 @@ impl Replay<'_, '_, '_> {
                 if let Err(errors) = self.host.apply(&event.change, t) {
                     self.refused.push(Refused { line, errors });
                 }
+                self.host.drain_sent(self.see);
             }
             self.frames(t);
         }
@@ -233,8 +235,8 @@ impl Replay<'_, '_, '_> {
     }
 
     fn timers(&mut self, t: u64) {
-        if self.host.next_timer().is_some_and(|due| due <= t) {
-            self.host.run_timers(t);
+        while let Some(due) = self.host.next_timer().filter(|due| *due <= t) {
+            self.host.run_timers(due);
             self.host.drain_sent(self.see);
         }
     }

@@ -1,7 +1,8 @@
 //! The model of the cloud to the rows of one host.
 
+use super::external::first_v4;
 use super::*;
-use crate::model::{AgentMode, Cloud, Host, IpNet, Network, NetworkType, Port, Router};
+use crate::model::{Cloud, Host, IpNet, Network, NetworkType, Port, Router};
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 
@@ -68,9 +69,12 @@ impl Rows {
             let interfaces = ports.iter().filter_map(|p| Some((p.id.clone(), view.interface(router, p)?)));
             rows.interfaces.extend(interfaces);
         }
+        rows.phys = view.phys();
+        view.fgs(&mut rows);
+        view.fips(&mut rows);
         view.fdb(&mut rows);
         view.neighbours(&mut rows);
-        view.fips(&mut rows);
+        view.announced(&mut rows);
         Some(rows)
     }
 }
@@ -99,6 +103,7 @@ impl View<'_> {
             mac: h.vtep_mac,
             dvr_mac: h.dvr_mac.unwrap_or(MacAddr::ZERO),
             df: self.cloud.settings.outer_df,
+            phys: self.shared_phys(h),
         };
         others.map(|h| (h.name.clone(), end(h))).collect()
     }
@@ -135,7 +140,7 @@ impl View<'_> {
         let subnets = cloud.subnets.values().filter(|s| s.network_id == network.id);
         let wire = match (network.provider_network_type, network.provider_segmentation_id) {
             (NetworkType::Vxlan, Some(vni)) => Wire::Vxlan(vni),
-            (NetworkType::Vlan | NetworkType::Flat, _) => Wire::Phys,
+            (NetworkType::Vlan | NetworkType::Flat, vid) => self.phys_wire(network, vid),
             _ => Wire::None,
         };
         SegRows {
@@ -144,6 +149,8 @@ impl View<'_> {
             flood_unknown: cloud.flood_unknown(network).unwrap_or(!matches!(wire, Wire::Vxlan(_))),
             strict: cloud.strict_vtep(network),
             vlan_transparent: network.vlan_transparent,
+            external: network.router_external,
+            phys_gw: network.dvrd.phys_gw_host.as_deref() == Some(self.me.name.as_str()),
             interfaces: interfaces.iter().map(|p| (p.mac_address, p.id.clone())).collect(),
             router_ips: interfaces.iter().flat_map(addresses).collect(),
             router_ips6: interfaces.iter().flat_map(addresses6).collect(),
@@ -218,8 +225,9 @@ impl View<'_> {
         let network = self.cloud.networks.get(&port.network_id)?;
         Some(InterfaceRows {
             network: network.id.clone(),
-            router: router.id.clone(),
+            router: Some(router.id.clone()),
             mac: port.mac_address,
+            ip: first_v4(port),
             mtu: network.mtu,
             up: port.admin_state_up,
             scope: network.ipv4_address_scope.clone(),
@@ -228,7 +236,7 @@ impl View<'_> {
 
     fn router(&self, router: &Router, ports: &[&Port]) -> RouterRows {
         let on_subnets: Vec<(&Port, u32, u32, u32)> = ports.iter().flat_map(|p| self.v4_subnets(p)).collect();
-        let own: Vec<u32> = on_subnets.iter().map(|(_, _, _, ip)| *ip).collect();
+        let own = on_subnets.iter().map(|(_, _, mask, ip)| (*ip, *mask)).collect();
         let snat = self.csnat.get(router.id.as_str()).into_iter().flatten();
         let snat = snat.flat_map(|sg| self.v4_subnets(sg)).filter_map(|(_, net, mask, ip)| {
             let (port, ..) = on_subnets.iter().find(|(_, n, m, _)| (*n, *m) == (net, mask))?;
@@ -238,7 +246,8 @@ impl View<'_> {
         let scope = |network: &str| self.cloud.networks.get(network).and_then(|n| n.ipv4_address_scope.as_ref());
         let outside = router.external_gateway_info.as_ref().and_then(|g| scope(&g.network_id));
         let inside = |p: &Port| outside.is_some() && scope(&p.network_id) == outside;
-        let external = matches!(self.me.agent_mode, AgentMode::Dvr | AgentMode::DvrSnat);
+        let fip_routes = self.fip_routes(router);
+        let external = !fip_routes.is_empty();
         RouterRows {
             active: router.admin_state_up,
             routes: routes(router, &on_subnets),
@@ -250,6 +259,7 @@ impl View<'_> {
             snat: snat.collect(),
             gateway_here: gateway && self.placement.snat.get(router.id.as_str()) == Some(&self.me.name.as_str()),
             fip_here: gateway && external,
+            fip_routes,
             own,
         }
     }
@@ -261,21 +271,6 @@ impl View<'_> {
             Some((port, net, mask, v4(f.ip_address)?))
         };
         port.fixed_ips.iter().filter_map(of).collect()
-    }
-
-    /// Floating IPs that this host translates: the port is here and the host has the way out.
-    fn fips(&self, rows: &mut Rows) {
-        for fip in self.cloud.floatingips.values() {
-            let port = fip.port_id.as_ref().and_then(|p| self.cloud.ports.get(p));
-            let (Some(port), Some(router)) = (port, &fip.router_id) else { continue };
-            let serves = rows.routers.get(router).is_some_and(|r| r.fip_here) && port.is_bound_to(&self.me.name);
-            let (Some(fixed), Some(address)) = (fip.fixed_ip_address.and_then(v4), v4(fip.floating_ip_address)) else {
-                continue;
-            };
-            if serves {
-                rows.fips.insert((router.clone(), fixed), address);
-            }
-        }
     }
 }
 
@@ -328,7 +323,7 @@ fn v6(ip: IpAddr) -> Option<u128> {
 }
 
 /// (network, mask) of an IPv4 block.
-fn v4_net(net: IpNet) -> Option<(u32, u32)> {
+pub(super) fn v4_net(net: IpNet) -> Option<(u32, u32)> {
     let address = v4(net.addr())?;
     let mask = u32::MAX.checked_shl(32 - u32::from(net.prefix_len())).unwrap_or(0);
     Some((address & mask, mask))

@@ -5,6 +5,7 @@
 //! docs/behaviour.md.
 
 pub(crate) mod derive;
+mod external;
 mod neighbours;
 mod placement;
 #[cfg(test)]
@@ -65,7 +66,11 @@ pub struct SegRows {
     pub strict: bool,
     /// T2.
     pub vlan_transparent: bool,
-    /// Distributed router interfaces: (MAC, port id), by port id.
+    /// E.
+    pub external: bool,
+    /// V4: this host is its gateway towards the physical network.
+    pub phys_gw: bool,
+    /// Distributed router interfaces, by port id, then this host's fg-: (MAC, port id).
     pub interfaces: Vec<(MacAddr, String)>,
     /// Their IPv4 addresses.
     pub router_ips: Vec<RouterAddress>,
@@ -101,8 +106,8 @@ pub struct RouterRows {
     pub active: bool,
     /// Main table.
     pub routes: Vec<RouteRows>,
-    /// Own IPv4 addresses.
-    pub own: Vec<u32>,
+    /// Own IPv4 addresses and the masks of their subnets.
+    pub own: Vec<(u32, u32)>,
     /// R4 step 3: source subnets in the scope of the external network.
     pub scoped: Vec<(u32, u32)>,
     /// Csnat rows: (net, mask, sg address, interface port id).
@@ -111,17 +116,21 @@ pub struct RouterRows {
     pub gateway_here: bool,
     /// R4 step 2 applies here.
     pub fip_here: bool,
+    /// FO1: hops by the fg- port.
+    pub fip_routes: Vec<RouteRows>,
 }
 
-/// T11.
+/// T11, and T15 for fg-.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct InterfaceRows {
     /// Network.
     pub network: String,
-    /// Router.
-    pub router: String,
+    /// Router; `None`: it is fg-.
+    pub router: Option<String>,
     /// MAC.
     pub mac: MacAddr,
+    /// First IPv4 address, 0 = none.
+    pub ip: u32,
     /// MTU of the network.
     pub mtu: u16,
     /// Admin state.
@@ -142,8 +151,55 @@ pub enum NeighbourRows {
         /// [`dataplane::tables::NeighValue`] flags.
         flags: u8,
     },
-    /// An interface of a router on this host, by port id.
+    /// An interface of a router on this host, or fg-, by port id.
     Router(String),
+    /// T14: a floating IP that this host serves, or an address of the external scope behind a router of this host.
+    FloatingIp {
+        /// Its router.
+        router: String,
+        /// What it is inside.
+        fixed: u32,
+    },
+}
+
+/// Who else may have an address (R7, D9): an owner of an allowed address pair.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Candidate {
+    /// The MAC of the pair.
+    pub mac: MacAddr,
+    /// Where its port is.
+    pub place: Place,
+}
+
+/// An address of this host that the network is told of when it is new (F42).
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Announced {
+    /// In which order: fg-, floating IPs, router interfaces.
+    pub kind: AnnouncedKind,
+    /// On this network.
+    pub network: String,
+    /// The address.
+    pub ip: u32,
+}
+
+/// What it is an address of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum AnnouncedKind {
+    /// fg-.
+    Fg,
+    /// A floating IP.
+    FloatingIp,
+    /// A router interface: told to local ports only (D10).
+    Qr,
+}
+
+/// What is announced of it; another one is announced anew.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Announcement {
+    /// The MAC that has the address.
+    pub mac: MacAddr,
+    /// Of a floating IP: router and fixed address.
+    pub inside: Option<(String, u32)>,
 }
 
 /// Everything one host needs to know.
@@ -167,6 +223,14 @@ pub struct Rows {
     pub virtual_macs: BTreeSet<(String, MacAddr)>,
     /// T07, T13: (network, IPv4 address).
     pub neighbours: BTreeMap<(String, u32), NeighbourRows>,
+    /// T13's candidates: keys of `neighbours` whose row follows announcements.
+    pub candidates: BTreeMap<(String, u32), Vec<Candidate>>,
     /// T14's inverse: (router, fixed address) to floating address.
     pub fips: BTreeMap<(String, u32), u32>,
+    /// Addresses to announce when they are new.
+    pub announced: BTreeMap<Announced, Announcement>,
+    /// Router interfaces this host announces to physical networks (V4): (network, MAC, address).
+    pub gateways: Vec<(String, MacAddr, u32)>,
+    /// Physical networks of this host by name; [`Wire::Phys`] has their places.
+    pub phys: Vec<String>,
 }

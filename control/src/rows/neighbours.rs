@@ -10,7 +10,7 @@ impl View<'_> {
     /// a distributed router is everywhere) or whose host is unreachable.
     fn place(&self, port: &Port) -> Option<Place> {
         if port.is_bound_to(&self.me.name) {
-            return if port.is_router_snat() {
+            return if port.is_router_snat() || port.is_router_gateway() {
                 Some(Place::Snat)
             } else {
                 has_queues(port).then(|| Place::Port(port.id.clone()))
@@ -58,6 +58,9 @@ impl View<'_> {
                 rows.neighbours.insert((port.network_id.clone(), ip), NeighbourRows::Router(port.id.clone()));
             }
         }
+        for (id, fg) in rows.interfaces.iter().filter(|(_, i)| i.router.is_none() && i.ip != 0) {
+            rows.neighbours.insert((fg.network.clone(), fg.ip), NeighbourRows::Router(id.clone()));
+        }
         for (port, place) in self.placed() {
             // A port that is bound here but not ACTIVE is still routed to (and dropped as
             // `port_down`), but nobody is told it is there.
@@ -80,9 +83,15 @@ impl View<'_> {
         for (port, place) in self.placed().filter(|(p, _)| p.is_active()) {
             for pair in port.allowed_address_pairs.iter().filter(|p| p.ip_address.is_host()) {
                 let Some(ip) = v4(pair.ip_address.addr()) else { continue };
-                let flags = NeighValue::ROUTE | NeighValue::CANDIDATE;
+                let flags = NeighValue::ROUTE | NeighValue::WATCHED;
                 let row = NeighbourRows::Host { mac: pair.mac_address, place: place.clone(), flags };
-                rows.neighbours.entry((port.network_id.clone(), ip)).or_insert(row);
+                let key = (port.network_id.clone(), ip);
+                let row = rows.neighbours.entry(key.clone()).or_insert(row);
+                // A fixed address of somebody's stays where it is, whoever else may use it.
+                if matches!(row, NeighbourRows::Host { flags, .. } if *flags & NeighValue::WATCHED != 0) {
+                    let candidate = Candidate { mac: pair.mac_address, place: place.clone() };
+                    rows.candidates.entry(key).or_default().push(candidate);
+                }
             }
         }
     }

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 pub struct Placement<'c> {
     /// Hosts of each distributed router.
     pub routers: BTreeMap<&'c str, BTreeSet<&'c str>>,
-    /// Hosts of each network: those with a port of it bound there, or one of its distributed routers.
+    /// Hosts of each network: those with a port of it bound there (qg- and fg- too), or one of its distributed routers.
     pub networks: BTreeMap<&'c str, BTreeSet<&'c str>>,
     /// Interface ports of each distributed router, by port id.
     pub interfaces: BTreeMap<&'c str, Vec<&'c Port>>,
@@ -75,8 +75,7 @@ impl<'c> Placement<'c> {
     }
 
     fn place_networks(&mut self, cloud: &'c Cloud) {
-        for port in cloud.ports.values().filter(|p| p.is_bound() && !p.is_router_gateway() && !p.is_fip_agent_gateway())
-        {
+        for port in cloud.ports.values().filter(|p| p.is_bound()) {
             if let Some(host) = port.binding_host_id.as_deref() {
                 self.networks.entry(&port.network_id).or_default().insert(host);
             }

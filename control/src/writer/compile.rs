@@ -1,7 +1,7 @@
 //! Rows by name to rows by index.
 
 use super::index::Indexes;
-use crate::rows::{NeighbourRows, Place, PortRows, RouterRows, Rows, SegRows};
+use crate::rows::{Candidate, NeighbourRows, Place, PortRows, RouterRows, Rows, SegRows};
 use dataplane::tables::*;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -16,6 +16,8 @@ pub(super) struct Compiled {
     pub fdb: BTreeMap<u64, u64>,
     /// T07, T13.
     pub neighbours: BTreeMap<u64, u64>,
+    /// T13: values that rows of `neighbours` may take.
+    pub candidates: BTreeMap<u64, Vec<u64>>,
     /// T14.
     pub fips: BTreeMap<u64, u64>,
 }
@@ -53,9 +55,14 @@ impl Compiled {
         }
         for (id, r) in &rows.interfaces {
             let (Some((at, _)), Some((seg, _))) = (ix.interface(id), ix.segment(&r.network)) else { continue };
-            let Some((router, _)) = ix.router(&r.router) else { continue };
+            let router = match &r.router {
+                None => Some(NO_ROUTER),
+                Some(router) => ix.router(router).map(|(ix, _)| ix),
+            };
+            let Some(router) = router else { continue };
             let scope = c.scope(r.scope.as_deref());
-            let row = InterfaceRow { seg, router, mac: r.mac, mtu: r.mtu, up: r.up, scope };
+            let mtu = r.mtu.min(c.underlay_carries(&r.network));
+            let row = InterfaceRow { seg, router, mac: r.mac, ip: r.ip, mtu, up: r.up, scope };
             if old_ix.interface(id).is_none() {
                 new_row(&mut |s| s.interfaces.set(at, Some(row.clone())));
             }
@@ -71,7 +78,14 @@ impl Compiled {
         }
         changed |= clear_gone(&mut next, ix);
         changed |= c.indexes(&mut next, current);
-        Compiled { snapshot: changed.then_some(next), fresh, fdb: c.fdb(), neighbours: c.neighbours(), fips: c.fips() }
+        Compiled {
+            snapshot: changed.then_some(next),
+            fresh,
+            fdb: c.fdb(),
+            neighbours: c.neighbours(),
+            candidates: c.candidates(),
+            fips: c.fips(),
+        }
     }
 }
 
@@ -136,6 +150,8 @@ impl Compiler<'_> {
             flood_unknown: r.flood_unknown,
             strict: r.strict,
             vlan_transparent: r.vlan_transparent,
+            external: r.external,
+            phys_gw: r.phys_gw,
             interfaces: r.interfaces.iter().map(interface).collect(),
             router_ips: r.router_ips.as_slice().into(),
             router_ips6: r.router_ips6.as_slice().into(),
@@ -179,7 +195,9 @@ impl Compiler<'_> {
         RouterRow {
             active: r.active,
             routes: RouteSet::new(r.routes.iter().map(route)),
-            own: r.own.as_slice().into(),
+            own: r.own.iter().map(|(ip, _)| *ip).collect(),
+            own_masks: r.own.iter().map(|(_, mask)| *mask).collect(),
+            fip_routes: RouteSet::new(r.fip_routes.iter().map(route)),
             scoped: r.scoped.as_slice().into(),
             snat: r.snat.iter().filter_map(snat).collect(),
             gateway_here: r.gateway_here,
@@ -195,6 +213,10 @@ impl Compiler<'_> {
     /// The hashes of a snapshot; kept as they are where nothing changed. Did something?
     fn indexes(&self, next: &mut Snapshot, current: &Snapshot) -> bool {
         let keep = |new: U32Index, old: &Arc<U32Index>| if **old == new { Arc::clone(old) } else { Arc::new(new) };
+        let vlan = |(id, r): (&String, &SegRows)| match r.wire {
+            Wire::Phys { net, vid } => Some((u32::from(net) << 16 | u32::from(vid), self.ix.segment(id)?.0)),
+            _ => None,
+        };
         let vni = |(id, r): (&String, &SegRows)| match r.wire {
             Wire::Vxlan(vni) => Some((vni, self.ix.segment(id)?.0)),
             _ => None,
@@ -202,13 +224,35 @@ impl Compiler<'_> {
         let tunnels = self.rows.tunnels.iter().filter_map(|(id, end)| Some((end, self.ix.tunnel(id)?.0)));
         let dvr_macs = tunnels.clone().filter(|(end, _)| !end.dvr_mac.is_zero());
         next.vnis = keep(U32Index::new(self.rows.segments.iter().filter_map(vni)), &current.vnis);
+        next.vlans = keep(U32Index::new(self.rows.segments.iter().filter_map(vlan)), &current.vlans);
         next.vteps = keep(U32Index::new(tunnels.map(|(end, t)| (end.vtep, t))), &current.vteps);
         next.dvr_macs =
             keep(U32Index::new(dvr_macs.map(|(end, t)| (end.dvr_mac.to_u64() as u32, t))), &current.dvr_macs);
         let same = |new: &Arc<U32Index>, old: &Arc<U32Index>| Arc::ptr_eq(new, old);
         !(same(&next.vnis, &current.vnis)
+            && same(&next.vlans, &current.vlans)
             && same(&next.vteps, &current.vteps)
             && same(&next.dvr_macs, &current.dvr_macs))
+    }
+
+    /// R8: the largest IP packet that reaches other hosts of a network; no error is made of one too large for the
+    /// underlay.
+    fn underlay_carries(&self, network: &str) -> u16 {
+        match self.rows.segments.get(network).map(|s| s.wire) {
+            Some(Wire::Vxlan(_)) => self.rows.host.underlay_mtu.saturating_sub(OUTER as u16),
+            _ => u16::MAX,
+        }
+    }
+
+    /// Of each address that several ports may have, what their rows would say.
+    fn candidates(&self) -> BTreeMap<u64, Vec<u64>> {
+        let flags = NeighValue::ROUTE | NeighValue::WATCHED;
+        let value = |c: &Candidate| Some(NeighValue::host(c.mac, self.target(&c.place)?, flags).to_word());
+        let row = |((network, ip), all): (&(String, u32), &Vec<Candidate>)| {
+            let [key] = ip4_key(self.ix.segment(network)?.0, *ip);
+            Some((key, all.iter().filter_map(value).collect()))
+        };
+        self.rows.candidates.iter().filter_map(row).collect()
     }
 
     fn target(&self, place: &Place) -> Option<Target> {
@@ -236,6 +280,7 @@ impl Compiler<'_> {
             let value = match row {
                 NeighbourRows::Host { mac, place, flags } => NeighValue::host(*mac, self.target(place)?, *flags),
                 NeighbourRows::Router(port) => NeighValue::router(self.ix.interface(port)?.0),
+                NeighbourRows::FloatingIp { router, fixed } => NeighValue::floating_ip(self.ix.router(router)?.0, *fixed),
             };
             Some((key, value.to_word()))
         };

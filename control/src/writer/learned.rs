@@ -130,7 +130,7 @@ impl Learned {
 
     fn quota(&self, target: Target) -> usize {
         match target {
-            Target::Tunnel(_) => self.limits.learned_by_host,
+            Target::Tunnel(_) | Target::Phys => self.limits.learned_by_host,
             _ => self.limits.learned_by_port,
         }
     }

@@ -1,9 +1,12 @@
 //! The one writer of all tables: stores the difference between two sets of [`Rows`], keeps what
 //! was learned, frees indexes when nobody can mean the old row any more.
 
+mod announce;
 mod compile;
 mod index;
 mod learned;
+mod made;
+mod resolve;
 #[cfg(test)]
 pub(crate) mod tests;
 
@@ -11,17 +14,21 @@ pub use index::Indexes;
 pub use learned::AGE_NS;
 
 use crate::rows::Rows;
+use announce::Announcer;
 use compile::Compiled;
 use dataplane::addr::MacAddr;
 use dataplane::flood::FloodLimits;
 use dataplane::learn::LearnEvent;
 use dataplane::police::Rate;
 use dataplane::tables::{
-    Epoch, FdbValue, FlatWriter, InsertError, Qsbr, Snapshot, SnapshotWriter, Tables, Target, Wire,
+    Epoch, FdbValue, FlatWriter, InsertError, News, Qsbr, Snapshot, SnapshotWriter, Tables, Target, Wire,
 };
+use dataplane::told::TellLimits;
 use dataplane::worker::WorkerView;
+use dataplane::stage::Made;
 use index::Freed;
 use learned::Learned;
+use resolve::Resolver;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -50,8 +57,13 @@ pub struct Limits {
     pub learn_rate: Rate,
     /// Floods of each worker.
     pub flood: FloodLimits,
-    /// T07 and T13.
+    /// ICMP errors and TCP resets of all workers together.
+    pub tell: TellLimits,
+    /// T07 and T13, rows of the model, floating IPs on their external network among them. Those asked for have room of
+    /// their own beside them.
     pub neighbours: usize,
+    /// T13, addresses asked for or answered.
+    pub resolved: usize,
     /// T14.
     pub fips: usize,
 }
@@ -71,7 +83,9 @@ impl Default for Limits {
             learned_by_port: 64,
             learn_rate: Rate { per_second: 1000, burst: 2000 },
             flood: FloodLimits::default(),
+            tell: TellLimits::default(),
             neighbours: 1 << 18,
+            resolved: 1 << 13,
             fips: 2048,
         }
     }
@@ -87,6 +101,7 @@ impl Limits {
             fdb: room(rows.fdb.len()),
             learned: 1 << 14,
             neighbours: room(rows.neighbours.len()),
+            resolved: 1 << 12,
             fips: room(rows.fips.len()),
             ..Limits::default()
         }
@@ -191,6 +206,12 @@ pub struct Writer {
     indexes: Indexes,
     freed: Vec<(Epoch, Freed)>,
     learned: Learned,
+    resolver: Resolver,
+    announcer: Announcer,
+    /// Frames for workers to send.
+    made: Vec<Made>,
+    /// When packets that wait should look again.
+    resolved: Arc<News>,
     limits: Limits,
 }
 
@@ -202,11 +223,15 @@ impl Writer {
             snapshot: SnapshotWriter::default(),
             current: Snapshot::default(),
             fdb: Flat::new(limits.fdb + limits.learned, &qsbr),
-            neighbours: Flat::new(limits.neighbours, &qsbr),
+            neighbours: Flat::new(limits.neighbours + limits.resolved, &qsbr),
             fips: Flat::new(limits.fips, &qsbr),
             indexes: Indexes::new(&limits, workers),
             freed: Vec::new(),
             learned: Learned::new(limits),
+            resolver: Resolver::default(),
+            announcer: Announcer::default(),
+            made: Vec::new(),
+            resolved: Arc::default(),
             qsbr,
             limits,
         }
@@ -221,18 +246,20 @@ impl Writer {
                 fdb: self.fdb.writer.reader(),
                 neigh: self.neighbours.writer.reader(),
                 fip: self.fips.writer.reader(),
+                resolved: Arc::clone(&self.resolved),
             },
             token: self.qsbr.worker(id)?,
         })
     }
 
     /// Makes `rows` what the workers see, in the six steps of docs/behaviour.md ("Batches"). Refused
-    /// before the first store if a table has no room. Rules: o1, o5.
-    pub fn apply(&mut self, rows: &Rows) -> Result<(), TableFull> {
+    /// before the first store if a table has no room. Addresses that are new are announced from `now` on (ns);
+    /// `None`: nothing is, this is how it was. Rules: o1, o2, o3, o5, F42.
+    pub fn apply(&mut self, rows: &Rows, now: Option<u64>) -> Result<(), TableFull> {
         self.check_room(rows)?;
         let mut indexes = self.indexes.clone();
         let freed = indexes.assign(rows)?;
-        let Compiled { snapshot, fresh, fdb, neighbours, fips } =
+        let Compiled { snapshot, fresh, fdb, mut neighbours, candidates, fips } =
             Compiled::new(rows, &self.current, &indexes, &self.indexes);
         // Between steps 2 and 4 old and new rows stand beside each other.
         let l = &self.limits;
@@ -244,27 +271,35 @@ impl Writer {
         if let Some(first) = fresh {
             self.publish(first);
         }
-        // 2. rows added and moved
+        // 2. rows added and moved; a floating IP's translation before its ARP answer (o2)
         self.forget_learned(&fdb);
+        neighbours.keys().for_each(|key| self.resolver.forget(*key));
+        self.resolver.set_candidates(candidates, &mut neighbours);
+        self.fips.put(&fips);
         self.neighbours.put(&neighbours);
         self.fdb.put(&fdb);
-        self.fips.put(&fips);
         // 3. what switches
         if let Some(next) = snapshot {
             self.publish(next);
         }
-        // 4. rows that are gone
+        // 4. rows that are gone; ARP answers first (o2)
+        self.neighbours.delete(neighbours);
         self.fips.delete(fips);
         self.fdb.delete(fdb);
-        self.neighbours.delete(neighbours);
         for key in self.learned.unfit(|key, target| self.fits_in(key, target)) {
             self.learned.forget(key);
             self.unlearn(key);
         }
         // 5 and 6: the indexes come back when the grace period is over, see `poll`
         self.indexes = indexes;
+        self.forget_neighbours();
         if !freed.is_empty() {
             self.freed.push((self.qsbr.retire(), freed));
+        }
+        self.announcer.update(rows, now);
+        if let Some(now) = now {
+            self.announce(now);
+            self.news(now);
         }
         self.poll();
         Ok(())
@@ -281,6 +316,7 @@ impl Writer {
         for table in [&mut self.fdb, &mut self.neighbours, &mut self.fips] {
             table.writer.bury();
         }
+        self.bury_in_vain();
         let (qsbr, indexes) = (&self.qsbr, &mut self.indexes);
         self.freed.retain(|(epoch, freed)| {
             let over = qsbr.has_passed(*epoch);
@@ -298,7 +334,8 @@ impl Writer {
             Target::Tunnel(t) => self.current.tunnels.get(t).map(|t| t.generation),
             // The row of a removed port stays until its index is reused: ask who owns it now.
             Target::Port(p) => self.indexes.port_owner(p),
-            Target::Phys | Target::Snat | Target::Fdb => None,
+            Target::Phys => Some(0),
+            Target::Snat | Target::Fdb => None,
         };
         if segment != Some(event.seg_generation) || target != Some(event.target_generation) {
             return;
@@ -335,7 +372,8 @@ impl Writer {
                 let member = if row.strict { row.members.contains(t) } else { self.current.tunnels.get(t).is_some() };
                 matches!(row.wire, Wire::Vxlan(_)) && member
             }
-            Target::Phys | Target::Snat | Target::Fdb => false,
+            Target::Phys => matches!(row.wire, Wire::Phys { .. }),
+            Target::Snat | Target::Fdb => false,
         }
     }
 
@@ -352,13 +390,17 @@ impl Writer {
         }
     }
 
-    /// When the oldest learned address ages out, ns; `None` if there is none.
+    /// When something is due, ns: a learned address ages out, an address is asked for again or given up, an
+    /// announcement is repeated.
     pub fn next_timer(&self) -> Option<u64> {
-        self.learned.next_deadline()
+        let timers = [self.learned.next_deadline(), self.resolver.next_due(), self.announcer.next_due()];
+        timers.into_iter().flatten().min()
     }
 
-    /// Ages out at `now` what was not seen for [`AGE_NS`].
+    /// Does what is due at `now`.
     pub fn run_timers(&mut self, now: u64) {
+        self.steps(now);
+        self.announce(now);
         while let Some(key) = self.learned.expire(now) {
             self.unlearn(key);
         }
@@ -386,12 +428,14 @@ impl Writer {
     }
 
     /// Limits that were met so far, by the names operators see.
-    pub fn counters(&self) -> [(&'static str, u64); 4] {
+    pub fn counters(&self) -> [(&'static str, u64); 6] {
         let met = self.learned.met;
         [
             ("learn_rate_limited", met.rate),
             ("learn_quota_evicted", met.quota),
             ("learn_table_full", met.table),
+            ("vip_damped", self.resolver.damped),
+            ("resolve_refused", self.resolver.refused),
             ("row_not_stored", self.fdb.lost + self.neighbours.lost + self.fips.lost),
         ]
     }
@@ -409,6 +453,7 @@ impl Writer {
             ("T10 routers", self.current.routers.iter().count(), l.routers),
             ("T11 router interfaces", self.current.interfaces.iter().count(), l.interfaces),
             ("T07/T13 neighbours", flat(&self.neighbours), l.neighbours),
+            ("T13 neighbours, asked for", self.resolver.len(), l.resolved),
             ("T14 floating IPs", flat(&self.fips), l.fips),
         ];
         rows.into_iter().map(|(name, rows, limit)| TableUse { name, rows, limit }).collect()

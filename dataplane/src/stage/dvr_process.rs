@@ -9,18 +9,19 @@ use crate::addr::MacAddr;
 use crate::burst::{Burst, FloodSet, Lane, Mask, Out, write_macs};
 use crate::drop_reason::DropReason;
 use crate::trace::{Field, Note};
-use crate::wire;
+use crate::wire::{self, ETH_LEN, nat};
 
 const STAGE: Stage = Stage::DvrProcess;
 
-/// Writes Ethernet addresses and TTL of every routed frame; masks the router's MAC on those that
-/// go to the fabric. Rules: R9, O2.
+/// Writes Ethernet addresses, TTL and translated addresses of every routed frame; masks the router's MAC on those
+/// that go to the fabric. Rules: R9, O2, FO, FI, D6.
 pub fn dvr_process(b: &mut Burst<'_>, x: &Ctx<'_>, routed: Mask) {
     x.enter(STAGE, b, routed);
     let own = x.snap.host.dvr_mac;
     for lane in routed {
         let mut src = b.src[lane];
-        if !matches!(b.out[lane], Out::Port(_) | Out::Flood(FloodSet { fabric: false, .. })) {
+        let stays = matches!(b.out[lane], Out::Port(_) | Out::Flood(FloodSet { fabric: false, .. }));
+        if !stays && !b.unmasked.has(lane) {
             if own.is_zero() {
                 b.drop(lane, STAGE, DropReason::RouterDown); // never with the router's MAC in its place
                 continue;
@@ -29,6 +30,9 @@ pub fn dvr_process(b: &mut Burst<'_>, x: &Ctx<'_>, routed: Mask) {
             src = own;
         }
         write(b, lane, src);
+        if (b.nat_src | b.nat_dst).has(lane) {
+            translate(b, x, lane);
+        }
     }
 }
 
@@ -45,6 +49,25 @@ fn write(b: &mut Burst<'_>, lane: Lane, src: MacAddr) {
     let check = wire::update(u16::from_be_bytes([head[24], head[25]]), old, new);
     head[22] = ttl;
     head[24..26].copy_from_slice(&check.to_be_bytes());
+}
+
+/// D6: the addresses that FO and FI decided, with every checksum that covers them.
+#[cold]
+fn translate(b: &mut Burst<'_>, x: &Ctx<'_>, lane: Lane) {
+    let (src, dst) = (b.ip_src[lane], b.ip_dst[lane]);
+    let (new_src, new_dst) = (b.nat_src.has(lane), b.nat_dst.has(lane));
+    let was = b.at::<8>(lane, ETH_LEN + 12).map_or(0, |a| u64::from_be_bytes(*a));
+    let (start, len) = (usize::from(ETH_LEN), usize::from(b.ip[lane].total_len));
+    let Some(packet) = b.bytes_mut(lane).get_mut(start..start + len) else { return };
+    if new_src {
+        nat::set_source(packet, src);
+        x.note(b, lane, STAGE, Note::Set(Field::IpSrc, was >> 32, u64::from(src)));
+    }
+    let Some(packet) = b.bytes_mut(lane).get_mut(start..start + len) else { return };
+    if new_dst {
+        nat::set_destination(packet, dst);
+        x.note(b, lane, STAGE, Note::Set(Field::IpDst, was & 0xffff_ffff, u64::from(dst)));
+    }
 }
 
 #[cfg(test)]

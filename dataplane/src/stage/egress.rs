@@ -1,21 +1,28 @@
 //! Output: frames go to their ports in the order they came; what ended goes back to the pool.
 
 use super::flood_to_tun::flood_to_tun;
+use super::fragments::fragments;
 use super::handoff::hand_over;
+use super::icmp_error::icmp_error;
+use super::parked::park;
 use super::{Ctx, Stage};
 use crate::burst::{Burst, Door, Fate, Lane, Out};
 use crate::drop_reason::DropReason;
 use crate::io::Port;
+use crate::tables::{SegRow, Wire};
 use crate::trace::Note;
 use crate::worker::WorkerIo;
 
 const STAGE: Stage = Stage::Egress;
 
-/// Sends every decided frame, in lane order, copies where their original stood. Rules: O1, G2 (until built), O4 (until built).
+/// Sends every decided frame, in lane order, copies, pieces and errors where their original stood. Rules: O1, O4,
+/// G2 (until built), Q (until built).
 pub fn egress<'u>(b: &mut Burst<'u>, x: &Ctx<'_>, io: &mut WorkerIo<'u>) {
     x.enter(STAGE, b, b.decided);
-    for lane in b.decided {
+    for lane in b.decided | b.owing {
         match b.out[lane] {
+            _ if b.owing.has(lane) => icmp_error(b, x, lane, io),
+            _ if b.cut.has(lane) => fragments(b, x, lane, io),
             Out::Flood(set) => flood_to_tun(b, x, lane, set, io),
             _ => transmit(b, x, lane, io),
         }
@@ -33,7 +40,12 @@ pub(super) fn transmit<'u>(b: &mut Burst<'u>, x: &Ctx<'_>, lane: Lane, io: &mut 
             Some((false, ..)) => b.drop(lane, STAGE, DropReason::PortDown),
             Some((.., generation)) => put(b, x, lane, Door::Port(port), io.local_port(port, generation)),
         },
-        Out::Phys => b.drop(lane, STAGE, DropReason::NotBuilt), // O4
+        Out::Phys => match x.seg(b, lane) {
+            Some(SegRow { wire: Wire::Phys { net, .. }, .. }) => {
+                put(b, x, lane, Door::Phys(*net), io.port(Door::Phys(*net)))
+            }
+            _ => b.drop(lane, STAGE, DropReason::PortGone), // a row of a batch this burst does not see yet
+        },
         Out::Undecided | Out::Flood(_) => b.drop(lane, STAGE, DropReason::Internal),
     }
 }
@@ -53,14 +65,25 @@ pub(super) fn put<'u>(b: &mut Burst<'u>, x: &Ctx<'_>, lane: Lane, door: Door, po
     b.decided.remove(lane);
 }
 
-/// The books: every frame that entered has left, been dropped or been consumed. Empties the burst.
+/// The books: every frame that entered has left, been dropped or been consumed, or waits. Empties the burst.
 /// Rules: none (docs/behaviour.md, Accounting).
 pub fn account<'u>(b: &mut Burst<'u>, x: &Ctx<'_>, io: &mut WorkerIo<'u>) {
     for lane in b.live {
         b.drop(lane, STAGE, DropReason::Internal); // no stage decided about it
     }
     for lane in b.ended {
-        let (stage, note) = match b.fate[lane] {
+        let fate = match b.fate[lane] {
+            Fate::Waits(key, router) => match park(b, x, lane, (key, router), io) {
+                Ok(()) => {
+                    x.count.held.set(io.held());
+                    continue;
+                }
+                Err(reason) => Fate::Dropped(Stage::Qrouter, reason),
+            },
+            fate => fate,
+        };
+        let (stage, note) = match fate {
+            Fate::Waits(..) => (STAGE, Note::Consumed), // taken out above
             Fate::Dropped(stage, reason) => {
                 x.drop_frame(b, lane, stage, reason);
                 (stage, Note::Dropped(reason))

@@ -4,6 +4,7 @@
 //! local ports by br-int NORMAL.
 
 use super::egress::{account, transmit};
+use super::lv_to_phys::lv_to_phys;
 use super::vxlan_encap::vxlan_encap;
 use super::{Ctx, Stage};
 use crate::burst::{Burst, Door, FloodSet, Lane, Mask, Out};
@@ -27,7 +28,11 @@ pub fn flood_to_tun<'u>(b: &mut Burst<'u>, x: &Ctx<'_>, lane: Lane, set: FloodSe
     let door = b.door[lane];
     let total = receivers(seg, set, door).count();
     if total == 0 {
-        let nobody = if set.all_ports { DropReason::NoReceiver } else { DropReason::UnknownUnicast };
+        let nobody = match door {
+            _ if !set.all_ports => DropReason::UnknownUnicast,
+            Door::Phys(_) => DropReason::NotOurs,
+            _ => DropReason::NoReceiver,
+        };
         return b.drop(lane, STAGE, nobody);
     }
     let now = if io.floods.waits(door) { 0 } else { total.min(io.floods.left(door)) };
@@ -124,7 +129,7 @@ fn wait<'u>(b: &mut Burst<'u>, x: &Ctx<'_>, lane: Lane, cursor: Cursor, io: &mut
     b.decided.remove(lane);
     io.floods.cursor[place] = cursor;
     io.floods.order.push_back(place);
-    x.count.held.set(io.floods.held() as u64);
+    x.count.held.set(io.held());
 }
 
 /// A turn begins: floods that wait go on, first come first, as far as their ports' share and the
@@ -140,7 +145,7 @@ pub fn go_on<'u>(x: &Ctx<'_>, io: &mut WorkerIo<'u>) {
         }
     }
     io.floods.waiting = Some(waiting);
-    x.count.held.set(io.floods.held() as u64);
+    x.count.held.set(io.held());
 }
 
 /// One of them, with what is left of the `turn`'s copies; `true` if it is done.
@@ -179,7 +184,7 @@ fn end<'u>(b: &mut Burst<'u>, x: &Ctx<'_>, lane: Lane, io: &mut WorkerIo<'u>) ->
 fn receivers(seg: &SegRow, set: FloodSet, door: Door) -> impl Iterator<Item = Out> {
     let ports = if set.all_ports { &seg.flood_ports } else { &seg.unknown_ports };
     let tunnels = if set.fabric { &seg.flood_tunnels[..] } else { &[] };
-    let phys = (set.fabric && seg.wire == Wire::Phys).then_some(Out::Phys);
+    let phys = (set.fabric && matches!(seg.wire, Wire::Phys { .. })).then_some(Out::Phys);
     let ports = ports.iter().filter(move |p| door != Door::Port(**p)).map(|p| Out::Port(*p));
     ports.chain(tunnels.iter().map(|t| Out::Tunnel(*t))).chain(phys)
 }
@@ -203,6 +208,7 @@ fn copy<'u>(b: &Burst<'u>, lane: Lane, pool: &mut FramePool<'u>) -> Option<Frame
 /// From output on, as for the burst they were copied from.
 fn output<'u>(copies: &mut Burst<'u>, x: &Ctx<'_>, io: &mut WorkerIo<'u>) {
     vxlan_encap(copies, x, copies.decided);
+    lv_to_phys(copies, x, copies.decided);
     for lane in copies.decided {
         transmit(copies, x, lane, io);
     }

@@ -6,7 +6,7 @@
 //! A worker only reports; the writer thread stores the row, ages it and keeps the quotas.
 
 use super::{Ctx, Stage};
-use crate::burst::{Burst, Door, Lane, Mask};
+use crate::burst::{Burst, Door, Lane, Mask, Talk};
 use crate::counters::Event;
 use crate::drop_reason::DropReason;
 use crate::learn::{LearnEvent, Report, stamp};
@@ -16,18 +16,28 @@ use crate::trace::Note;
 const STAGE: Stage = Stage::LearnFromTun;
 
 /// Frames from machines on other hosts: dropped if they are for a router, otherwise their source
-/// is learned. Rules: T5, L4, D7.
+/// is learned. Rules: T5, V4, L4, D7.
 pub fn learn_from_tun(b: &mut Burst<'_>, x: &Ctx<'_>, m: Mask) {
     x.enter(STAGE, b, m);
     for lane in m {
         let Some(seg) = x.seg(b, lane) else { continue };
         let dst = b.dst[lane];
-        if seg.interfaces.iter().any(|i| i.mac == dst) {
+        let phys = matches!(b.door[lane], Door::Phys(_));
+        let for_routers = phys && (seg.phys_gw || seg.external); // V4, E2
+        if !for_routers && seg.interfaces.iter().any(|i| i.mac == dst) {
             b.drop(lane, STAGE, DropReason::RouterMacFromFabric);
             continue;
         }
-        if x.snap.host.is_dvr_mac(dst) {
-            b.drop(lane, STAGE, DropReason::ReservedDst); // answers to probes: nothing is pending yet
+        // An answer to a probe: `arp_responder` knows whether anybody waits for it.
+        if x.snap.host.is_dvr_mac(dst) && !(dst == x.snap.host.dvr_mac && b.talk[lane] == Talk::ArpReply) {
+            b.drop(lane, STAGE, DropReason::ReservedDst);
+            continue;
+        }
+        if phys {
+            // Nobody here would ask where a machine of an external network is, but for its ports.
+            if !seg.external || !seg.flood_ports.is_empty() {
+                learn(b, x, lane, seg, b.src_fdb[lane], (Target::Phys, 0));
+            }
             continue;
         }
         let generation = x.snap.tunnels.get(b.tunnel[lane]).map_or(0, |t| t.generation);

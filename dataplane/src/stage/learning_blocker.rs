@@ -5,7 +5,7 @@
 //! `priority=0 actions=resubmit(,10)`.
 
 use super::{Ctx, Stage};
-use crate::burst::{Burst, Lane, Lanes, Mask, Talk};
+use crate::burst::{Burst, Door, Lane, Lanes, Mask, Talk};
 use crate::drop_reason::DropReason;
 use crate::tables::{FdbValue, Home, SegRow, Target, fdb_key};
 use crate::trace::Note;
@@ -21,7 +21,7 @@ pub struct Fabric {
     pub bridged: Mask,
 }
 
-/// Drops sources that cannot be there; sorts the rest. Rules: T3, D7, D8, D10.
+/// Drops sources that cannot be there; sorts the rest. Rules: T3, V1, V2, E0, D7, D8, D10.
 pub fn learning_blocker(b: &mut Burst<'_>, x: &Ctx<'_>, m: Mask) -> Fabric {
     x.enter(STAGE, b, m);
     let mut home = Lanes::splat(Home::default());
@@ -45,23 +45,37 @@ pub fn learning_blocker(b: &mut Burst<'_>, x: &Ctx<'_>, m: Mask) -> Fabric {
 
 /// `true`: the sender is the router of the host behind the tunnel.
 #[inline(always)]
-fn sender(b: &Burst<'_>, x: &Ctx<'_>, lane: Lane) -> Result<bool, DropReason> {
+fn sender(b: &mut Burst<'_>, x: &Ctx<'_>, lane: Lane) -> Result<bool, DropReason> {
     let src = b.src[lane];
     let seg = x.seg(b, lane).ok_or(DropReason::Internal)?;
     if src == x.snap.host.dvr_mac {
-        return Err(DropReason::OwnDvrMac);
+        // A switch that sends our own frames back is not a host that poses as us.
+        let reflected = matches!(b.door[lane], Door::Phys(_));
+        return Err(if reflected { DropReason::LocalMacFromFabric } else { DropReason::OwnDvrMac });
     }
     if is_local(b, x, lane) || seg.interfaces.iter().any(|i| i.mac == src) {
         return Err(DropReason::LocalMacFromFabric);
     }
     let routed = x.snap.host.is_dvr_mac(src);
-    if routed && x.snap.tunnels.get(b.tunnel[lane]).is_none_or(|t| t.dvr_mac != src) {
+    if routed && !from_its_host(b, x, lane) {
         return Err(DropReason::DvrWrongVtep);
     }
     if b.talk[lane] != Talk::None && about_router(b, x, lane, seg) {
         return Err(DropReason::RouterArpFromFabric);
     }
     Ok(routed)
+}
+
+/// D8: the tunnel, or a physical network, of the host that owns the DVR MAC.
+#[inline(always)]
+fn from_its_host(b: &mut Burst<'_>, x: &Ctx<'_>, lane: Lane) -> bool {
+    let src = b.src[lane];
+    let Door::Phys(net) = b.door[lane] else {
+        return x.snap.tunnels.get(b.tunnel[lane]).is_some_and(|t| t.dvr_mac == src);
+    };
+    let Some(owner) = x.snap.dvr_macs.get(src.to_u64() as u32) else { return false };
+    b.tunnel[lane] = owner;
+    x.snap.tunnels.get(owner).is_some_and(|t| t.dvr_mac == src && t.phys >> net & 1 == 1)
 }
 
 /// The MAC of an ACTIVE port of this host. An allowed address pair's MAC is not: its other owners send it too.
@@ -78,12 +92,14 @@ fn is_local(b: &Burst<'_>, x: &Ctx<'_>, lane: Lane) -> bool {
     }
 }
 
-/// D10: nobody out there has anything to say or ask about this host's routers.
+/// D10: nobody out there has anything to say or ask about this host's routers, but on the network it is the gateway of.
 #[cold]
 fn about_router(b: &Burst<'_>, x: &Ctx<'_>, lane: Lane, seg: &SegRow) -> bool {
     let router4 = |ip: u32| seg.router_ips.iter().any(|r| r.ip == ip);
     match b.talk[lane] {
         Talk::ArpReply if b.dst[lane] == x.snap.host.dvr_mac => false, // the answer to a probe of ours
+        // V4: physical machines ask the one host that routes for them
+        Talk::ArpRequest if seg.phys_gw && matches!(b.door[lane], Door::Phys(_)) => router4(b.ip_src[lane]),
         Talk::ArpRequest | Talk::ArpReply => router4(b.ip_src[lane]) || router4(b.ip_dst[lane]),
         Talk::RouterAdvert => true,
         Talk::NeighSolicit | Talk::NeighAdvert => seg.router_ips6.contains(&b.nd_target[lane]),

@@ -13,7 +13,7 @@ use crate::trace::Note;
 const STAGE: Stage = Stage::LocalSwitching;
 
 /// Decides the way out of every bridged frame, and of a routed one whose neighbour is no port of
-/// the model. Rules: L1, L2, L3, L5, L6, D2, D10.
+/// the model. Rules: L1, L2, L3, L5, L6, E2, D2, D10.
 pub fn local_switching(b: &mut Burst<'_>, x: &Ctx<'_>, m: Mask, routed: Mask) {
     x.enter(STAGE, b, m);
     let mut home = Lanes::splat(Home::default());
@@ -33,7 +33,7 @@ pub fn local_switching(b: &mut Burst<'_>, x: &Ctx<'_>, m: Mask, routed: Mask) {
 fn decide(b: &mut Burst<'_>, x: &Ctx<'_>, lane: Lane, home: Home, routed: bool) -> Result<(), DropReason> {
     let dst = b.dst[lane];
     let seg = x.seg(b, lane).ok_or(DropReason::Internal)?;
-    let from_fabric = b.door[lane] == Door::Tunnel;
+    let from_fabric = matches!(b.door[lane], Door::Tunnel | Door::Phys(_)) && !routed;
     if dst.is_multicast() {
         let fabric = !from_fabric && !about_router(b, lane, seg);
         b.send(lane, Out::Flood(FloodSet { all_ports: true, fabric }));
@@ -48,7 +48,7 @@ fn decide(b: &mut Burst<'_>, x: &Ctx<'_>, lane: Lane, home: Home, routed: bool) 
         Some(Target::Port(port)) if b.door[lane] == Door::Port(port) && !routed => return Err(DropReason::NoReceiver),
         Some(Target::Port(port)) => b.send(lane, Out::Port(port)),
         Some(Target::Snat) => return Err(DropReason::SnatNoState),
-        // split horizon: what came through a tunnel never leaves through one; nobody is left
+        // split horizon: what came from the fabric never goes back to it; nobody is left
         Some(Target::Tunnel(_) | Target::Phys) if from_fabric => return Err(DropReason::NoReceiver),
         Some(Target::Tunnel(_) | Target::Phys) if about_router(b, lane, seg) => b.consume(lane, STAGE),
         Some(Target::Tunnel(tunnel)) => b.send(lane, Out::Tunnel(tunnel)),

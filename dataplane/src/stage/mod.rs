@@ -15,12 +15,19 @@ mod decode;
 mod dvr_process;
 mod dvr_to_src_mac;
 mod egress;
+mod floating_ip;
 mod flood_to_tun;
+mod fragments;
 mod handoff;
+mod icmp_error;
 mod ingress;
 mod learn_from_tun;
 mod learning_blocker;
 mod local_switching;
+mod lv_to_phys;
+mod made;
+mod parked;
+mod phys_to_lv;
 mod qrouter;
 mod vm_port;
 mod vxlan_decap;
@@ -38,17 +45,15 @@ pub use ingress::{Doors, ingress};
 pub use learn_from_tun::{learn_from_port, learn_from_tun};
 pub use learning_blocker::{Fabric, learning_blocker};
 pub use local_switching::local_switching;
-pub use qrouter::qrouter;
+pub use lv_to_phys::lv_to_phys;
+pub use made::{Made, MadeFor, send_made};
+pub use parked::{ready, wake};
+pub use phys_to_lv::phys_to_lv;
+pub use qrouter::{from_router, qrouter};
 pub use vm_port::vm_port;
 pub use vxlan_decap::vxlan_decap;
 pub use vxlan_encap::{source_port, vxlan_encap};
 pub use vxlan_tun_to_lv::{vxlan_inner, vxlan_tun_to_lv};
-
-/// V and E: frames from a physical network. Rules: V0 (until built), V1 (until built), V2 (until built),
-/// V3 (until built), V4 (until built), E0 (until built), E1 (until built), E2 (until built).
-pub fn physical(b: &mut Burst<'_>, m: Mask) {
-    m.for_each(|lane| b.drop(lane, Stage::Ingress, DropReason::NotBuilt));
-}
 
 macro_rules! stages {
     ($($variant:ident $name:literal $neutron:literal,)*) => {
@@ -81,16 +86,20 @@ stages! {
     VxlanDecap "vxlan_decap" "br-tun table 0, tunnel port",
     VxlanTunToLv "vxlan_tun_to_lv" "br-tun table 4 VXLAN_TUN_TO_LV",
     Decode "decode" "header checks of the kernel and the switch",
-    LearningBlocker "learning_blocker" "br-tun table 9 DVR_NOT_LEARN",
-    DvrToSrcMac "dvr_to_src_mac" "br-int table 1 DVR_TO_SRC_MAC",
+    PhysToLv "phys_to_lv" "br-int table 0 LOCAL_SWITCHING, physical bridge port",
+    LearningBlocker "learning_blocker" "br-tun table 9 DVR_NOT_LEARN, br-phys table 3",
+    DvrToSrcMac "dvr_to_src_mac" "br-int tables 1 DVR_TO_SRC_MAC and 2 DVR_TO_SRC_MAC_PHYSICAL",
     LearnFromTun "learn_from_tun" "br-tun table 10 LEARN_FROM_TUN",
     VmPort "vm_port" "br-int tables 24 ARP_SPOOF and 25 MAC_SPOOF",
     ArpResponder "arp_responder" "br-tun table 21 ARP_RESPONDER and the qrouter namespace's ARP",
-    Qrouter "qrouter" "qrouter namespace: ip rule, main table, PERMANENT neighbours",
+    Qrouter "qrouter" "qrouter and fip namespaces: ip rule, routes, NAT, PERMANENT neighbours",
     LocalSwitching "local_switching" "br-int table 60 NORMAL, br-tun tables 2 PATCH_LV_TO_TUN and 20 UCAST_TO_TUN",
     DvrProcess "dvr_process" "br-tun table 1 DVR_PROCESS",
     VxlanEncap "vxlan_encap" "br-tun table 20 UCAST_TO_TUN, set_tunnel and output",
     FloodToTun "flood_to_tun" "br-tun table 22 FLOOD_TO_TUN, br-int NORMAL flood",
+    LvToPhys "lv_to_phys" "br-phys table 2 LOCAL_VLAN_TRANSLATION",
+    Fragments "fragments" "the kernel's fragmentation in the qrouter namespace",
+    IcmpError "icmp_error" "ICMP errors and TCP resets of the kernel in the qrouter namespace",
     Egress "egress" "output ports",
     Handoff "handoff" "none: one worker's frame to the port of another",
 }

@@ -9,7 +9,7 @@
 
 use super::floating_ip;
 use super::{Ctx, Stage};
-use crate::burst::{Burst, Lane, Lanes, Mask};
+use crate::burst::{Burst, Lanes, Mask};
 use crate::drop_reason::DropReason;
 use crate::tables::{Home, IfaceIx, InterfaceRow, NO_ROUTER, NeighValue, RouterIx, RouterRow, ip4_key};
 use crate::trace::Note;

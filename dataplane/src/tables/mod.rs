@@ -6,6 +6,7 @@
 mod chunked;
 mod flat;
 mod index;
+mod news;
 mod publish;
 mod qsbr;
 mod route;
@@ -16,6 +17,7 @@ mod values;
 pub use chunked::Chunked;
 pub use flat::{FlatTable, FlatWriter, Home, InsertError, PROBE_LIMIT};
 pub use index::U32Index;
+pub use news::News;
 pub use publish::{Published, SnapshotSource, SnapshotWriter};
 pub use qsbr::{Epoch, Qsbr, QsbrWorker};
 pub use route::{Hop, Route, RouteSet};

@@ -4,8 +4,8 @@ use super::chunked::Chunked;
 use super::flat::FlatTable;
 use super::index::U32Index;
 use super::rows::*;
+use super::news::News;
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
 
 /// Immutable once published; a burst sees exactly one.
 #[derive(Clone, Debug, Default)]
@@ -44,5 +44,5 @@ pub struct Tables {
     /// T14's inverse: (router, fixed address) of distributed floating IPs on this host.
     pub fip: Arc<FlatTable<1>>,
     /// Moves when packets that wait for a neighbour should look again: one was found, or none in time.
-    pub resolved: Arc<AtomicU64>,
+    pub resolved: Arc<News>,
 }

@@ -4,6 +4,8 @@ use super::WorkerId;
 use crate::burst::{BURST, Burst, Door};
 use crate::counters::WorkerCounters;
 use crate::flood::Floods;
+use crate::parking::Lot;
+use crate::told::Told;
 use crate::handoff::{Handed, Links};
 use crate::io::Port;
 use crate::tables::PortIx;
@@ -73,6 +75,12 @@ pub struct WorkerIo<'u> {
     pub(crate) copies: Option<Box<Burst<'u>>>,
     /// Floods that wait, and what each port may still flood.
     pub(crate) floods: Floods<'u>,
+    /// Frames made here on their way out: fragments, errors; taken while in use.
+    pub(crate) made: Option<Box<Burst<'u>>>,
+    /// Frames that wait for a neighbour.
+    pub(crate) lot: Lot<'u>,
+    /// What senders may still be told.
+    pub(crate) told: Told,
     ports: Ports<'u>,
     /// The doors with a port, and which of them is asked next.
     doors: Vec<Door>,
@@ -93,6 +101,9 @@ impl<'u> WorkerIo<'u> {
             pool,
             copies: Some(Box::default()),
             floods: Floods::new(ports),
+            made: Some(Box::default()),
+            lot: Lot::new(),
+            told: Told::new(),
             ports: Ports::new(ports, phys),
             doors: Vec::with_capacity(all),
             next: 0,
@@ -187,6 +198,12 @@ impl<'u> WorkerIo<'u> {
     pub(super) fn receive_handed(&mut self, b: &mut Burst<'u>) -> usize {
         let Some(links) = &mut self.links else { return 0 };
         links.receive(BURST, |handed| b.push_handed(handed))
+    }
+
+    /// Frames that are neither sent nor ended: floods and what waits for a neighbour.
+    #[inline(always)]
+    pub(crate) fn held(&self) -> u64 {
+        (self.floods.held() + self.lot.len()) as u64
     }
 
     /// Takes back a frame that ended here.

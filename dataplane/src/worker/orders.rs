@@ -4,6 +4,7 @@ use super::{Worker, WorkerIo};
 use crate::burst::Door;
 use crate::counters::WorkerCounters;
 use crate::io::Port;
+use crate::stage::Made;
 use crossbeam::queue::ArrayQueue;
 use std::sync::Arc;
 
@@ -24,6 +25,8 @@ pub enum Order<'u> {
     },
     /// Close this port.
     Detach(Door),
+    /// Send this ARP frame.
+    Send(Made),
 }
 
 /// The worker's letter box. Who puts something in rings its bell.
@@ -40,7 +43,10 @@ impl<'u> Worker<'u> {
     pub(super) fn obey(&mut self) {
         if !self.orders.is_empty() {
             while let Some(order) = self.orders.pop() {
-                self.io.obey(order, &self.count);
+                match order {
+                    Order::Send(made) => self.send_made(&made),
+                    order => self.io.obey(order, &self.count),
+                }
             }
         }
     }
@@ -58,6 +64,7 @@ impl<'u> WorkerIo<'u> {
             Order::Detach(door) => {
                 self.detach(door, count);
             }
+            Order::Send(_) => {} // the worker's own doing
         }
     }
 }

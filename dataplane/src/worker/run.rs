@@ -3,7 +3,7 @@
 use super::Worker;
 use crate::burst::{BURST, Burst, Door};
 use crate::pipeline::{process_burst, process_handed};
-use crate::stage::{Ctx, go_on};
+use crate::stage::{Ctx, Made, go_on, ready, send_made, wake};
 use crate::worker::WorkerIo;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -99,6 +99,42 @@ impl<'u> Worker<'u> {
         } else if self.io.unsent() {
             self.io.publish();
         }
+        if self.io.lot.len() != 0 {
+            self.wake_parked();
+        }
+    }
+
+    /// Frames that wait for a neighbour look again, if the writer says there is news.
+    #[cold]
+    fn wake_parked(&mut self) {
+        if self.hear_news() {
+            while self.wake_one() {}
+        }
+    }
+
+    /// Was there news since the last time it was asked?
+    pub fn hear_news(&mut self) -> bool {
+        let told = self.view.tables.resolved.told();
+        std::mem::replace(&mut self.io.lot.seen, told) != told
+    }
+
+    /// The first frame whose waiting is over goes to its router again. `false`: there is none.
+    pub fn wake_one(&mut self) -> bool {
+        let Some(parked) = self.io.lot.take_first(ready(&self.view.tables)) else { return false };
+        let now = self.view.tables.resolved.time();
+        self.through(|b, x, io| wake(b, x, io, parked, now));
+        true
+    }
+
+    /// When that frame was received, ns.
+    pub fn first_ready(&self) -> Option<u64> {
+        self.io.lot.first(ready(&self.view.tables))
+    }
+
+    /// Sends an ARP frame the writer asks for.
+    pub fn send_made(&mut self, made: &Made) {
+        self.view.token.quiesce();
+        self.through(|b, x, io| send_made(b, x, io, made));
     }
 
     /// A turn with nothing to receive: floods and the grace period go on, every buffer goes home.

@@ -165,7 +165,6 @@ pub fn of(reason: DropReason) -> &'static Reason {
         DropReason::NoHeadroom => &output::NO_HEADROOM,
         DropReason::HandoffFull => &output::HANDOFF_FULL,
         DropReason::PortGone => &output::PORT_GONE,
-        DropReason::NotBuilt => &output::NOT_BUILT,
         DropReason::Internal => &output::INTERNAL,
     }
 }
@@ -227,6 +226,15 @@ pub fn of_event(event: Event) -> &'static Happening {
             more: "The frame went on all the same. A worker keeps 16,384 steps until they are read, enough for one frame that is                    flooded to 1,000 receivers; tracing whole bursts fills it.",
             look: &["trace fewer frames at a time: dvrctl trace --frame N"],
         },
+        Event::IcmpLimited => &Happening {
+            meaning: "an ICMP error or TCP reset was not sent, because its router or its receiver had enough of them",
+            more: "A router sends 100 a second, of them 10 to one sender. The packet itself is counted as dropped, or consumed, \
+                   all the same. A scan, a routing loop or a sender that does not listen to errors meets the limit.",
+            look: &[
+                "the drops beside it: ttl, no_route, no_neigh, mtu   # dvrctl explain NAME",
+                "tshark -r DROPS.pcapng -q -z endpoints,ip   # who sends what cannot be delivered",
+            ],
+        },
         Event::DropCaptureFull => &Happening {
             meaning: "a dropped frame is missing in the capture of drops, because its buffer was full",
             more: "The drop is counted under its reason all the same; only its record is lost. dvrctl replay never loses one. A \
@@ -237,22 +245,6 @@ pub fn of_event(event: Event) -> &'static Happening {
         },
     }
 }
-
-/// What the rule of a later build would do, by its id; for a `not_built`.
-pub fn waits(rule: &str) -> Option<&'static str> {
-    WAITS.iter().find(|(id, _)| *id == rule).map(|(_, what)| *what)
-}
-
-/// See [`waits`].
-pub const WAITS: [(&str, &str); 7] = [
-    ("V E", "frames from a physical network's NIC"),
-    ("O4", "the way out by a physical network's NIC"),
-    ("R2-m", "the metadata service at 169.254.169.254"),
-    ("R4-2", "the way out for a source with a floating IP on this host"),
-    ("R4-3", "the way out, untranslated, for a source in the external network's address scope"),
-    ("R4-5", "source NAT on the router's gateway host"),
-    ("R6", "a route between networks of different address scopes"),
-];
 
 /// The comment of a dropped frame in a capture. `drop: NAME |` is what filters look for.
 pub fn comment(stage: Stage, reason: DropReason) -> String {

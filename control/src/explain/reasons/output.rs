@@ -1,6 +1,6 @@
 //! Output, and what can happen anywhere.
 
-use dataplane::stage::Stage::{self, Egress, FloodToTun, Handoff, Ingress, Qrouter, VxlanEncap};
+use dataplane::stage::Stage::{self, Egress, FloodToTun, Handoff, Ingress, VxlanEncap};
 
 use super::Occurs::{Defect, Now};
 use super::Place::{Anywhere, Output};
@@ -84,21 +84,6 @@ pub(super) const PORT_GONE: Reason = Reason {
     look: &[
         "does it rise while nothing changes? Compare with the times of: openstack server event list SERVER",
         "dvrctl trace --cloud FILE --host HOST --in PORT --pcap DROPS.pcapng --frame N   # with the cloud as it is now",
-    ],
-};
-
-pub(super) const NOT_BUILT: Reason = Reason {
-    place: Anywhere,
-    occurs: Now,
-    stages: &[Ingress, Qrouter, Egress],
-    more: "The rule that would decide about this frame is not in this build. The frame is dropped rather than sent where no rule \
-           sent it; the trace names the rule.",
-    cause: "A floating IP, source NAT on the gateway host, metadata, address scopes, or a network on a VLAN or flat physical \
-            network.",
-    look: &[
-        "dvrctl trace --cloud FILE --host HOST --in PORT --pcap DROPS.pcapng --frame N   # names the rule",
-        "dvrctl check --cloud FILE   # lists what of this cloud is not built yet",
-        "docs/behaviour.md: rules marked later",
     ],
 };
 

@@ -9,7 +9,7 @@ use crate::wire::ETH_LEN;
 use crate::wire::icmp::IcmpError;
 
 /// The router a frame is at; [`NO_ROUTER`]: in the fip namespace.
-pub(super) fn at(x: &Ctx<'_>, lane: Lane, visit: &Visit) -> RouterIx {
+pub(in crate::stage) fn at(x: &Ctx<'_>, lane: Lane, visit: &Visit) -> RouterIx {
     match visit.at[lane] {
         NO_ROUTER => x.snap.interfaces.get(visit.iface[lane]).map_or(NO_ROUTER, |i| i.router),
         router => router,

@@ -1,0 +1,93 @@
+//! [`Lot`]: frames of one worker that wait for the MAC of their next hop (R7), within bounds.
+//!
+//! State of one worker; `stage/parked.rs` is its only user.
+
+use crate::burst::{Door, FrameMeta};
+use crate::tables::{RouterIx, SegIx};
+use crate::umem::Frame;
+
+/// Frames that can wait in one worker.
+pub const MAX_PARKED: usize = 256;
+/// Of them for one address.
+pub const PER_ADDRESS: usize = 3;
+/// Addresses one source may have asked for.
+pub const PER_SOURCE: usize = 8;
+/// Addresses asked for by one router, of all workers together.
+pub const PER_ROUTER: usize = 64;
+
+/// A frame that waits, as it was received.
+#[derive(Debug)]
+pub struct Parked<'u> {
+    pub(crate) frame: Frame<'u>,
+    pub(crate) meta: FrameMeta,
+    pub(crate) door: Door,
+    /// The network it came in by.
+    pub(crate) seg: SegIx,
+    /// What it waits for: a key of T13.
+    pub(crate) key: u64,
+    pub(crate) router: RouterIx,
+    /// Who sent it: a port, or an address behind a NIC.
+    pub(crate) source: u64,
+    pub(crate) traced: bool,
+}
+
+/// See the module text.
+#[derive(Debug)]
+pub(crate) struct Lot<'u> {
+    parked: Vec<Parked<'u>>,
+    /// Addresses of one router that may be asked for by this worker.
+    pub per_router: usize,
+    /// [`Tables::resolved`](crate::tables::Tables) when the frames were last looked at.
+    pub seen: u64,
+}
+
+impl<'u> Lot<'u> {
+    pub fn new() -> Self {
+        Lot { parked: Vec::with_capacity(MAX_PARKED), per_router: PER_ROUTER, seen: 0 }
+    }
+
+    pub fn len(&self) -> usize {
+        self.parked.len()
+    }
+
+    /// May one more frame of `source` wait for `key` at `router`?
+    pub fn has_room(&self, key: u64, router: RouterIx, source: u64) -> bool {
+        let same = self.parked.iter().filter(|p| p.key == key).count();
+        if self.parked.len() >= MAX_PARKED || same >= PER_ADDRESS {
+            return false;
+        }
+        let of_source = self.addresses(key, |p| p.source == source);
+        of_source < PER_SOURCE && self.addresses(key, |p| p.router == router) < self.per_router
+    }
+
+    /// Different addresses but for `key` that frames wait for.
+    fn addresses(&self, key: u64, of: impl Fn(&Parked<'_>) -> bool) -> usize {
+        let first = |n: usize, p: &Parked<'_>| !self.parked.iter().take(n).any(|q| q.key == p.key && of(q));
+        let others = self.parked.iter().enumerate().filter(|(_, p)| p.key != key && of(p));
+        others.filter(|(n, p)| first(*n, p)).count()
+    }
+
+    /// The caller has asked [`Lot::has_room`].
+    pub fn put(&mut self, parked: Parked<'u>) {
+        self.parked.push(parked); // never grows: MAX_PARKED were reserved
+    }
+
+    /// The one that has waited longest of those that are `ready`.
+    pub fn take_first(&mut self, ready: impl Fn(&Parked<'u>) -> bool) -> Option<Parked<'u>> {
+        let at = self.parked.iter().position(ready)?;
+        Some(self.parked.remove(at))
+    }
+
+    /// When the first of those that are `ready` was received, ns.
+    pub fn first(&self, ready: impl Fn(&Parked<'u>) -> bool) -> Option<u64> {
+        self.parked.iter().find(|p| ready(p)).map(|p| p.meta.rx_time)
+    }
+
+    /// When the frame that has waited longest was received, ns.
+    pub fn oldest(&self) -> Option<u64> {
+        self.parked.iter().map(|p| p.meta.rx_time).min()
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,70 @@
+//! R7: frames that wait for the MAC of their next hop.
+//!
+//! In Neutron the kernel's neighbour table does this on `qr-` and `fg-` (`arp_queue`, `unres_qlen`).
+
+use super::{Ctx, Stage};
+use crate::burst::{Burst, Door, FrameMeta, Lane};
+use crate::drop_reason::DropReason;
+use crate::learn::{Report, ResolveEvent};
+use crate::pipeline::process_parked;
+use crate::parking::Parked;
+use crate::tables::{NeighValue, RouterIx, Tables};
+use crate::trace::Note;
+use crate::worker::WorkerIo;
+
+/// Keeps a frame until somebody has the address `key` of T13, and tells the writer if nobody has yet. The frame is kept
+/// as it came, and goes to its router again as if it came then. Rules: R7-probe.
+#[cold]
+pub(super) fn park<'u>(
+    b: &mut Burst<'u>,
+    x: &Ctx<'_>,
+    lane: Lane,
+    (key, router): (u64, RouterIx),
+    io: &mut WorkerIo<'u>,
+) -> Result<(), DropReason> {
+    let source = match b.door[lane] {
+        Door::Port(port) => u64::from(port),
+        _ => 1 << 63 | u64::from(b.ip_src[lane]),
+    };
+    if !io.lot.has_room(key, router, source) {
+        return Err(DropReason::NeighQueueFull);
+    }
+    let asked = NeighValue::from_word(x.tables.neigh.lookup(&[key])) == Some(NeighValue::ASKED);
+    if !asked && !ask(b, x, lane, key) {
+        return Err(DropReason::NeighQueueFull);
+    }
+    let (Some(frame), meta) = (b.frame[lane].take(), b.meta[lane]) else { return Err(DropReason::Internal) };
+    x.note(b, lane, Stage::Qrouter, Note::Waits(key as u32));
+    let traced = b.traced.has(lane);
+    io.lot.put(Parked { frame, meta, door: b.door[lane], seg: b.seg[lane], key, router, source, traced });
+    Ok(())
+}
+
+fn ask(b: &Burst<'_>, x: &Ctx<'_>, lane: Lane, key: u64) -> bool {
+    let (seg, ip) = ((key >> 48) as u16, key as u32);
+    let Some(row) = x.snap.segments.get(seg) else { return false };
+    let seen = b.meta[lane].rx_time;
+    x.learn.push(Report::Resolve(ResolveEvent { seg, seg_generation: row.generation, ip, seen })).is_ok()
+}
+
+/// Is a frame's waiting over: somebody has the address it waits for, or nobody, or nobody asks any more?
+pub fn ready(tables: &Tables) -> impl Fn(&Parked<'_>) -> bool {
+    |parked| NeighValue::from_word(tables.neigh.lookup(&[parked.key])) != Some(NeighValue::ASKED)
+}
+
+/// The frame goes to its router again at `now` ns, as if it came then. Rules: R7-probe.
+#[cold]
+pub fn wake<'u>(b: &mut Burst<'u>, x: &Ctx<'_>, io: &mut WorkerIo<'u>, parked: Parked<'u>, now: u64) {
+    let meta = FrameMeta { rx_time: now.max(parked.meta.rx_time), ..parked.meta };
+    match b.push(parked.frame, meta, parked.door) {
+        Err(frame) => io.recycle(frame), // the burst is empty between polls: never
+        Ok(lane) => {
+            b.seg[lane] = parked.seg;
+            if parked.traced {
+                b.traced.insert(lane);
+            }
+        }
+    }
+    process_parked(b, x, io);
+    x.count.held.set(io.held());
+}
