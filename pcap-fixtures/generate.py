@@ -17,7 +17,9 @@ sys.path.insert(0, str(HERE))
 
 from builder.case import CASES  # noqa: E402
 # The order of these imports is the order of the folders: add new modules at the end.
-from builder import cases_spec, cases_rules, cases_router, cases_more, cases_proof, cases_limits  # noqa: E402, F401
+from builder import (  # noqa: E402, F401
+    cases_spec, cases_rules, cases_router, cases_more, cases_proof, cases_limits, cases_vlan, cases_icmp,
+    cases_fip, cases_neigh)
 
 
 def write(root):

@@ -5,11 +5,16 @@ import pathlib
 import re
 import struct
 
-from .cloud import HOSTS, PORTS
-from .packets import verify, vx
+from .cloud import HOSTS, PORTS, VLANS
+from .packets import arp_reply, arp_request, eth, icmp_error, reassemble, tagged, verify, vx
 
 START = 1_700_000_000 * 10**9
 STEP = 10**6  # nanoseconds between two frames
+SECOND = 10**9
+
+# What happens at one time, in this order: timers that are due, events, frames received, probes for what these
+# asked for, packets whose next hop has become known.
+TIMER, EVENT, FRAME, PROBE, RELEASED = range(5)
 
 BEHAVIOUR = pathlib.Path(__file__).resolve().parents[2] / "docs" / "behaviour.md"
 RULES = set(re.findall(r"^- \*\*(\S+)\*\* · ", BEHAVIOUR.read_text(encoding="utf-8"), re.M))
@@ -47,8 +52,8 @@ class Case:
         self.ident, self.host, self.rules, self.about = ident, host, rules, about
         self.patched = {"set": {}, "delete": {}}
         self.events, self.refused = [], []
-        self.frames = []
-        self.now = None
+        self.frames, self.made, self.questions = [], [], []
+        self.now = self.event_at = None
         self.broken_checksums = False
 
     # ---- what happens ----
@@ -67,6 +72,7 @@ class Case:
         else:
             self.batches += 1
             at = self.now + self.batches * STEP // 10
+        self.event_at = at
         line = {"at": at / 10**9}
         if resources:
             line["set"] = resources
@@ -78,7 +84,7 @@ class Case:
 
     def wait(self, seconds):
         """Let time pass after the last frame, on top of the usual step."""
-        self.now += int(seconds * 10**9) - STEP
+        self.now += round(seconds * SECOND) - STEP
 
     def rx(self, port, frame, together=False):
         """A frame arrives at `port`, `together` with the one before; the caller states its fate."""
@@ -88,20 +94,60 @@ class Case:
         self.frames.append(Arrival(self, self.now, port, frame))
         return self.frames[-1]
 
+    # ---- what the host sends of itself ----
+
+    def sends(self, at, phase, outputs, until=None):
+        """One generated frame and its copies, unless `until` has come."""
+        if until is None or at < until:
+            self.made.append((at, phase, len(self.made), outputs))
+
+    def announce(self, receivers, name, address=None, vid=None, rounds=3):
+        """The host announces an address, three times in two forms, from the event just stated on (F42)."""
+        address = address or name
+        for n in range(rounds):
+            at, phase = self.event_at + n * 2 * SECOND, EVENT if n == 0 else TIMER
+            for arp in (arp_request(name, address, address), arp_reply(name, address, name, address)):
+                self.sends(at, phase, self.copies(0, receivers, eth(f"{name}>*", arp), vid))
+
+    def question(self, first, vni, address, receivers, vid=None):
+        """Nobody is known to have `address`: `first` waits, and a probe goes to `receivers` at 0, 1 and 2 s (R7-probe)."""
+        own = "M" + self.host[1:]
+        probe = eth(f"{own}>*", arp_request(own, "0.0.0.0", address))
+        return Question(self, first, self.copies(vni, receivers, probe, vid))
+
+    def outside_question(self, first, fg, address):
+        """The same on the external network, in the name of the fg address."""
+        return Question(self, first, self.copies(0, "physext", eth(f"{fg}>*", arp_request(fg, fg, address))))
+
+    def copies(self, vni, receivers, frame, vid=None):
+        """[(port, frame)] for local ports, hosts ("H2") and physical networks."""
+        outputs, vteps = [], []
+        for name in receivers.split():
+            if name in HOSTS:
+                outputs.append(("tunnel", vx(f"{self.host}>{name}", vni, frame)))
+                vteps.append(HOSTS[name]["vtep"])
+            elif name in VLANS:
+                outputs.append((name, tagged(VLANS[name] if vid is None else vid, frame)))
+            else:
+                outputs.append((name, frame))
+        assert vteps == sorted(vteps), "copies on tunnel go by VTEP address"
+        return outputs
+
     # ---- what must hold ----
 
     def settle(self):
         assert self.frames, self.ident
         bound = {p["id"]: p["binding_host_id"] for p in PORTS.values()}
         bound |= {p["id"]: p["binding_host_id"] for p in self.patched["set"].get("ports", [])}
+        for q in self.questions:
+            q.settle()
         for f in self.frames:
             assert f.fate, f"{self.folder}: a frame at {f.port} has no fate"
-            tunnel = [vtep for p, vtep in f.order if p == "tunnel"]
-            assert tunnel == sorted(tunnel), "copies on tunnel go by VTEP address"
-            for name, frame in f.outputs:
-                assert name == "tunnel" or bound[name] == self.host, name
-                if not self.broken_checksums:
-                    verify(frame, tunnel=name == "tunnel")
+        mapped = HOSTS[self.host]["bridge_mappings"]
+        for _, name, frame in self.sent():
+            assert name == "tunnel" or name in mapped or bound[name] == self.host, name
+            if not self.broken_checksums:
+                verify(frame, port=name)
         n = self.counters()
         arrivals = [(f.at, f.port) for f in self.frames]
         assert arrivals == sorted(arrivals), "frames of one time go by the order of the input files"
@@ -111,21 +157,28 @@ class Case:
         assert n["received"] == sum(p["rx"] for p in n["ports"].values())
         assert n["dropped"] == sum(n["drops"].values())
 
+    def sent(self):
+        """[(time, port, frame)], in the order in which they leave."""
+        all_ = [(at, phase, n, out) for n, f in enumerate(self.frames) for at, phase, out in f.sent]
+        all_ += [(at, phase, n, out) for at, phase, n, outputs in self.made for out in outputs]
+        return [(at, *out) for at, _, _, out in sorted(all_, key=lambda s: s[:3])]
+
     def counters(self):
         ports, drops, counters = {}, {}, {}
         for f in self.frames:
             ports.setdefault(f.port, {"rx": 0, "tx": 0})["rx"] += 1
-            for name, _ in f.outputs:
-                ports.setdefault(name, {"rx": 0, "tx": 0})["tx"] += 1
             for reason, n in f.drops.items():
                 drops[reason] = drops.get(reason, 0) + n
             for name in f.counted:
                 counters[name] = counters.get(name, 0) + 1
+        sent = self.sent()
+        for _, name, _ in sent:
+            ports.setdefault(name, {"rx": 0, "tx": 0})["tx"] += 1
         return {
             "received": len(self.frames),
-            "generated": sum(f.generated for f in self.frames),
-            "copied": sum(f.copied for f in self.frames),
-            "sent": sum(len(f.outputs) for f in self.frames),
+            "generated": sum(f.generated for f in self.frames) + len(self.made),
+            "copied": sum(f.copied for f in self.frames) + sum(len(outputs) - 1 for *_, outputs in self.made),
+            "sent": len(sent),
             "dropped": sum(drops.values()),
             "consumed": sum(f.consumed_ for f in self.frames),
             "held": 0,
@@ -140,8 +193,8 @@ class Case:
         captures = {}
         for f in self.frames:
             captures.setdefault(f"in.{f.port}.pcap", []).append((f.at, f.frame))
-            for name, frame in f.outputs:
-                captures.setdefault(f"out.{name}.pcap", []).append((f.at, frame))
+        for at, name, frame in self.sent():
+            captures.setdefault(f"out.{name}.pcap", []).append((at, frame))
         out |= {name: pcap(frames) for name, frames in captures.items()}
         if self.events:
             out["events.jsonl"] = "".join(json.dumps(e) + "\n" for e in self.events).encode()
@@ -175,23 +228,37 @@ class Arrival:
 
     def __init__(self, owner, at, port, frame):
         self.case, self.at, self.port, self.frame = owner, at, port, frame
-        self.fate = None
-        self.outputs, self.order, self.drops, self.counted = [], [], {}, []
+        self.fate = self.waits = None
+        self.sent, self.drops, self.counted = [], {}, []
         self.copied = self.generated = self.consumed_ = 0
 
     def _decide(self, fate):
         assert self.fate is None, f"two fates: {self.fate}, {fate}"
         self.fate = fate
 
+    def _send(self, outputs, at=None, phase=FRAME):
+        self.sent += [(self.at if at is None else at, phase, out) for out in outputs]
+
     def out(self, port, frame):
         """Forwarded as one frame."""
         self._decide("sent")
-        self.outputs.append((port, frame))
+        self._send([(port, frame)])
 
     def drop(self, reason):
         self._decide("dropped")
         assert reason in REASONS, reason
         self.drops[reason] = 1
+
+    def told(self, pair, addresses, kind, code, mtu=0, ttl=64):
+        """An ICMP error about this frame, as it goes back by the port of this frame."""
+        frame = eth(pair, icmp_error(addresses, kind, code, self.frame, mtu, ttl))
+        return self.port, tagged(VLANS[self.port], frame) if self.port in VLANS else frame
+
+    def error(self, reason, *what, **fields):
+        """Dropped, and an ICMP error sent back: error("ttl", "rA>A1", "rA>A1", 11, 0)."""
+        self.drop(reason)
+        self.generated = 1
+        self._send([self.told(*what, **fields)])
 
     def consumed(self):
         self._decide("consumed")
@@ -201,28 +268,72 @@ class Arrival:
         """Answered in its own buffer, out of the port it came from."""
         self._decide("answered")
         self.consumed_ = self.generated = 1
-        self.outputs.append((self.port, frame))
+        self._send([(self.port, frame)])
 
-    def flood(self, vni, receivers, inner=None, unknown=False, physnet=False):
-        """Copies to local ports and hosts: flood(1001, "A3 H2 H3 H4"), the frame unchanged.
+    def no_such_port(self, *what, **fields):
+        """UDP for the router itself: taken, and answered by port unreachable (R2-l4)."""
+        self.answer(self.told(*what, 3, 3, **fields)[1])
 
-        `physnet` is one more receiver: the tenant physical network, dropped there (O4 comes later).
-        """
+    def fragments(self, *outputs):
+        """Cut into (port, frame), in order of offset."""
+        self._decide("cut")
+        reassemble([frame for port, frame in outputs], tunnel=outputs[0][0] == "tunnel")
+        self._send(outputs)
+        self.copied = len(outputs) - 1
+
+    def flood(self, vni, receivers, inner=None, unknown=False, vid=None):
+        """Copies to local ports, hosts and physical networks: flood(1001, "A3 H2 H3 H4"), the frame unchanged."""
         self._decide("flooded")
-        frame = self.frame if inner is None else inner
-        for name in receivers.split():
-            if name in HOSTS:
-                self.outputs.append(("tunnel", vx(f"{self.case.host}>{name}", vni, frame)))
-                self.order.append(("tunnel", HOSTS[name]["vtep"]))
-            else:
-                assert name != self.port
-                self.outputs.append((name, frame))
-        if physnet:
-            self.drops["not_built"] = 1
-        self.copied = len(self.outputs) + physnet - 1
-        assert self.copied >= 0
+        outputs = self.case.copies(vni, receivers, self.frame if inner is None else inner, vid)
+        assert outputs and self.port not in (name for name, _ in outputs if name != "tunnel")
+        self._send(outputs)
+        self.copied = len(outputs) - 1
         if unknown:
             self.counted.append("flooded_unknown")
+
+    # ---- waiting for a next hop ----
+
+    def waits_for(self, question):
+        """Held: `release` or `give_up` says what becomes of it."""
+        assert self.waits is None and self.fate is None
+        self.waits = question
+        return self
+
+    def release(self, *outputs):
+        """Sent when its question was answered, as one frame or as fragments."""
+        self._decide("released")
+        self._send(outputs, self.waits.end, self.waits.phase)
+        self.copied = len(outputs) - 1
+
+    def give_up(self, pair=None, addresses=None, **fields):
+        """Dropped 3 s after the first packet that asked; host unreachable goes back, unless too many errors did."""
+        self.drop("no_neigh")
+        assert self.waits.end is None
+        if pair is not None:
+            self.generated = 1
+            self._send([self.told(pair, addresses, 3, 1, **fields)], self.waits.at + 3 * SECOND, TIMER)
+
+
+class Question:
+    """Who has an address? From the first packet that needs it until the answer."""
+
+    def __init__(self, owner, first, probe):
+        self.case, self.at, self.probe = owner, first.at, probe
+        self.end = None
+        owner.questions.append(self)
+        first.waits_for(self)
+
+    def answered(self):
+        """By the frame just received."""
+        self.end, self.phase = self.case.now, RELEASED
+
+    def settled(self):
+        """By the event just stated."""
+        self.end, self.phase = self.case.event_at, RELEASED
+
+    def settle(self):
+        for n in range(3):
+            self.case.sends(self.at + n * SECOND, TIMER if n else PROBE, self.probe, until=self.end)
 
 
 def pcap(frames):

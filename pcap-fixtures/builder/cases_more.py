@@ -2,26 +2,27 @@
 
 from .case import case
 from .cloud import link_local, network, port, unsecured
-from .packets import arp_reply, arp_request, eth, icmp6, ip6, ipv4, ipv6, nd_option, udp, vx
+from .packets import arp_reply, arp_request, eth, ext, icmp6, ip6, ipv4, ipv6, nd_option, udp, vx
 
 U = udp(4000, 4001)
 STRANGER = "fa:16:3e:0a:00:55"
 VIRTUAL = "00:00:5e:00:01:07"
 
 
-@case("R4-4", "source in the scope of the external network", rules="R4 R4-3",
-      about="Step 3 comes before step 4: a source of the external network's scope is not sent to the SNAT host.")
+@case("R4-4", "source in the scope of the external network", rules="R4 R4-3 FO",
+      about="Step 3 comes before step 4: a source of the external network's scope goes out here, untranslated.")
 def _(c):
     c.patch(networks=[network("A", ipv4_address_scope="s1"), network("X", ipv4_address_scope="s1")])
-    c.rx("A3", eth("A3>rA", ipv4("A3>E", U))).drop("not_built")
+    c.rx("A3", eth("A3>rA", ipv4("A3>E", U))).out("physext", ext(eth("fg1>gX", ipv4("A3>E", U, ttl=63))))
+    c.rx("A1", eth("A1>rA", ipv4("A1>E", U))).out("physext", ext(eth("fg1>gX", ipv4("F101>E", U, ttl=63))))
 
 
 @case("R3-2", "TTL before address scopes", rules="R3 R6",
       about="A packet between two scopes whose TTL is used up is a ttl drop: R3 comes before R6.")
 def _(c):
     c.patch(networks=[network("A", ipv4_address_scope="s1"), network("B", ipv4_address_scope="s2")])
-    c.rx("A1", eth("A1>rA", ipv4("A1>B1", U, ttl=1))).drop("ttl")
-    c.rx("A1", eth("A1>rA", ipv4("A1>B1", U))).drop("not_built")
+    c.rx("A1", eth("A1>rA", ipv4("A1>B1", U, ttl=1))).error("ttl", "rA>A1", "rA>A1", 11, 0)
+    c.rx("A1", eth("A1>rA", ipv4("A1>B1", U))).drop("scope")
 
 
 @case("L4-4", "learned address of a port that moves", rules="L4 L3",

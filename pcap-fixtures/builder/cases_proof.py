@@ -12,6 +12,7 @@ VIRTUAL = "00:00:5e:00:01:07"
 @case("ARP-05", "ARP with another port's address", rules="I2-ps",
       about="A request or a reply may name only the sender's own address and MAC; with both its own it passes.")
 def _(c):
+    c.rx("A3", eth("A3>*", arp_request("A3", "A2", "rA"))).drop("arp_spoof")
     c.rx("A3", eth("A3>*", arp_request("A3", "A1", "10.1.0.77"))).drop("arp_spoof")
     c.rx("A3", eth("A3>*", arp_request("A3", "A1", "A1"))).drop("arp_spoof")
     c.rx("A3", eth("A3>A1", arp_reply("A3", "A2", "A1", "A1"))).drop("arp_spoof")
@@ -122,7 +123,7 @@ def _(c):
     c.rx("A1", eth("A1>rA", ipv4("A1>A3", U))).out("A3", eth("rA>A3", ipv4("A1>A3", U, ttl=63)))
 
 
-@case("O5-1", "rows in any order", rules="o5 R4 R4-4",
+@case("O5-1", "rows in any order", rules="o5 R4 R4-4 F42 ICMP",
       about="The SNAT port before its router's interface, or after it: once both are there the way out is.")
 def _(c):
     out = eth("A3>rA", ipv4("A3>E", U))
@@ -132,22 +133,26 @@ def _(c):
     c.event(ports=[port("sgA")])
     c.rx("A3", out).drop("unknown_unicast")
     c.event(ports=[port("rA")])
+    c.announce("A1 A3", "rA")
     c.rx("A3", out).out("tunnel", sent)
     c.event(delete={"ports": ["sgA"]})
-    c.rx("A3", out).drop("no_route")
+    c.rx("A3", out).error("no_route", "rA>A3", "rA>A3", 3, 0)
     c.event(ports=[port("sgA")])
     c.rx("A3", out).out("tunnel", sent)
 
 
-@case("O7-1", "a port whose binding failed", rules="o7 R7 I3-a L6",
+@case("O7-1", "a port whose binding failed", rules="o7 R7 R7-probe I3-a L6",
       about="A2 names a host, but its binding failed: no ARP answer in its name, no route to it; bound, both are there.")
 def _(c):
     ask = eth("A1>*", arp_request("A1", "A1", "A2"))
     routed = eth("B1>rB", ipv4("B1>A2", U))
     c.patch(ports=[port("A2") | {"binding_vif_type": "binding_failed"}])
     c.rx("A1", ask).flood(1001, "A3 H2 H3 H4")
-    c.rx("B1", routed).drop("no_neigh")
+    waiting = c.rx("B1", routed)
+    question = c.question(waiting, 1001, "A2", "A1 A3 H2 H3 H4")
     c.rx("A1", eth("A1>A2", ipv4("A1>A2", U))).drop("unknown_unicast")
     c.event(ports=[port("A2")])
+    question.settled()
+    waiting.release(("tunnel", vx("H1>H2", 1001, eth("M1>A2", ipv4("B1>A2", U, ttl=63)))))
     c.rx("A1", ask).answer(eth("A2>A1", arp_reply("A2", "A2", "A1", "A1")))
     c.rx("B1", routed).out("tunnel", vx("H1>H2", 1001, eth("M1>A2", ipv4("B1>A2", U, ttl=63))))

@@ -2,7 +2,8 @@
 
 from .case import case
 from .cloud import port, router, unsecured
-from .packets import arp_reply, arp_request, echo, echo_reply, eth, icmp, ipv4, raw, tcp, udp, vx
+from .packets import (
+    arp_reply, arp_request, cut, echo, echo_reply, eth, ext, icmp, ipv4, phy, raw, reset, tcp, udp, vx)
 
 U = udp(4000, 4001)
 LSRR = bytes([1, 131, 7, 4]) + bytes([10, 2, 0, 11])
@@ -77,34 +78,37 @@ def _(c):
 
 
 @case("R2-3", "the rest addressed to a router", rules="R2 R2-l4 I3-a",
-      about="Other traffic for the router itself is taken and not answered.")
+      about="UDP for the router itself gets port unreachable, TCP a reset; other traffic is taken and not answered.")
 def _(c):
     c.patch(ports=[unsecured("A3")])
     c.rx("A1", eth("A1>rA", ipv4("A1>rA", echo_reply()))).consumed()
     c.rx("A1", eth("A1>rA", ipv4("A1>rB", icmp(13, rest=bytes(4), data=bytes(12))))).consumed()
-    c.rx("A1", eth("A1>rA", ipv4("A1>rA", udp(4000, 33434)))).consumed()
-    c.rx("A1", eth("A1>rA", ipv4("A1>rB", tcp(40000, 179)))).consumed()
+    c.rx("A1", eth("A1>rA", ipv4("A1>rA", udp(4000, 33434)))).no_such_port("rA>A1", "rA>A1")
+    c.rx("A1", eth("A1>rA", ipv4("A1>rB", tcp(40000, 179)))).answer(
+        eth("rA>A1", reset("rB>A1", 179, 40000, ack=1001)))
     c.rx("A1", eth("A1>rA", ipv4("A1>rA", raw(89, bytes(24))))).consumed()
     c.rx("A1", eth("A1>rA", arp_reply("A1", "A1", "rA", "rA"))).consumed()
     c.rx("A3", eth("A3>rA", (0x88B5, bytes(46)))).consumed()
 
 
-@case("R3-1", "TTL runs out", rules="R3 R9 D3",
+@case("R3-1", "TTL runs out", rules="R3 R9 D3 ICMP",
       about="TTL 0 and 1 are not forwarded, 2 is; a second router needs one more. Bridging does not look.")
 def _(c):
-    c.rx("A1", eth("A1>rA", ipv4("A1>B1", U, ttl=1))).drop("ttl")
-    c.rx("A1", eth("A1>rA", ipv4("A1>B1", U, ttl=0))).drop("ttl")
+    c.rx("A1", eth("A1>rA", ipv4("A1>B1", U, ttl=1))).error("ttl", "rA>A1", "rA>A1", 11, 0)
+    c.rx("A1", eth("A1>rA", ipv4("A1>B1", U, ttl=0))).error("ttl", "rA>A1", "rA>A1", 11, 0)
     c.rx("A1", eth("A1>rA", ipv4("A1>B1", U, ttl=2))).out("B1", eth("rB>B1", ipv4("A1>B1", U, ttl=1)))
-    c.rx("A1", eth("A1>rA", ipv4("A1>K1", U, ttl=2))).drop("ttl")
+    # R2 tells, from its address on C, and R1 routes that: 63.
+    c.rx("A1", eth("A1>rA", ipv4("A1>K1", U, ttl=2))).error("ttl", "rA>A1", "rC2>A1", 11, 0, ttl=63)
     c.rx("A1", eth("A1>rA", ipv4("A1>K1", U, ttl=3))).out("K1", eth("rK>K1", ipv4("A1>K1", U, ttl=1)))
     bridged = eth("A1>A3", ipv4("A1>A3", U, ttl=1))
     c.rx("A1", bridged).out("A3", bridged)
 
 
-@case("R4-1", "no route", rules="R4",
-      about="R2 has no gateway: K1 cannot reach the outside.")
+@case("R4-1", "no route", rules="R4 ICMP",
+      about="R2 has no gateway: K1 cannot reach the outside, with any protocol.")
 def _(c):
-    c.rx("K1", eth("K1>rK", ipv4("K1>E", U))).drop("no_route")
+    for layer4 in (U, tcp(40000, 443), echo(), raw(89, bytes(24))):
+        c.rx("K1", eth("K1>rK", ipv4("K1>E", layer4))).error("no_route", "rK>K1", "rK>K1", 3, 0)
 
 
 @case("R4-2", "default route by source address", rules="R4 R4-4 R7 R9 O2 O3",
@@ -115,15 +119,17 @@ def _(c):
         "tunnel", vx("H1>H3", 1002, eth("M1>sgB", ipv4("10.2.0.77>E", U, ttl=63))))
 
 
-@case("R4-3", "what later rules decide", rules="R4 R4-2 O4 V0 E0 L1",
-      about="Floating IP out, output to a VLAN network and frames from physical networks are not_built yet.")
+@case("R4-3", "what later rules decide", rules="R4 R4-2 FO FO4 O4 V0 E0 FI L1",
+      about="Floating IP out and in, VLAN network out and in, bridged and routed: one frame each.")
 def _(c):
-    c.rx("A1", eth("A1>rA", ipv4("A1>E", tcp(40000, 443)))).drop("not_built")
-    c.rx("A1", eth("A1>rA", ipv4("A1>V2", U))).drop("not_built")
-    c.rx("V1", eth("V1>V2", ipv4("V1>V2", U))).drop("not_built")
-    c.rx("V1", eth("V1>rV", ipv4("V1>E", U))).drop("not_built")
-    c.rx("physnet1", eth("V2>V1", ipv4("V2>V1", U), tags=[300])).drop("not_built")
-    c.rx("physext", eth("gX>fg1", ipv4("E>203.0.113.101", tcp(443, 22)), tags=[100])).drop("not_built")
+    c.rx("A1", eth("A1>rA", ipv4("A1>E", tcp(40000, 443)))).out(
+        "physext", ext(eth("fg1>gX", ipv4("F101>E", tcp(40000, 443), ttl=63))))
+    c.rx("A1", eth("A1>rA", ipv4("A1>V2", U))).out("physnet1", phy(eth("M1>V2", ipv4("A1>V2", U, ttl=63))))
+    c.rx("V1", eth("V1>V2", ipv4("V1>V2", U))).out("physnet1", phy(eth("V1>V2", ipv4("V1>V2", U))))
+    c.rx("V1", eth("V1>rV", ipv4("V1>E", U))).out("physnet1", phy(eth("M1>sgV", ipv4("V1>E", U, ttl=63))))
+    c.rx("physnet1", phy(eth("V2>V1", ipv4("V2>V1", U)))).out("V1", eth("V2>V1", ipv4("V2>V1", U)))
+    c.rx("physext", ext(eth("gX>fg1", ipv4("E>F101", tcp(443, 22))))).out(
+        "A1", eth("rA>A1", ipv4("E>A1", tcp(443, 22), ttl=63)))
 
 
 @case("I0-6", "IP options on the way", rules="I0 R4-1 R9 L1",
@@ -137,10 +143,15 @@ def _(c):
     c.rx("A1", bridged).out("A3", bridged)
 
 
-@case("R7-1", "nobody has the address", rules="R7",
-      about="Routed to an address of a connected subnet that no port has.")
+@case("R7-1", "nobody has the address", rules="R7 R7-probe ICMP",
+      about="Routed to an address of a connected subnet that no port has: three probes, host unreachable, and again.")
 def _(c):
-    c.rx("A1", eth("A1>rA", ipv4("A1>10.2.0.99", U))).drop("no_neigh")
+    for n in range(2):
+        packet = c.rx("A1", eth("A1>rA", ipv4("A1>10.2.0.99", U)))
+        c.question(packet, 1002, "10.2.0.99", "B1 H2 H3 H4")
+        packet.give_up("rA>A1", "rA>A1")
+        c.wait(4)
+    c.rx("A1", eth("A1>rA", ipv4("A1>B1", U))).out("B1", eth("rB>B1", ipv4("A1>B1", U, ttl=63)))
 
 
 @case("VIP-02", "VIP before any announcement", rules="R7 R9 O1",
@@ -157,16 +168,20 @@ def _(c):
         "tunnel", vx("H1>H2", 1001, eth("M1>A2", ipv4("B1>VIP", echo(), ttl=63))))
 
 
-@case("R8-1", "routed into a smaller MTU", rules="R8 R9 O3",
-      about="From a 1500-byte network into a 1450-byte one: 1450 passes, more is dropped whether DF is set or not.")
+@case("R8-1", "routed into a smaller MTU", rules="R8 R8-icmp ICMP R9 O3",
+      about="From a 1500-byte network into a 1450-byte one: 1450 passes; more is told of with DF, cut without.")
 def _(c):
     fits, over, full = (udp(4000, 4001, bytes(n - 28)) for n in (1450, 1451, 1500))
     c.rx("V1", eth("V1>rV", ipv4("V1>A2", fits))).out(
         "tunnel", vx("H1>H2", 1001, eth("M1>A2", ipv4("V1>A2", fits, ttl=63))))
-    c.rx("V1", eth("V1>rV", ipv4("V1>A2", over))).drop("mtu")
-    c.rx("V1", eth("V1>rV", ipv4("V1>A2", full))).drop("mtu")
-    c.rx("V1", eth("V1>rV", ipv4("V1>A2", full, df=False))).drop("mtu")
-    c.rx("V1", eth("V1>rV", ipv4("V1>A3", full))).drop("mtu")
+    c.rx("V1", eth("V1>rV", ipv4("V1>A2", over))).error("mtu", "rV>V1", "rV>V1", 3, 4, mtu=1450)
+    c.rx("V1", eth("V1>rV", ipv4("V1>A2", full))).error("mtu", "rV>V1", "rV>V1", 3, 4, mtu=1450)
+    c.rx("V1", eth("V1>rV", ipv4("V1>A2", full, df=False))).fragments(*(
+        ("tunnel", vx("H1>H2", 1001, eth("M1>A2", part)))
+        for part in cut(ipv4("V1>A2", full, df=False, ttl=63), 1424)))
+    c.rx("V1", eth("V1>rV", ipv4("V1>A3", full))).error("mtu", "rV>V1", "rV>V1", 3, 4, mtu=1450)
+    c.rx("V1", eth("V1>rV", ipv4("V1>A3", over, df=False))).fragments(*(
+        ("A3", eth("rA>A3", part)) for part in cut(ipv4("V1>A3", over, df=False, ttl=63), 1424)))
 
 
 @case("R9-1", "routed back to where it came from", rules="R4-1 R7 R9 O1",
@@ -178,13 +193,15 @@ def _(c):
     c.rx("A1", eth("A1>rA", ipv4("A1>A1", U))).out("A1", eth("rA>A1", ipv4("A1>A1", U, ttl=63)))
 
 
-@case("MAL-02", "wrong IP header checksum", rules="I0 L1",
-      about="Dropped when routed or sent to the router; between ports without security groups it passes as it is.")
+@case("MAL-02", "wrong IP header checksum", rules="I0 L1 R1",
+      about="Dropped when routed or sent to the router, as are a martian source and a source route; bridged it passes.")
 def _(c):
     c.broken_checksums = True
     c.patch(ports=[unsecured("A1"), unsecured("A3")])
     c.rx("A1", eth("A1>rA", ipv4("A1>B1", U, bad_checksum=True))).drop("parse_csum")
     c.rx("A1", eth("A1>rA", ipv4("A1>rA", echo(), bad_checksum=True))).drop("parse_csum")
+    c.rx("A1", eth("A1>rA", ipv4("127.0.0.1>B1", U))).drop("martian")
+    c.rx("A1", eth("A1>rA", ipv4("A1>B1", U, options=LSRR))).drop("src_route")
     bridged = eth("A1>A3", ipv4("A1>A3", U, bad_checksum=True))
     c.rx("A1", bridged).out("A3", bridged)
     c.rx("A1", eth("A1>rA", ipv4("A1>B1", U))).out("B1", eth("rB>B1", ipv4("A1>B1", U, ttl=63)))
@@ -239,7 +256,7 @@ def _(c):
             "A1", eth("rA>A1", ipv4("B1>A1", flow, ttl=63)))
 
 
-@case("R7-3", "two routers in a circle", rules="R3 R4-1 R7",
+@case("R7-3", "two routers in a circle", rules="R3 R4-1 R7 ICMP",
       about="R1 and R2 each route a prefix to the other: a packet ends at the traversal limit or at its TTL.")
 def _(c):
     circle = {"destination": "10.50.0.0/24"}
@@ -247,4 +264,4 @@ def _(c):
         router("R1", routes=[{"destination": "10.4.0.0/24", "nexthop": "10.9.0.2"}, circle | {"nexthop": "10.9.0.2"}]),
         router("R2", routes=[{"destination": "10.1.0.0/24", "nexthop": "10.9.0.1"}, circle | {"nexthop": "10.9.0.1"}])])
     c.rx("A1", eth("A1>rA", ipv4("A1>10.50.0.9", U))).drop("loop_limit")
-    c.rx("A1", eth("A1>rA", ipv4("A1>10.50.0.9", U, ttl=5))).drop("ttl")
+    c.rx("A1", eth("A1>rA", ipv4("A1>10.50.0.9", U, ttl=5))).error("ttl", "rA>A1", "rA>A1", 11, 0)

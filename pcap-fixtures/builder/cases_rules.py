@@ -271,16 +271,16 @@ def _(c):
 
 
 @case("L6-2", "broadcast on a VLAN network", rules="L6 O4",
-      about="Copies go to local ports; the one for the physical network waits for VLAN output (not_built).")
+      about="Copies go to local ports and, with the network's VLAN tag, to its physical network; to no tunnel.")
 def _(c):
     c.patch(ports=[port("V2", binding_host_id="H1")])
-    c.rx("V1", eth("V1>*", ipv4("V1>255.255.255.255", U))).flood(0, "V2", physnet=True)
+    c.rx("V1", eth("V1>*", ipv4("V1>255.255.255.255", U))).flood(0, "V2 physnet1")
 
 
 @case("L6-3", "broadcast of a lone VLAN port", rules="L6 O4",
-      about="The physical network is the only receiver: one frame, not yet built.")
+      about="The physical network is the only receiver: one frame.")
 def _(c):
-    c.rx("V1", eth("V1>*", ipv4("V1>255.255.255.255", U))).flood(0, "", physnet=True)
+    c.rx("V1", eth("V1>*", ipv4("V1>255.255.255.255", U))).flood(0, "physnet1")
 
 
 # ---- the tunnel ----

@@ -15,6 +15,10 @@ T = json.loads((pathlib.Path(__file__).parent.parent / "T" / "cloud.json").read_
 HOSTS = {h["name"]: h for h in T["hosts"]}
 PORTS = {p["id"]: p for p in T["ports"]}
 NETWORKS = {n["id"]: n for n in T["networks"]}
+FIPS = {f["id"]: f for f in T["floatingips"]}
+# The one VLAN that T has on each physical network.
+VLANS = {n["provider_physical_network"]: n["provider_segmentation_id"]
+         for n in T["networks"] if n["provider_network_type"] == "vlan"}
 
 BROADCAST = "ff:ff:ff:ff:ff:ff"
 
@@ -23,7 +27,9 @@ MACS |= {"M" + h["name"][1:]: h["dvr_mac"] for h in T["hosts"]}
 MACS |= {"*": BROADCAST, "gX": "02:ee:00:00:00:01", "P": "02:0c:00:00:02:00"}
 
 ADDRESSES = {p["id"]: p["fixed_ips"][0]["ip_address"] for p in T["ports"]}
-ADDRESSES |= {"E": "198.51.100.7", "P": "10.3.0.200"}
+ADDRESSES |= {"E": "198.51.100.7", "P": "10.3.0.200", "gX": "203.0.113.1"}
+# Floating IPs by their last number, `F101`; F110 and above belong to nobody yet.
+ADDRESSES |= {f"F{n}": f"203.0.113.{n}" for n in range(101, 120)}
 
 
 def mac(name):
@@ -73,6 +79,19 @@ def unsecured(name):
 def gone(name):
     """Port `name` after its VM has left: bound nowhere, DOWN."""
     return port(name, binding_host_id="", status="DOWN")
+
+
+def floatingip(name, /, **fields):
+    return _changed(FIPS, name, fields)
+
+
+def free(name):
+    """Floating IP `name` of T, associated with nothing."""
+    return floatingip(name, router_id=None, port_id=None, fixed_ip_address=None)
+
+
+def host(name, /, **fields):
+    return _changed(HOSTS, name, fields)
 
 
 def network(name, /, **fields):

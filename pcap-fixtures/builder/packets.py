@@ -5,7 +5,7 @@ Every length and checksum is computed; a malformed frame says which field it ove
 
 import struct
 
-from .cloud import HOSTS, ip, ip6, mac
+from .cloud import HOSTS, VLANS, ip, ip6, mac
 
 IPV4, ARP, RARP, VLAN, IPV6, LLDP = 0x0800, 0x0806, 0x8035, 0x8100, 0x86DD, 0x88CC
 ICMP, TCP, UDP, ICMPV6, VRRP, SCTP = 1, 6, 17, 58, 112, 132
@@ -33,18 +33,21 @@ def pseudo(src, dst, proto, length):
 
 # ---- layer 4: each gives (protocol, function of the IP addresses) ----
 
-def udp(sport, dport, data=DATA):
+def udp(sport, dport, data=DATA, summed=True):
+    """`summed` False: the checksum is 0, none was made."""
     def build(src, dst):
+        if not summed:
+            return struct.pack(">HHHH", sport, dport, 8 + len(data), 0) + data
         head = struct.pack(">HHH", sport, dport, 8 + len(data))
         total = checksum(pseudo(src, dst, UDP, 8 + len(data)) + head + b"\0\0" + data)
         return head + struct.pack(">H", total or 0xFFFF) + data
     return UDP, build
 
 
-def tcp(sport, dport, flags="S", seq=1000, ack=0, data=b""):
+def tcp(sport, dport, flags="S", seq=1000, ack=0, data=b"", window=64240):
     def build(src, dst):
         bits = sum(1 << "FSRPA".index(f) for f in flags)
-        head = struct.pack(">HHIIBBH", sport, dport, seq, ack, 5 << 4, bits, 64240)
+        head = struct.pack(">HHIIBBH", sport, dport, seq, ack, 5 << 4, bits, window)
         total = checksum(pseudo(src, dst, TCP, 20 + len(data)) + head + b"\0\0\0\0" + data)
         return head + struct.pack(">HH", total, 0) + data
     return TCP, build
@@ -63,6 +66,33 @@ def echo(ident=7, seq=1, data=DATA):
 
 def echo_reply(ident=7, seq=1, data=DATA):
     return icmp(0, rest=struct.pack(">HH", ident, seq), data=data)
+
+
+# Types that tell of an error and are never told of.
+ICMP_ERRORS = (3, 4, 5, 11, 12)
+LARGEST_ERROR = 576
+
+
+def quote(offender, most=LARGEST_ERROR - 28):
+    """The IP packet of a frame as received, as much of it as an ICMP error holds."""
+    packet = layer3_of(offender)[1]
+    return packet[:min(int.from_bytes(packet[2:4], "big"), most)]
+
+
+def icmp_error(pair, kind, code, offender, mtu=0, ttl=64):
+    """The error a router sends about the frame `offender` (3.10)."""
+    return ipv4(pair, icmp(kind, code, rest=struct.pack(">HH", 0, mtu), data=quote(offender)),
+                ttl=ttl, tos=0xC0, ident=0, df=True)
+
+
+def telling(pair, kind, code, about, ttl=64, most=None):
+    """An ICMP error of some other machine, quoting `most` bytes of the packet `about`."""
+    return ipv4(pair, icmp(kind, code, data=about[1][:most]), ttl=ttl, tos=0xC0, df=False)
+
+
+def reset(pair, sport, dport, flags="RA", seq=0, ack=0):
+    """The reset for a port nobody listens on: RFC 9293, 3.10.7.1."""
+    return ipv4(pair, tcp(sport, dport, flags=flags, seq=seq, ack=ack, window=0), ttl=64, ident=0, df=True)
 
 
 def vrrp(address, vrid=7, priority=100):
@@ -131,6 +161,28 @@ def ipv4(pair, layer4, ttl=64, tos=0, ident=0x1234, df=True, frag=0, options=b""
     return IPV4, head[:10] + struct.pack(">H", value) + head[12:] + payload
 
 
+def cut(layer3, *sizes, later_options=b""):
+    """An IPv4 packet cut by hand: fragments with payloads of these sizes, and one with the rest (RFC 791, 3.2).
+
+    `later_options` are the options of all but the first.
+    """
+    _, packet = layer3
+    size = (packet[0] & 15) * 4
+    flags = int.from_bytes(packet[6:8], "big")
+    payload, fragments, at = packet[size:int.from_bytes(packet[2:4], "big")], [], 0
+    for length in (*sizes, len(payload) - sum(sizes)):
+        last = at + length == len(payload)
+        assert length > 0 and (last or length % 8 == 0)
+        options = packet[20:size] if at == 0 else later_options
+        head = bytes([0x40 | 5 + len(options) // 4]) + packet[1:2] \
+            + struct.pack(">HHH", 20 + len(options) + length, int.from_bytes(packet[4:6], "big"),
+                          flags + at // 8 | (0 if last else MF)) + packet[8:10] + b"\0\0" + packet[12:20] + options
+        head = head[:10] + struct.pack(">H", checksum(head)) + head[12:]
+        fragments.append((IPV4, head + payload[at:at + length]))
+        at += length
+    return fragments
+
+
 def ipv6(pair, layer4, hop_limit=64, traffic_class=0, version=6, length=None, extensions=()):
     """`extensions` is a list of (header number, bytes after its next-header byte)."""
     src, dst = (ip6(n) for n in pair.split(">"))
@@ -168,6 +220,29 @@ def eth(pair, layer3, tags=(), pad=0):
     frame = dst + src + b"".join(struct.pack(">HH", VLAN, t) for t in tags) \
         + struct.pack(">H", ethertype) + payload
     return frame + bytes(max(0, pad - len(frame)))
+
+
+def tagged(vid, frame):
+    """The frame with an 802.1Q tag in front; vid 0: as it is, as on a flat network."""
+    return frame if vid == 0 else frame[:12] + struct.pack(">HH", VLAN, vid) + frame[12:]
+
+
+def phy(frame):
+    """On physnet1, as network V carries it."""
+    return tagged(VLANS["physnet1"], frame)
+
+
+def ext(frame):
+    """On physext, as the external network X carries it."""
+    return tagged(VLANS["physext"], frame)
+
+
+def layer3_of(frame):
+    """(ethertype, payload) behind any tags."""
+    at = 12
+    while frame[at:at + 2] == struct.pack(">H", VLAN):
+        at += 4
+    return int.from_bytes(frame[at:at + 2], "big"), frame[at + 2:]
 
 
 # ---- VXLAN ----
@@ -232,10 +307,13 @@ def vx(hosts, vni, inner, tos=None, src_ip=None, dst_ip=None, dst_mac=None, flag
 
 # ---- a second look at what was built ----
 
-def verify(frame, tunnel=False):
+def verify(frame, port=None):
     """Assert every length and checksum of a well-formed frame, by reading it back."""
-    ethertype = int.from_bytes(frame[12:14], "big")
-    body = frame[14:]
+    if port in VLANS:
+        assert frame[12:14] != struct.pack(">H", VLAN) or frame[16:18] != struct.pack(">H", VLAN), "two tags"
+    else:
+        assert frame[12:14] != struct.pack(">H", VLAN), "a tag where none belongs"
+    ethertype, body = layer3_of(frame)
     if ethertype == ARP or ethertype == RARP:
         assert len(body) >= 28 and body[:6] == bytes.fromhex("000108000604")
         return
@@ -245,6 +323,7 @@ def verify(frame, tunnel=False):
         assert body[0] >> 4 == 4 and size >= 20 and size <= total <= len(body)
         assert checksum(body[:size]) == 0, "IPv4 header checksum"
         if fragment & 0x3FFF:
+            assert not fragment & MF or (total - size) % 8 == 0
             return
         src, dst, proto, layer4 = body[12:16], body[16:20], body[9], body[size:total]
     elif ethertype == IPV6:
@@ -253,12 +332,41 @@ def verify(frame, tunnel=False):
         layer4 = body[40:40 + int.from_bytes(body[4:6], "big")]
     else:
         return
-    if proto == ICMP:
-        assert checksum(layer4) == 0, "ICMP checksum"
-    elif proto in (TCP, ICMPV6) or proto == UDP and layer4[6:8] != b"\0\0":
-        assert checksum(pseudo(src, dst, proto, len(layer4)) + layer4) == 0, "L4 checksum"
-    if tunnel:
+    verify_layer4(src, dst, proto, layer4)
+    if port == "tunnel":
         assert proto == UDP and layer4[2:4] == struct.pack(">H", 4789) and layer4[8] == 8
         assert int.from_bytes(layer4[4:6], "big") == len(layer4)
         assert len(frame) - 14 <= 1500, "larger than the underlay MTU"
         verify(layer4[16:])
+
+
+def verify_layer4(src, dst, proto, layer4):
+    if proto == ICMP:
+        assert checksum(layer4) == 0, "ICMP checksum"
+        if layer4[0] in ICMP_ERRORS and len(layer4) >= 28:
+            verify_quote(layer4[8:])
+    elif proto in (TCP, ICMPV6) or proto == UDP and layer4[6:8] != b"\0\0":
+        assert checksum(pseudo(src, dst, proto, len(layer4)) + layer4) == 0, "L4 checksum"
+
+
+def verify_quote(packet):
+    """The packet inside an ICMP error; its layer 4 only if all of it is there."""
+    size, total, fragment = (packet[0] & 15) * 4, *(int.from_bytes(packet[i:i + 2], "big") for i in (2, 6))
+    assert len(packet) <= LARGEST_ERROR - 28 and checksum(packet[:size]) == 0, "quoted IPv4 header checksum"
+    if len(packet) == total and not fragment & 0x3FFF:
+        verify_layer4(packet[12:16], packet[16:20], packet[9], packet[size:])
+
+
+def reassemble(frames, tunnel=False):
+    """Put the fragments of one packet together and check what comes of it; those of a fragment only for gaps."""
+    packets = [layer3_of(f[50:] if tunnel else f)[1] for f in frames]
+    sizes = [(p[0] & 15) * 4 for p in packets]
+    fields = [int.from_bytes(p[6:8], "big") for p in packets]
+    assert len({(p[4:6], p[8], p[9], p[12:20]) for p in packets}) == 1, "not of one packet"
+    at, payload = (fields[0] & 0x1FFF) * 8, b""
+    for p, size, field in zip(packets, sizes, fields):
+        assert (field & 0x1FFF) * 8 == at + len(payload) and not field & 0x4000, "a gap, or DF"
+        payload += p[size:int.from_bytes(p[2:4], "big")]
+    assert all(f & MF for f in fields[:-1])
+    if at == 0 and not fields[-1] & MF:
+        verify_layer4(packets[0][12:16], packets[0][16:20], packets[0][9], payload)
