@@ -48,15 +48,19 @@ pub const C: SegIx = 3;
 pub const K: SegIx = 4;
 pub const V: SegIx = 5;
 pub const Z: SegIx = 6;
-const NETS: [(SegIx, Wire, u32); 6] = [
+/// The external network.
+pub const X: SegIx = 7;
+const NETS: [(SegIx, Wire, u32); 7] = [
     (A, Wire::Vxlan(1001), addr([10, 1, 0, 0])),
     (B, Wire::Vxlan(1002), addr([10, 2, 0, 0])),
     (C, Wire::Vxlan(1003), addr([10, 9, 0, 0])),
     (K, Wire::Vxlan(1004), addr([10, 4, 0, 0])),
-    (V, Wire::Phys, addr([10, 3, 0, 0])),
+    (V, Wire::Phys { net: 0, vid: 300 }, addr([10, 3, 0, 0])),
     (Z, Wire::Vxlan(2001), addr([10, 1, 0, 0])),
+    (X, Wire::Phys { net: 1, vid: 100 }, addr([203, 0, 113, 0])),
 ];
 pub const MASK24: u32 = 0xffff_ff00;
+const X_NET: u32 = addr([203, 0, 113, 0]);
 
 /// A router interface.
 #[derive(Clone, Copy, Debug)]
@@ -77,6 +81,20 @@ pub const RC1: If = If { ix: 4, router: R1, net: C, mac: os([0x09, 0, 1]), ip: a
 pub const RC2: If = If { ix: 5, router: R2, net: C, mac: os([0x09, 0, 2]), ip: addr([10, 9, 0, 2]) };
 pub const RK: If = If { ix: 6, router: R2, net: K, mac: os([0x0d, 0, 1]), ip: addr([10, 4, 0, 1]) };
 const INTERFACES: [If; 6] = [RA, RB, RV, RC1, RC2, RK];
+
+/// This host's port on X.
+pub const FG_IX: IfaceIx = 7;
+/// MAC and address of a host's fg- port.
+pub const fn fg(host: Host) -> (MacAddr, u32) {
+    let n = host.vtep as u8 - 10;
+    (os([0xf9, 0, n]), addr([203, 0, 113, 20 + n]))
+}
+/// The gateway of X.
+pub const GX: (MacAddr, u32) = (MacAddr::new([2, 0xee, 0, 0, 0, 1]), addr([203, 0, 113, 1]));
+/// Floating IPs of A1, B1 and B2.
+pub const FIP_A1: u32 = addr([203, 0, 113, 101]);
+pub const FIP_B1: u32 = addr([203, 0, 113, 102]);
+pub const FIP_B2: u32 = addr([203, 0, 113, 103]);
 
 /// A port. `door` is its place on the host it is on.
 #[derive(Clone, Copy, Debug)]
@@ -134,27 +152,27 @@ pub struct Rows {
     pub fdb: BTreeMap<(SegIx, MacAddr), FdbTarget>,
     /// T07 and T13.
     pub neigh: BTreeMap<(SegIx, u32), NeighValue>,
-    /// T14's inverse, (router, fixed address).
-    pub fip: Vec<(RouterIx, u32)>,
+    /// T14's inverse: router, fixed address, floating IP.
+    pub fip: Vec<(RouterIx, u32, u32)>,
 }
 
 impl Rows {
     pub fn h1() -> Rows {
         let mut rows = Rows::of(H1);
         // The lowest port id among the VIP's owners is A1's (VIP-02).
-        rows.neighbour(A, VIP, A1.mac, Target::Port(0), NeighValue::ROUTE | NeighValue::CANDIDATE);
+        rows.neighbour(A, VIP, A1.mac, Target::Port(0), NeighValue::ROUTE | NeighValue::WATCHED);
         rows.port(A1.door, |p| allow(p, VIP, u32::MAX));
         rows.port(A1.door, |p| allow6(p, A1_V6, u128::MAX));
-        rows.fip.push((R1, A1.ip));
-        rows.fip.push((R1, B1.ip));
+        rows.floating_ip(R1, A1.ip, FIP_A1);
+        rows.floating_ip(R1, B1.ip, FIP_B1);
         rows
     }
 
     pub fn h2() -> Rows {
         let mut rows = Rows::of(H2);
-        rows.neighbour(A, VIP, A1.mac, rows.target(A1), NeighValue::ROUTE | NeighValue::CANDIDATE);
+        rows.neighbour(A, VIP, A1.mac, rows.target(A1), NeighValue::ROUTE | NeighValue::WATCHED);
         rows.port(A2.door, |p| allow(p, VIP, u32::MAX));
-        rows.fip.push((R1, B2.ip));
+        rows.floating_ip(R1, B2.ip, FIP_B2);
         rows
     }
 
@@ -174,11 +192,16 @@ impl Rows {
         };
         rows.tunnels(me);
         rows.routers();
+        rows.outside(me);
         for (seg, wire, net) in NETS.into_iter().filter(|(seg, ..)| *seg != Z || me == H1) {
             rows.snap.segments.set(seg, Some(segment(seg, wire, net, me)));
         }
         rows.snap.vnis = Arc::new(U32Index::new(rows.snap.segments.iter().filter_map(|(ix, s)| match s.wire {
             Wire::Vxlan(vni) => Some((vni, ix)),
+            _ => None,
+        })));
+        rows.snap.vlans = Arc::new(U32Index::new(rows.snap.segments.iter().filter_map(|(ix, s)| match s.wire {
+            Wire::Phys { net, vid } => Some((u32::from(net) << 16 | u32::from(vid), ix)),
             _ => None,
         })));
         for vm in PORTS {
@@ -200,7 +223,7 @@ impl Rows {
     fn tunnels(&mut self, me: Host) {
         let others: Vec<_> = HOSTS.into_iter().filter(|h| *h != me).zip(1..).collect();
         for (host, ix) in &others {
-            let end = TunnelEnd { vtep: host.vtep, mac: Some(host.nic), dvr_mac: host.dvr, df: true };
+            let end = TunnelEnd { vtep: host.vtep, mac: Some(host.nic), dvr_mac: host.dvr, df: true, phys: 3 };
             self.snap.tunnels.set(*ix, Some(TunnelRow::new(1, &self.snap.host, end)));
         }
         self.snap.vteps = Arc::new(U32Index::new(others.iter().map(|(h, ix)| (h.vtep, *ix))));
@@ -210,7 +233,7 @@ impl Rows {
     fn routers(&mut self) {
         for i in INTERFACES {
             let mtu = if i.net == V { 1500 } else { 1450 };
-            let row = InterfaceRow { seg: i.net, router: i.router, mac: i.mac, mtu, up: true, scope: 0 };
+            let row = InterfaceRow { seg: i.net, router: i.router, mac: i.mac, ip: i.ip, mtu, up: true, scope: 0 };
             self.snap.interfaces.set(i.ix, Some(row));
             self.neigh.insert((i.net, i.ip), NeighValue::router(i.ix));
         }
@@ -221,21 +244,43 @@ impl Rows {
             active: true,
             routes: routes(R1, &[extra([10, 4, 0, 0], RC1.ix, RC2.ip)]),
             own: own(R1),
+            own_masks: own(R1).iter().map(|_| MASK24).collect(),
             snat: snat.into(),
             gateway_here: false,
             fip_here: true,
+            fip_routes: RouteSet::new([
+                Route { net: X_NET, len: 24, hops: vec![Hop::new(FG_IX, 0)] },
+                Route { net: 0, len: 0, hops: vec![Hop::new(FG_IX, GX.1)] },
+            ]),
         };
         let r2 = RouterRow {
             scoped: Box::default(),
             active: true,
             routes: routes(R2, &[extra([10, 1, 0, 0], RC2.ix, RC1.ip), extra([10, 2, 0, 0], RC2.ix, RC1.ip)]),
             own: own(R2),
+            own_masks: own(R2).iter().map(|_| MASK24).collect(),
             snat: Box::default(),
             gateway_here: false,
             fip_here: false,
+            fip_routes: RouteSet::default(),
         };
         self.snap.routers.set(R1, Some(r1));
         self.snap.routers.set(R2, Some(r2));
+    }
+
+    /// fg- and what it knows.
+    fn outside(&mut self, me: Host) {
+        let (mac, ip) = fg(me);
+        let row = InterfaceRow { seg: X, router: NO_ROUTER, mac, ip, mtu: 1500, up: true, scope: 0 };
+        self.snap.interfaces.set(FG_IX, Some(row));
+        self.neigh.insert((X, ip), NeighValue::router(FG_IX));
+        self.neighbour(X, GX.1, GX.0, Target::Phys, NeighValue::ROUTE);
+    }
+
+    /// A floating IP that this host serves.
+    pub fn floating_ip(&mut self, router: RouterIx, fixed: u32, address: u32) {
+        self.fip.push((router, fixed, address));
+        self.neigh.insert((X, address), NeighValue::floating_ip(router, fixed));
     }
 
     /// Where a port is, seen from this host.
@@ -330,7 +375,9 @@ fn segment(seg: SegIx, wire: Wire, net: u32, me: Host) -> SegRow {
     let a = seg == A;
     let local = PORTS.iter().filter(|p| p.host == me && p.net == seg);
     // R1 and R2 are on every host, and their networks with them; Z is H1's alone.
-    let others: Arc<[TunnelIx]> = if seg == Z || wire == Wire::Phys { Arc::new([]) } else { Arc::new([1, 2, 3]) };
+    let alone = seg == Z || !matches!(wire, Wire::Vxlan(_));
+    let others: Arc<[TunnelIx]> = if alone { Arc::new([]) } else { Arc::new([1, 2, 3]) };
+    let fg = (seg == X).then_some(SegInterface { mac: fg(me).0, iface: FG_IX });
     SegRow {
         generation: 1,
         wire,
@@ -338,7 +385,9 @@ fn segment(seg: SegIx, wire: Wire, net: u32, me: Host) -> SegRow {
         flood_unknown: false,
         strict: true,
         vlan_transparent: false,
-        interfaces: interfaces.iter().map(|i| SegInterface { mac: i.mac, iface: i.ix }).collect(),
+        external: seg == X,
+        phys_gw: false,
+        interfaces: interfaces.iter().map(|i| SegInterface { mac: i.mac, iface: i.ix }).chain(fg).collect(),
         router_ips: interfaces.iter().map(|i| RouterAddress { ip: i.ip, mac: i.mac, answers: true }).collect(),
         router_ips6: if a { Arc::new([RA_V6]) } else { Arc::new([]) },
         subnets: Arc::new([SubnetRow { net, mask: MASK24, gateway_mac }]),

@@ -3,13 +3,14 @@
 use crate::addr::MacAddr;
 use crate::burst::Door;
 use crate::io::{MemoryPort, Port};
-use crate::learn::LearnEvent;
+use crate::learn::{LearnEvent, Report};
 use crate::stage::Ctx;
 use crate::tables::*;
 use crate::testkit::fixture::{LOCAL_PORTS, Rows};
 use crate::umem::Umem;
 use crate::worker::{Worker, WorkerView};
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 /// How much memory a rig has.
 #[derive(Clone, Copy, Debug)]
@@ -31,7 +32,7 @@ impl Default for Room {
 /// Doors of every rig, in the order in which [`Outcome::sent`] lists them.
 pub fn doors() -> Vec<Door> {
     let ports = (0..LOCAL_PORTS as PortIx).map(Door::Port);
-    ports.chain([Door::Tunnel, Door::Phys(0), Door::Unknown]).collect()
+    ports.chain([Door::Tunnel, Door::Phys(0), Door::Phys(1), Door::Unknown]).collect()
 }
 
 /// A worker, its tables and who writes them.
@@ -42,6 +43,8 @@ pub struct Rig {
     pub fdb: FlatWriter<1>,
     pub neigh: FlatWriter<1>,
     pub fip: FlatWriter<1>,
+    /// Tells packets that wait to look again.
+    pub news: Arc<News>,
     /// Receive time of the next frames, ns.
     pub now: u64,
 }
@@ -55,6 +58,8 @@ pub struct Outcome {
     pub moved: BTreeMap<String, u64>,
     /// Learn events posted.
     pub learned: Vec<LearnEvent>,
+    /// Other reports posted.
+    pub reports: Vec<Report>,
 }
 
 impl Rig {
@@ -100,7 +105,8 @@ impl Rig {
         let qsbr = Qsbr::new(1);
         let writer = || FlatWriter::new(256, qsbr.clone(), ahash::RandomState::with_seeds(1, 2, 3, 4));
         let (fdb, neigh, fip) = (writer(), writer(), writer());
-        let tables = Tables { fdb: fdb.reader(), neigh: neigh.reader(), fip: fip.reader() };
+        let news = Arc::new(News::default());
+        let tables = Tables { fdb: fdb.reader(), neigh: neigh.reader(), fip: fip.reader(), resolved: Arc::clone(&news) };
         let mut snapshots = SnapshotWriter::default();
         let published = snapshots.subscribe();
         snapshots.publish(rows.snap.clone());
@@ -115,7 +121,7 @@ impl Rig {
         let view = WorkerView { published, newest, tables, token: qsbr.worker(0).unwrap() };
         // Leaked: frames borrow the region for as long as the worker lives, which is the test.
         let umem = Box::leak(Box::new(Umem::new(room.frames)));
-        let mut worker = Worker::new(view, umem.pools(1).remove(0), LOCAL_PORTS, 1);
+        let mut worker = Worker::new(view, umem.pools(1).remove(0), LOCAL_PORTS, 2);
         for door in doors() {
             let queue = if door == Door::Tunnel { room.tunnel_queue } else { room.queue };
             let port = Port::Memory(MemoryPort::new(queue));
@@ -125,7 +131,7 @@ impl Rig {
                 _ => worker.attach(door, port),
             };
         }
-        let mut rig = Rig { worker, snapshots, fdb, neigh, fip, now: 5_000_000_000 };
+        let mut rig = Rig { worker, snapshots, fdb, neigh, fip, news, now: 5_000_000_000 };
         rig.store(&rows);
         rig
     }
@@ -138,8 +144,8 @@ impl Rig {
         for ((seg, ip), row) in &rows.neigh {
             self.neigh.put(&ip4_key(*seg, *ip), row.to_word()).unwrap();
         }
-        for (router, ip) in &rows.fip {
-            self.fip.put(&fip_key(*router, *ip), 1).unwrap();
+        for (router, ip, address) in &rows.fip {
+            self.fip.put(&fip_key(*router, *ip), u64::from(*address)).unwrap();
         }
     }
 
@@ -160,7 +166,12 @@ impl Rig {
         stage(&Ctx {
             snap: &newest.load(),
             newest: &newest,
-            tables: &Tables { fdb: self.fdb.reader(), neigh: self.neigh.reader(), fip: self.fip.reader() },
+            tables: &Tables {
+                fdb: self.fdb.reader(),
+                neigh: self.neigh.reader(),
+                fip: self.fip.reader(),
+                resolved: Arc::clone(&self.news),
+            },
             count: self.worker.counters(),
             learn: self.worker.learn_queue(),
             tracer: self.worker.tracer(),
@@ -203,16 +214,23 @@ impl Rig {
             *moved.get_mut(&name).expect("a counter never falls back to zero") -= n;
         }
         moved.retain(|_, n| *n != 0);
-        let learned = std::iter::from_fn(|| self.worker.learn_queue().pop()).collect();
+        let (mut learned, mut reports) = (Vec::new(), Vec::new());
+        while let Some(report) = self.worker.learn_queue().pop() {
+            match report {
+                Report::Learn(event) => learned.push(event),
+                other => reports.push(other),
+            }
+        }
         self.assert_sound();
-        Outcome { sent, moved, learned }
+        Outcome { sent, moved, learned, reports }
     }
 
     /// The books balance, no frame is lost, nothing is in flight, `internal` is zero.
     pub fn assert_sound(&self) {
         self.assert_books();
         let (free, total) = self.worker.frames();
-        assert_eq!(free + self.worker.held(), total, "every frame is back in the pool or held");
+        let held = self.worker.held() + self.worker.parked().0;
+        assert_eq!(free + held, total, "every frame is back in the pool or held");
     }
 
     /// The same, but for frames that wait in a port to be taken out.

@@ -43,7 +43,12 @@ impl Team {
             let view = WorkerView {
                 published: snapshots.subscribe(),
                 newest: snapshots.source(),
-                tables: Tables { fdb: fdb.reader(), neigh: neigh.reader(), fip: fip.reader() },
+                tables: Tables {
+                    fdb: fdb.reader(),
+                    neigh: neigh.reader(),
+                    fip: fip.reader(),
+                    resolved: Arc::default(),
+                },
                 token: qsbr.worker(id).unwrap(),
             };
             let mut worker = Worker::new(view, pool, LOCAL_PORTS, 1);

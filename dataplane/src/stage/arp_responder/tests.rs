@@ -68,7 +68,7 @@ fn each_of_two_routers_on_a_subnet_answers_for_itself() {
     let rx = mac("fa:16:3e:0a:00:fe"); // R3, not the gateway (ARP-06)
     let address = ip("10.1.0.254");
     let mut rig = Rig::h1_with(|r| {
-        let row = InterfaceRow { seg: A, router: R2, mac: rx, mtu: 1450, up: true, scope: 0 };
+        let row = InterfaceRow { seg: A, router: R2, mac: rx, ip: address, mtu: 1450, up: true, scope: 0 };
         r.snap.interfaces.set(9, Some(row));
         r.seg(A, |s| {
             s.interfaces = s.interfaces.iter().copied().chain([SegInterface { mac: rx, iface: 9 }]).collect();

@@ -69,7 +69,7 @@ fn a_full_port_costs_its_own_copy_only() {
 #[test]
 fn a_copy_that_cannot_be_encapsulated_costs_itself_only() {
     let mut rig = Rig::h1_with(|r| {
-        let end = TunnelEnd { vtep: H3.vtep, mac: None, dvr_mac: H3.dvr, df: true };
+        let end = TunnelEnd { vtep: H3.vtep, mac: None, dvr_mac: H3.dvr, df: true, phys: 0 };
         let row = TunnelRow::new(1, &r.snap.host, end);
         r.snap.tunnels.set(2, Some(row));
     });
@@ -91,7 +91,7 @@ fn more_receivers_than_a_burst_holds_are_served_in_order() {
     let tunnels: Vec<TunnelIx> = (1..=130).collect();
     for ix in &tunnels {
         let vtep = ip("172.21.0.0") + u32::from(*ix);
-        let end = TunnelEnd { vtep, mac: Some(H2.nic), dvr_mac: MacAddr::ZERO, df: true };
+        let end = TunnelEnd { vtep, mac: Some(H2.nic), dvr_mac: MacAddr::ZERO, df: true, phys: 0 };
         rows.snap.tunnels.set(*ix, Some(TunnelRow::new(1, &rows.snap.host, end)));
     }
     rows.seg(A, |s| s.flood_tunnels = tunnels.iter().copied().collect());

@@ -2,7 +2,7 @@
 
 use crate::addr::MacAddr;
 use crate::burst::Door::{self, Tunnel};
-use crate::learn::{LEARN_QUEUE, LearnEvent};
+use crate::learn::{LEARN_QUEUE, LearnEvent, Report};
 use crate::tables::*;
 use crate::testkit::*;
 
@@ -50,7 +50,7 @@ fn a_frame_to_a_dvr_mac_is_reserved_dst_and_teaches_nothing() {
 fn a_new_source_is_reported_with_everything_the_writer_needs() {
     let mut rig = Rig::h1_with(|r| {
         r.seg(A, |s| s.generation = 7);
-        let end = TunnelEnd { vtep: H2.vtep, mac: Some(H2.nic), dvr_mac: H2.dvr, df: true };
+        let end = TunnelEnd { vtep: H2.vtep, mac: Some(H2.nic), dvr_mac: H2.dvr, df: true, phys: 0 };
         let row = TunnelRow::new(9, &r.snap.host, end);
         r.snap.tunnels.set(1, Some(row));
     });
@@ -176,7 +176,7 @@ fn a_full_queue_is_counted_and_the_frame_goes_on() {
     let mut rig = Rig::h1();
     let filler = event(&rig, 2);
     for _ in 0..LEARN_QUEUE {
-        rig.worker.learn_queue().push(filler).unwrap();
+        rig.worker.learn_queue().push(Report::Learn(filler)).unwrap();
     }
     let out = rig.one(Tunnel, vx(H2, H1, 1001, &frame()));
     out.assert_sent_and(Tunnel, DELIVERED, &[(A1.door, frame())], "learn_queue_full 1");

@@ -83,7 +83,7 @@ fn a_dvr_mac_from_a_host_that_does_not_own_it_is_dvr_wrong_vtep() {
 #[test]
 fn a_host_without_a_dvr_mac_owns_none() {
     let mut rig = Rig::h1_with(|r| {
-        let end = TunnelEnd { vtep: H2.vtep, mac: Some(H2.nic), dvr_mac: MacAddr::ZERO, df: true };
+        let end = TunnelEnd { vtep: H2.vtep, mac: Some(H2.nic), dvr_mac: MacAddr::ZERO, df: true, phys: 0 };
         let row = TunnelRow::new(1, &r.snap.host, end);
         r.snap.tunnels.set(1, Some(row));
     });

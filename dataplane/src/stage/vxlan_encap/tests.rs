@@ -95,7 +95,7 @@ fn a_frame_that_is_not_ip_goes_out_with_tos_0() {
 #[test]
 fn without_df_the_outer_header_has_none() {
     let mut rig = Rig::h1_with(|r| {
-        let end = crate::tables::TunnelEnd { vtep: H2.vtep, mac: Some(H2.nic), dvr_mac: H2.dvr, df: false };
+        let end = crate::tables::TunnelEnd { vtep: H2.vtep, mac: Some(H2.nic), dvr_mac: H2.dvr, df: false, phys: 0 };
         let row = crate::tables::TunnelRow::new(1, &r.snap.host, end);
         r.snap.tunnels.set(1, Some(row));
     });

@@ -13,7 +13,7 @@ const MS: u64 = 1_000_000;
 /// Network A with `n` other hosts; with A3 that is n + 1 receivers of A1's broadcasts.
 fn hosts(rows: &mut Rows, n: u16) {
     for ix in 1..=n {
-        let end = TunnelEnd { vtep: vtep(ix), mac: Some(H2.nic), dvr_mac: MacAddr::ZERO, df: true };
+        let end = TunnelEnd { vtep: vtep(ix), mac: Some(H2.nic), dvr_mac: MacAddr::ZERO, df: true, phys: 0 };
         rows.snap.tunnels.set(ix, Some(TunnelRow::new(1, &rows.snap.host, end)));
     }
     rows.seg(A, |s| s.flood_tunnels = (1..=n).collect());
@@ -290,7 +290,7 @@ fn receivers_that_come_or_go_meanwhile_shift_nobody() {
     assert_eq!(changed_meanwhile(more).0, rest(256), "one that comes before the place it has reached");
     assert_eq!(changed_meanwhile(without(&[3, 254, 255])).0, rest(256), "the last ones served are gone too");
     let reused = |r: &mut Rows| {
-        let end = TunnelEnd { vtep: vtep(601), mac: Some(H2.nic), dvr_mac: MacAddr::ZERO, df: true };
+        let end = TunnelEnd { vtep: vtep(601), mac: Some(H2.nic), dvr_mac: MacAddr::ZERO, df: true, phys: 0 };
         r.snap.tunnels.set(255, Some(TunnelRow::new(2, &r.snap.host, end)));
         r.seg(A, |s| s.flood_tunnels = (1..=254).chain(256..=600).chain([255]).collect());
     };

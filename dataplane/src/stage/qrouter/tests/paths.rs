@@ -191,7 +191,7 @@ fn row_of_rows(n: u16, change: impl FnOnce(&mut Rows)) -> Rig {
         for k in 1..=n {
             let (iface, router) = (100 + k, 100 + k);
             let mac = MacAddr::new([0xfa, 0x16, 0x3e, 9, 1, k as u8]);
-            let row = InterfaceRow { seg: C, router, mac, mtu: 1450, up: true, scope: 0 };
+            let row = InterfaceRow { seg: C, router, mac, ip: address(k), mtu: 1450, up: true, scope: 0 };
             r.snap.interfaces.set(iface, Some(row));
             let hop = if k == n { Hop::new(iface, ip("10.9.0.50")) } else { Hop::new(iface, address(k + 1)) };
             let row = RouterRow {
@@ -199,9 +199,11 @@ fn row_of_rows(n: u16, change: impl FnOnce(&mut Rows)) -> Rig {
                 active: true,
                 routes: to(hop),
                 own: Box::new([address(k)]),
+                own_masks: Box::new([MASK24]),
                 snat: Box::default(),
                 gateway_here: false,
                 fip_here: false,
+                fip_routes: RouteSet::default(),
             };
             r.snap.routers.set(router, Some(row));
             r.neigh.insert((C, address(k)), NeighValue::router(iface));
