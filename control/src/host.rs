@@ -134,6 +134,7 @@ impl<'u> Host<'u> {
         let mut workers = workers::start(&writer, umem, setup.count, (limits.ports, phys.len()))
             .ok_or(HostError::NoWorker(setup.count))?;
         for worker in &mut workers {
+            worker.repeatable();
             worker.set_flood_limits(limits.flood);
             worker.set_tell_limits(limits.tell.share(setup.count));
             worker.set_asked_per_router(PER_ROUTER.div_ceil(setup.count));
@@ -405,7 +406,8 @@ impl<'u> Host<'u> {
             refused(format!("host {}", self.name), reason, "stop dvrd on that host first")
         })?;
         if rows.phys != self.phys {
-            let reason = format!("the physical networks in bridge_mappings change, from {:?} to {:?}", self.phys, rows.phys);
+            let reason =
+                format!("the physical networks in bridge_mappings change, from {:?} to {:?}", self.phys, rows.phys);
             return Err(refused(format!("host {}", self.name), reason, "restart dvrd for that").into());
         }
         self.writer

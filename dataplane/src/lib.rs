@@ -34,9 +34,9 @@ mod prefetch;
 pub mod stage;
 mod sync;
 pub mod tables;
-pub mod told;
 #[cfg(test)]
 mod testkit;
+pub mod told;
 pub mod trace;
 pub mod umem;
 pub mod wire;

@@ -5,6 +5,7 @@
 use crate::burst::Door;
 use crate::police::{HashedBuckets, Rate};
 use crate::tables::RouterIx;
+use ahash::RandomState;
 
 /// Start parameters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,6 +43,13 @@ pub(crate) struct Told {
 impl Told {
     pub fn new() -> Self {
         Told { limits: TellLimits::default(), routers: HashedBuckets::new(), sources: HashedBuckets::new() }
+    }
+
+    /// With a hash that is the same every time: for replay.
+    pub fn seeded(&mut self) {
+        let hasher = || RandomState::with_seeds(1, 2, 3, 4);
+        self.routers = HashedBuckets::with_hasher(hasher());
+        self.sources = HashedBuckets::with_hasher(hasher());
     }
 
     /// May `router` tell the sender of `packet` (IPv4), which came in by `door`, at `now` ns?

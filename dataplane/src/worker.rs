@@ -138,6 +138,11 @@ impl<'u> Worker<'u> {
         self.io.told.limits = limits;
     }
 
+    /// Makes what this worker does depend on its input alone, not on the random numbers of its start: for replay.
+    pub fn repeatable(&mut self) {
+        self.io.told.seeded();
+    }
+
     /// Addresses that may be asked for by one router, in this worker; [`PER_ROUTER`](crate::parking::PER_ROUTER) until then.
     pub fn set_asked_per_router(&mut self, addresses: usize) {
         self.io.lot.per_router = addresses;

@@ -196,9 +196,13 @@ impl<'t> Tale<'t> {
                 let source = self.addresses().map_or_else(String::new, |(src, _)| src.to_string());
                 let address = Ipv4Addr::from(ip).to_string();
                 if source == address {
-                    format!("R4-3: no route in the main table; {source} is in the external scope and leaves as it is, by fg-")
+                    format!(
+                        "R4-3: no route in the main table; {source} is in the external scope and leaves as it is, by fg-"
+                    )
                 } else {
-                    format!("T14 floating IP: no route in the main table; {source} has {address} and leaves with it, by fg-")
+                    format!(
+                        "T14 floating IP: no route in the main table; {source} has {address} and leaves with it, by fg-"
+                    )
                 }
             }
             Note::FloatingIpIn(router, fixed) => {

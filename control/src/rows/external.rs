@@ -38,7 +38,7 @@ impl<'c> View<'c> {
 
     /// T15: this host's port on an external network.
     pub(super) fn fg(&self, network: &str) -> Option<&'c Port> {
-        if !self.serves_fips() {
+        if !self.serves_fips() || !self.is_here(network) {
             return None;
         }
         let mut ports = self.cloud.ports.values();
@@ -139,7 +139,9 @@ impl<'c> View<'c> {
     pub(super) fn announced(&self, rows: &mut Rows) {
         for (network, seg) in &rows.segments {
             for (mac, id) in &seg.interfaces {
-                let Some(row) = rows.interfaces.get(id).filter(|row| row.router.is_none() && row.ip != 0) else { continue };
+                let Some(row) = rows.interfaces.get(id).filter(|row| row.router.is_none() && row.ip != 0) else {
+                    continue;
+                };
                 let key = Announced { kind: AnnouncedKind::Fg, network: network.clone(), ip: row.ip };
                 rows.announced.insert(key, Announcement { mac: *mac, inside: None });
             }

@@ -1,6 +1,6 @@
 //! Which routers and networks are where (F01, T08).
 
-use crate::model::{AgentMode, Cloud, Port};
+use crate::model::{AgentMode, Cloud, Port, Router};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Routers and networks by host.
@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 pub struct Placement<'c> {
     /// Hosts of each distributed router.
     pub routers: BTreeMap<&'c str, BTreeSet<&'c str>>,
-    /// Hosts of each network: those with a port of it bound there (qg- and fg- too), or one of its distributed routers.
+    /// Hosts of each network: those with a port of it bound there, or one of its distributed routers.
     pub networks: BTreeMap<&'c str, BTreeSet<&'c str>>,
     /// Interface ports of each distributed router, by port id.
     pub interfaces: BTreeMap<&'c str, Vec<&'c Port>>,
@@ -74,8 +74,19 @@ impl<'c> Placement<'c> {
         }
     }
 
+    /// Does a port bring its network to its host? fg- only while a router there has its gateway on it (F03).
+    fn counts(&self, cloud: &Cloud, port: &Port) -> bool {
+        let here = |router: &str| {
+            let host = port.binding_host_id.as_deref();
+            self.routers.get(router).is_some_and(|hosts| host.is_some_and(|h| hosts.contains(h)))
+        };
+        let gateway = |r: &Router| r.external_gateway_info.as_ref().is_some_and(|g| g.network_id == port.network_id);
+        !port.is_fip_agent_gateway() || cloud.routers.values().any(|r| gateway(r) && here(&r.id))
+    }
+
     fn place_networks(&mut self, cloud: &'c Cloud) {
-        for port in cloud.ports.values().filter(|p| p.is_bound()) {
+        let counted: Vec<_> = cloud.ports.values().filter(|p| p.is_bound() && self.counts(cloud, p)).collect();
+        for port in counted {
             if let Some(host) = port.binding_host_id.as_deref() {
                 self.networks.entry(&port.network_id).or_default().insert(host);
             }

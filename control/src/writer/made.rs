@@ -53,7 +53,8 @@ impl Writer {
             return self.news(event.seen);
         }
         self.resolver.in_vain.retain(|(_, other)| *other != key);
-        let room = self.resolver.len() < self.limits.resolved && self.neighbours.writer.waiting() < self.limits.resolved;
+        let room =
+            self.resolver.len() < self.limits.resolved && self.neighbours.writer.waiting() < self.limits.resolved;
         if self.resolver.ask(key, event.seen, room) {
             let Flat { writer, lost, .. } = &mut self.neighbours;
             store(writer, key, NeighValue::ASKED.to_word(), lost);

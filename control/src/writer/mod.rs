@@ -20,12 +20,12 @@ use dataplane::addr::MacAddr;
 use dataplane::flood::FloodLimits;
 use dataplane::learn::LearnEvent;
 use dataplane::police::Rate;
+use dataplane::stage::Made;
 use dataplane::tables::{
     Epoch, FdbValue, FlatWriter, InsertError, News, Qsbr, Snapshot, SnapshotWriter, Tables, Target, Wire,
 };
 use dataplane::told::TellLimits;
 use dataplane::worker::WorkerView;
-use dataplane::stage::Made;
 use index::Freed;
 use learned::Learned;
 use resolve::Resolver;

@@ -32,7 +32,7 @@ impl Bench {
     fn with(limits: Limits) -> Self {
         let cloud = fixture();
         let mut writer = Writer::new(1, limits);
-        writer.apply(&rows(&cloud, "H1")).unwrap();
+        writer.apply(&rows(&cloud, "H1"), None).unwrap();
         let mut view = writer.view(0).unwrap();
         view.token.online();
         view.published.load();
@@ -41,7 +41,7 @@ impl Bench {
 
     /// Makes what the cloud says now visible, or says why not.
     fn try_apply(&mut self) -> Result<(), TableFull> {
-        self.writer.apply(&rows(&self.cloud, "H1"))
+        self.writer.apply(&rows(&self.cloud, "H1"), None)
     }
 
     fn apply(&mut self) {

@@ -30,7 +30,7 @@ fn four_workers_under_churn_lose_nothing_and_reorder_nothing() {
     let mut world = World::new();
     let rows = Rows::derive(world.cloud(), "H1").unwrap();
     let mut writer = Writer::new(WORKERS, Limits::for_rows(&rows));
-    writer.apply(&rows).unwrap();
+    writer.apply(&rows, None).unwrap();
     let shared = Shared::new(WORKERS);
     let mut umem = Umem::new(WORKERS * FRAMES);
     let pools = umem.pools(WORKERS);
@@ -51,9 +51,9 @@ fn four_workers_under_churn_lose_nothing_and_reorder_nothing() {
         while Instant::now() < end && !threads.iter().any(|t| t.is_finished()) {
             world.change();
             let rows = Rows::derive(world.cloud(), "H1").unwrap();
-            writer.apply(&rows).unwrap();
+            writer.apply(&rows, None).unwrap();
             shared.plan(&writer);
-            learn.iter().for_each(|queue| std::iter::from_fn(|| queue.pop()).for_each(|e| writer.learn(&e)));
+            learn.iter().for_each(|queue| std::iter::from_fn(|| queue.pop()).for_each(|r| writer.report(&r)));
             writer.poll();
             std::thread::sleep(Duration::from_millis(1));
         }

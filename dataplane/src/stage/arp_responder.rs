@@ -60,7 +60,9 @@ fn hear(b: &Burst<'_>, x: &Ctx<'_>, lane: Lane, seg: &SegRow) -> bool {
     }
     let (target, target_generation) = match b.door[lane] {
         Door::Port(port) => (Target::Port(port), x.snap.ports.get(port).map_or(0, |row| row.generation)),
-        Door::Tunnel => (Target::Tunnel(b.tunnel[lane]), x.snap.tunnels.get(b.tunnel[lane]).map_or(0, |t| t.generation)),
+        Door::Tunnel => {
+            (Target::Tunnel(b.tunnel[lane]), x.snap.tunnels.get(b.tunnel[lane]).map_or(0, |t| t.generation))
+        }
         _ => (Target::Phys, 0),
     };
     x.note(b, lane, STAGE, Note::Heard(ip));

@@ -3,8 +3,8 @@
 use super::chunked::Chunked;
 use super::flat::FlatTable;
 use super::index::U32Index;
-use super::rows::*;
 use super::news::News;
+use super::rows::*;
 use std::sync::Arc;
 
 /// Immutable once published; a burst sees exactly one.

@@ -106,7 +106,8 @@ impl Rig {
         let writer = || FlatWriter::new(256, qsbr.clone(), ahash::RandomState::with_seeds(1, 2, 3, 4));
         let (fdb, neigh, fip) = (writer(), writer(), writer());
         let news = Arc::new(News::default());
-        let tables = Tables { fdb: fdb.reader(), neigh: neigh.reader(), fip: fip.reader(), resolved: Arc::clone(&news) };
+        let tables =
+            Tables { fdb: fdb.reader(), neigh: neigh.reader(), fip: fip.reader(), resolved: Arc::clone(&news) };
         let mut snapshots = SnapshotWriter::default();
         let published = snapshots.subscribe();
         snapshots.publish(rows.snap.clone());

@@ -4,11 +4,11 @@ use super::WorkerId;
 use crate::burst::{BURST, Burst, Door};
 use crate::counters::WorkerCounters;
 use crate::flood::Floods;
-use crate::parking::Lot;
-use crate::told::Told;
 use crate::handoff::{Handed, Links};
 use crate::io::Port;
+use crate::parking::Lot;
 use crate::tables::PortIx;
+use crate::told::Told;
 use crate::umem::{Frame, FramePool};
 
 /// After so many bursts every buffer goes home, however few there are: a worker that is never idle keeps none.

@@ -136,10 +136,21 @@ fn probes() -> Vec<(&'static str, Vec<u8>)> {
     all
 }
 
-fn fates(host: &mut Host<'_>) -> (Totals, Vec<(String, Vec<u8>)>) {
+/// What the probes came to: counts that moved, and frames sent. What was announced before is not part of it.
+fn fates(host: &mut Host<'_>) -> (BTreeMap<String, u64>, Vec<(String, Vec<u8>)>) {
+    sent(host);
+    let before = host.totals();
     let sent = send(host, &probes());
     balanced(host);
-    (host.totals(), sent)
+    let now = host.totals();
+    let count = |t: &Totals| {
+        let all = [("received", t.received), ("sent", t.sent), ("consumed", t.consumed), ("held", t.held)];
+        let all = all.into_iter().map(|(name, n)| (name.to_owned(), n));
+        all.chain(t.drops.iter().map(|(name, n)| (name.to_string(), *n))).collect::<BTreeMap<_, _>>()
+    };
+    let (mut moved, before) = (count(&now), count(&before));
+    moved.iter_mut().for_each(|(name, n)| *n -= before.get(name).copied().unwrap_or(0));
+    (moved, sent)
 }
 
 proptest! {

@@ -28,10 +28,13 @@ fn neighbours(cloud: &Cloud, host: &str) -> Vec<String> {
     let flag = |flags: u8, bit: u8, word: &'static str| if flags & bit != 0 { word } else { "" };
     let words = |row: &NeighbourRows| match row {
         NeighbourRows::Router(id) => format!("router {id}"),
+        NeighbourRows::FloatingIp { router, fixed } => {
+            format!("floating ip of {} at {router}", std::net::Ipv4Addr::from_bits(*fixed))
+        }
         NeighbourRows::Host { mac, place: p, flags } => {
             let (answer, route) =
                 (flag(*flags, NeighValue::ANSWER, " answer"), flag(*flags, NeighValue::ROUTE, " route"));
-            let candidate = flag(*flags, NeighValue::CANDIDATE, " candidate");
+            let candidate = flag(*flags, NeighValue::WATCHED, " candidate");
             format!("{} {}{answer}{route}{candidate}", mac.to_string().trim_start_matches("fa:16:3e:"), place(p))
         }
     };
@@ -88,6 +91,7 @@ fn the_snat_host_has_sg_ports_itself_and_sees_vms_on_theirs() {
         "V 0c:00:11 phys",
         "V 0c:00:12 phys",
         "V 0c:00:fa snat",
+        "X 99:00:0a snat",
     ];
     assert_eq!(fdb(&fixture(), "H3"), expected);
 }
@@ -116,6 +120,10 @@ fn h1_has_a_neighbour_for_every_fixed_address_of_a_bound_port_and_one_for_the_vi
         "V 10.3.0.11 0c:00:11 port V1 answer route",
         "V 10.3.0.12 0c:00:12 phys answer route",
         "V 10.3.0.250 0c:00:fa phys answer route",
+        "X 203.0.113.1 02:ee:00:00:00:01 phys route",
+        "X 203.0.113.21 router fg1",
+        "X 203.0.113.101 floating ip of 10.1.0.11 at R1",
+        "X 203.0.113.102 floating ip of 10.2.0.11 at R1",
         "Z 10.1.0.11 0a:00:11 port Z1 answer route",
     ];
     assert_eq!(neighbours(&fixture(), "H1"), expected);
@@ -234,7 +242,7 @@ fn a_static_neighbour_is_routed_to_where_its_mac_is_and_never_answered_for() {
     assert_eq!(at("A 10.1.0.91"), "0a:00:12 H2 route");
     assert_eq!(at("A 10.1.0.12"), "0a:00:12 H2 answer route", "a port's address stays the port's");
     assert_eq!(at("V 10.3.0.200"), "77:00:03 phys route");
-    assert_eq!(neighbour(&cloud, "H1", "X 203.0.113.1"), None, "X is not here");
+    assert_eq!(neighbour(&cloud, "H4", "X 203.0.113.1"), None, "X is not there");
 }
 
 /// Rules: o5.

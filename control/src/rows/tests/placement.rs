@@ -29,17 +29,18 @@ fn both_routers_are_on_every_host_of_the_reference_cloud() {
     assert_eq!(hosts(&cloud, "R2"), "H1 H2 H3 H4", "by R1, with which it shares network C");
     for host in ["H1", "H2", "H3", "H4"] {
         assert_eq!(ids(rows(&cloud, host).routers.keys()), "R1 R2");
-        assert_eq!(ids(rows(&cloud, host).interfaces.keys()), "rA rB rC1 rC2 rK rV");
+        let fg = ["fg1 ", "fg2 ", "fg3 ", ""][host[1..].parse::<usize>().unwrap() - 1];
+        assert_eq!(ids(rows(&cloud, host).interfaces.keys()), format!("{fg}rA rB rC1 rC2 rK rV"));
     }
 }
 
 #[test]
-fn a_network_is_where_a_port_or_a_router_of_it_is_and_gateway_ports_do_not_count() {
+fn a_network_is_where_a_port_or_a_router_of_it_is_and_the_external_one_where_fg_or_qg_is() {
     let cloud = fixture();
-    assert_eq!(networks(&cloud, "H1"), "A B C K V Z");
-    for host in ["H2", "H3", "H4"] {
-        assert_eq!(networks(&cloud, host), "A B C K V", "{host}");
-        assert_eq!(ids(rows(&cloud, host).segments.keys()), "A B C K V", "{host}");
+    assert_eq!(networks(&cloud, "H1"), "A B C K V X Z");
+    for (host, here) in [("H2", "A B C K V X"), ("H3", "A B C K V X"), ("H4", "A B C K V")] {
+        assert_eq!(networks(&cloud, host), here, "{host}");
+        assert_eq!(ids(rows(&cloud, host).segments.keys()), here, "{host}");
     }
 }
 

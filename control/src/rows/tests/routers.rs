@@ -97,7 +97,7 @@ fn an_extra_route_to_a_connected_subnet_does_not_replace_it() {
 fn own_addresses_are_those_of_the_interfaces() {
     let h1 = rows(&fixture(), "H1");
     let own = |r: &str| {
-        let mut own = h1.routers[r].own.clone();
+        let mut own: Vec<u32> = h1.routers[r].own.iter().map(|(ip, _)| *ip).collect();
         own.sort_unstable();
         own
     };
@@ -181,16 +181,17 @@ fn interfaces_have_the_mtu_and_scope_of_their_network_and_their_ports_admin_stat
     cloud.networks.get_mut("A").unwrap().ipv4_address_scope = Some("s1".to_owned());
     port(&mut cloud, "rB").admin_state_up = false;
     let h1 = rows(&cloud, "H1");
-    let row = |network: &str, mac_tail: &str, mtu, up, scope: Option<&str>| InterfaceRows {
+    let row = |network: &str, (mac_tail, address): (&str, &str), mtu, up, scope: Option<&str>| InterfaceRows {
         network: network.to_owned(),
-        router: "R1".to_owned(),
+        router: Some("R1".to_owned()),
         mac: mac(mac_tail),
+        ip: ip(address),
         mtu,
         up,
         scope: scope.map(str::to_owned),
     };
-    assert_eq!(h1.interfaces["rA"], row("A", "0a:00:01", 1450, true, Some("s1")));
-    assert_eq!(h1.interfaces["rB"], row("B", "0b:00:01", 1450, false, None));
-    assert_eq!(h1.interfaces["rV"], row("V", "0c:00:01", 1500, true, None));
-    assert_eq!(h1.interfaces["rK"].router, "R2");
+    assert_eq!(h1.interfaces["rA"], row("A", ("0a:00:01", "10.1.0.1"), 1450, true, Some("s1")));
+    assert_eq!(h1.interfaces["rB"], row("B", ("0b:00:01", "10.2.0.1"), 1450, false, None));
+    assert_eq!(h1.interfaces["rV"], row("V", ("0c:00:01", "10.3.0.1"), 1500, true, None));
+    assert_eq!(h1.interfaces["rK"].router.as_deref(), Some("R2"));
 }

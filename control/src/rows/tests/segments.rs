@@ -76,7 +76,11 @@ fn wires_are_vni_physical_network_or_none() {
     let h1 = rows(&cloud, "H1");
     let wires = ["A", "B", "C", "K", "V", "Z"].map(|n| h1.segments[n].wire);
     let vx = Wire::Vxlan;
-    assert_eq!(wires, [vx(1001), vx(1002), vx(1003), vx(1004), Wire::Phys, Wire::None]);
+    assert_eq!(wires, [vx(1001), vx(1002), vx(1003), vx(1004), Wire::Phys { net: 1, vid: 300 }, Wire::None]);
+    assert_eq!(h1.phys, ["physext", "physnet1"], "by name: the places are the numbers");
+    assert_eq!(h1.segments["X"].wire, Wire::Phys { net: 0, vid: 100 });
+    let no_ext = rows(&cloud, "H4");
+    assert_eq!((no_ext.phys.len(), no_ext.segments["V"].wire), (1, Wire::Phys { net: 0, vid: 300 }));
 }
 
 /// Rules: L3.
@@ -191,6 +195,7 @@ fn this_host_and_the_tunnels_to_the_others() {
         mac: mac.map(|m| m.parse().unwrap()),
         dvr_mac: dvr.map_or(MacAddr::ZERO, |m| m.parse().unwrap()),
         df: false,
+        phys: if vtep.ends_with("14") { 2 } else { 3 },
     };
     assert_eq!(h1.tunnels["H2"], end("172.20.0.12", Some("02:00:ac:14:00:12"), Some("fa:16:3f:00:00:02")));
     assert_eq!(h1.tunnels["H3"], end("172.20.0.13", None, Some("fa:16:3f:00:00:03")));

@@ -29,8 +29,12 @@ pub(crate) fn named(w: &Writer, rows: &Rows) -> BTreeSet<String> {
     }
     for (id, r) in &rows.routers {
         let row = n.s.routers.get(w.indexes.router(id).unwrap().0).unwrap();
-        let flags = (row.active, row.gateway_here, row.fip_here, row.routes.len(), &row.own);
+        let flags = (row.active, row.gateway_here, row.fip_here, row.routes.len(), (&row.own, &row.own_masks));
         all.insert(format!("router {id} {flags:?}"));
+        for route in &r.fip_routes {
+            let hop = row.fip_routes.lookup(route.net, || 0).map(|h| format!("{}>{:x}", n.iface(h.iface()), h.via()));
+            all.insert(format!("fip route of {id} to {:x}/{} {hop:?}", route.net, route.len));
+        }
         for s in row.snat.iter() {
             all.insert(format!("snat of {id} {:x}/{:x} {:x} {}", s.net, s.mask, s.next_hop, n.iface(s.iface)));
         }
@@ -48,11 +52,11 @@ pub(crate) fn named(w: &Writer, rows: &Rows) -> BTreeSet<String> {
     }
     for id in rows.interfaces.keys() {
         let row = n.s.interfaces.get(w.indexes.interface(id).unwrap().0).unwrap();
-        let rest = (row.mac, row.mtu, row.up, row.scope);
+        let rest = (row.mac, row.ip, row.mtu, row.up, row.scope);
         all.insert(format!(
             "interface {id} {} {} {rest:?}",
             n.seg(row.seg),
-            w.indexes.router_name(row.router).unwrap()
+            w.indexes.router_name(row.router).unwrap_or("fg")
         ));
     }
     n.nothing_else(rows);
@@ -92,7 +96,7 @@ impl Names<'_> {
     }
 
     fn segment(&self, r: &SegRow) -> String {
-        let flags = (r.wire, r.learning, r.flood_unknown, r.strict, r.vlan_transparent);
+        let flags = (r.wire, r.learning, r.flood_unknown, r.strict, (r.vlan_transparent, r.external, r.phys_gw));
         let interfaces: Vec<_> = r.interfaces.iter().map(|i| (i.mac, self.iface(i.iface))).collect();
         let addresses = (&r.router_ips, &r.router_ips6, &r.subnets, &r.subnets6);
         // In the order of indexes, which depends on what was before: by name here.
@@ -140,6 +144,10 @@ impl Names<'_> {
             let row = NeighValue::from_word(word(&self.w.neighbours, *key)).unwrap();
             let what = match row.router_interface() {
                 Some(at) => format!("router interface {}", self.iface(at)),
+                None if row.inside().is_some() => {
+                    let (router, fixed) = row.inside().unwrap();
+                    format!("floating ip of {fixed:x} at {}", self.w.indexes.router_name(router).unwrap())
+                }
                 None => format!("{} {} {:x}", row.mac(), self.target(row.target()), row.to_word() & 7),
             };
             all.insert(format!("T13 {} {:x} {what}", self.seg((key >> 48) as u16), *key as u32));
@@ -149,7 +157,7 @@ impl Names<'_> {
             all.insert(format!("T14 {router} {:x} {:x}", *key as u32, word(&self.w.fips, *key)));
         }
         assert_eq!(self.w.fdb.writer.len(), self.w.fdb.rows.len() + self.w.learned.len());
-        assert_eq!(self.w.neighbours.writer.len(), self.w.neighbours.rows.len());
+        assert_eq!(self.w.neighbours.writer.len(), self.w.neighbours.rows.len() + self.w.resolver.len());
         assert_eq!(self.w.fips.writer.len(), self.w.fips.rows.len());
     }
 }

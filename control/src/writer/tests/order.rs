@@ -149,7 +149,7 @@ fn vtep(i: u64) -> u32 {
 fn an_index_means_whom_the_row_means_while_batches_pass_by() {
     let worlds: Vec<Rows> = (0..HOSTS).map(world).collect();
     let mut writer = Writer::new(1, Limits::for_rows(&worlds[0]));
-    writer.apply(&worlds[0]).unwrap();
+    writer.apply(&worlds[0], None).unwrap();
     let seg = writer.indexes().segment("A").unwrap().0;
     let mut view = writer.view(0).unwrap();
     view.token.online();
@@ -179,7 +179,7 @@ fn an_index_means_whom_the_row_means_while_batches_pass_by() {
         while !enough() && start.elapsed() < Duration::from_secs(20) && !reader.is_finished() {
             n += 1;
             begun.store(n, Ordering::Release);
-            writer.apply(&worlds[(n % HOSTS) as usize]).unwrap();
+            writer.apply(&worlds[(n % HOSTS) as usize], None).unwrap();
             complete.store(n, Ordering::Release);
             let (ix, generation) = writer.indexes().tunnel(&format!("E{}", (n + 1) % HOSTS)).unwrap();
             indexes.insert(ix);

@@ -20,7 +20,7 @@ fn a_worker_that_has_not_started_sees_the_first_batch_whole() {
     assert_eq!(s.dvr_macs.get(0x3f00_0003), Some(tunnels[1]));
     assert_eq!((b.place("A", "0a:00:11"), b.place("A", "0a:00:fa")), ("A1 static".to_owned(), "H3 static".to_owned()));
     let vip = b.neighbour("A", "10.1.0.100").unwrap();
-    assert!(vip.has(NeighValue::CANDIDATE) && !vip.has(NeighValue::ANSWER));
+    assert!(vip.has(NeighValue::WATCHED) && !vip.has(NeighValue::ANSWER));
     assert_eq!((vip.mac(), vip.target()), (mac("0a:00:11"), Target::Port(b.port("A1").0)));
 }
 
@@ -95,19 +95,19 @@ fn a_removed_port_keeps_an_inactive_row_until_its_index_has_a_new_owner() {
 fn an_index_waits_for_the_last_worker() {
     let mut writer = Writer::new(2, Limits::default());
     let mut cloud = fixture();
-    writer.apply(&rows(&cloud, "H1")).unwrap();
+    writer.apply(&rows(&cloud, "H1"), None).unwrap();
     let (quick, slow) = (writer.view(0).unwrap(), writer.view(1).unwrap());
     quick.token.online();
     slow.token.online();
     assert!(writer.view(2).is_none());
     let old = writer.indexes().port("A3").unwrap().0;
     let a3 = cloud.ports.remove("A3").unwrap();
-    writer.apply(&rows(&cloud, "H1")).unwrap();
+    writer.apply(&rows(&cloud, "H1"), None).unwrap();
     quick.token.quiesce();
     writer.poll();
     let mut add = |writer: &mut Writer, id: &str| {
         cloud.ports.insert(id.to_owned(), crate::model::Port { id: id.to_owned(), ..a3.clone() });
-        writer.apply(&rows(&cloud, "H1")).unwrap();
+        writer.apply(&rows(&cloud, "H1"), None).unwrap();
         cloud.ports.remove(id);
         writer.indexes().port(id).unwrap().0
     };
@@ -218,7 +218,7 @@ fn between_the_steps_a_reader_meets_the_old_world_or_the_new_one() {
             if reader.is_finished() {
                 break;
             }
-            writer.apply(&worlds[(n + 1) % 2]).unwrap();
+            writer.apply(&worlds[(n + 1) % 2], None).unwrap();
             std::thread::yield_now();
         }
         done.store(true, Ordering::Relaxed);
@@ -236,7 +236,7 @@ fn a_port_is_active_only_where_its_router_and_the_dvr_macs_are_reserved() {
     before.ports.retain(|id, _| !["A1", "A3", "rA"].contains(&id.as_str()));
     before.hosts.remove("H4");
     let mut writer = Writer::new(1, Limits::default());
-    writer.apply(&rows(&before, "H1")).unwrap();
+    writer.apply(&rows(&before, "H1"), None).unwrap();
     let mut ix = writer.indexes.clone();
     ix.assign(&whole).unwrap();
     let batch = Compiled::new(&whole, &writer.current, &ix, &writer.indexes);

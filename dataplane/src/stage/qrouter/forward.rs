@@ -52,7 +52,13 @@ pub(super) fn forward(
 
 /// R8: larger than the next network carries. `true`: it goes on, to leave in fragments.
 #[cold]
-pub(in crate::stage) fn fits_cut(b: &mut Burst<'_>, x: &Ctx<'_>, lane: Lane, out: &InterfaceRow, visit: &Visit) -> bool {
+pub(in crate::stage) fn fits_cut(
+    b: &mut Burst<'_>,
+    x: &Ctx<'_>,
+    lane: Lane,
+    out: &InterfaceRow,
+    visit: &Visit,
+) -> bool {
     let dont_fragment = b.at::<1>(lane, ETH_LEN + 6).is_none_or(|[flags]| flags & 0x40 != 0);
     if dont_fragment {
         tell::too_big(b, x, lane, out.mtu, tell::at(x, lane, visit), visit);
@@ -106,7 +112,11 @@ fn to_router_interface(
             return b.drop(lane, STAGE, DropReason::NoNeigh); // a route by way of itself leads nowhere
         }
         // Its own answer, sent to itself, ends here too.
-        return if own { b.drop(lane, STAGE, DropReason::Martian) } else { answer::to_router(b, x, lane, out.router, visit) };
+        return if own {
+            b.drop(lane, STAGE, DropReason::Martian)
+        } else {
+            answer::to_router(b, x, lane, out.router, visit)
+        };
     }
     let at = tell::at(x, lane, visit);
     let ttl = b.ip[lane].ttl;
