@@ -1,7 +1,7 @@
 //! IPv4 packets for tests, field by field from the RFCs, and their checksums added up anew: nothing here calls the code
 //! under test.
 
-/// The documentation's hosts: A1 and B1 of two tenant networks, their router in the first, somebody outside, a floating IP.
+/// A1 and B1 of two tenant networks, their router in the first, somebody outside, a floating IP.
 pub const A1: u32 = u32::from_be_bytes([10, 1, 0, 11]);
 pub const B1: u32 = u32::from_be_bytes([10, 2, 0, 11]);
 pub const ROUTER: u32 = u32::from_be_bytes([10, 1, 0, 1]);
