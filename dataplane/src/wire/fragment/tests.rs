@@ -243,7 +243,8 @@ proptest! {
             let header = 20 + if n == 0 { options.len() } else { copied.len() };
             prop_assert_eq!(usize::from(piece[0]), 0x40 + header / 4);
             prop_assert_eq!(&piece[20..header], if n == 0 { &options[..] } else { &copied[..] });
-            prop_assert_eq!((piece[1], piece[8], piece[9], &piece[4..6], &piece[12..20]), (tos, ttl, 17, &packet[4..6], &packet[12..20]));
+            prop_assert_eq!((piece[1], piece[8], piece[9]), (tos, ttl, 17));
+            prop_assert_eq!((&piece[4..6], &piece[12..20]), (&packet[4..6], &packet[12..20]));
             prop_assert_eq!(place(piece).1, more || !last);
             prop_assert!(last || (piece.len() - header) % 8 == 0 && piece.len() + 8 > usize::from(mtu));
             prop_assert!(piece.len() <= usize::from(mtu));
@@ -253,7 +254,12 @@ proptest! {
     }
 
     #[test]
-    fn random_bytes_never_panic(mut bytes in vec(any::<u8>(), 0..400), header in 0x40u8..0x50, mtu in 0u16..300, room in 0usize..300) {
+    fn random_bytes_never_panic(
+        mut bytes in vec(any::<u8>(), 0..400),
+        header in 0x40u8..0x50,
+        mtu in 0u16..300,
+        room in 0usize..300,
+    ) {
         if let [version, _, l0, _, _, _, flags, ..] = &mut bytes[..] {
             (*version, *l0, *flags) = (header, *l0 & 1, *flags & 0xbf);
         }

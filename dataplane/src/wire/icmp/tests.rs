@@ -269,7 +269,11 @@ fn a_reset_goes_from_one_host_to_one_host() {
 
 proptest! {
     #[test]
-    fn whatever_the_bytes_an_answer_is_right(mut bytes in vec(any::<u8>(), 0..1600), plain in any::<bool>(), room in 0usize..700) {
+    fn whatever_the_bytes_an_answer_is_right(
+        mut bytes in vec(any::<u8>(), 0..1600),
+        plain in any::<bool>(),
+        room in 0usize..700,
+    ) {
         if let [version, _, l0, _, _, _, flags, _, ..] = &mut bytes[..] && plain {
             (*version, *l0, *flags) = (0x45, *l0 & 3, *flags & 0x40);
         }
@@ -290,7 +294,11 @@ proptest! {
     }
 
     #[test]
-    fn the_reset_of_any_segment_has_right_sums(seq: u32, ack: u32, flags: u8, data in vec(any::<u8>(), 0..40), src in 0x0100_0000u32..0x7f00_0000) {
+    fn the_reset_of_any_segment_has_right_sums(
+        (seq, ack, flags) in any::<(u32, u32, u8)>(),
+        data in vec(any::<u8>(), 0..40),
+        src in 0x0100_0000u32..0x7f00_0000,
+    ) {
         match reset_of(&ip(6, src, ROUTER).message(&tcp(seq, ack, flags, &[], &data))) {
             None => prop_assert!(flags & 4 != 0),
             Some(reset) => {

@@ -287,7 +287,12 @@ proptest! {
     }
 
     #[test]
-    fn errors_of_any_kind(kind in prop::sample::select(&[3u8, 4, 5, 11, 12][..]), (inner, message) in any_packet(), quoted in 68usize..260, to: u32) {
+    fn errors_of_any_kind(
+        kind in prop::sample::select(&[3u8, 4, 5, 11, 12][..]),
+        (inner, message) in any_packet(),
+        quoted in 68usize..260,
+        to in any::<u32>(),
+    ) {
         let at = inner.options.len() + 20 + sum_at(inner.proto).unwrap_or(0);
         prop_assume!(quoted != at + 1 && inner.fragment & 0x1fff == 0);
         let of = |address| error(kind, address, address, &inner, &message, quoted);
@@ -315,7 +320,12 @@ proptest! {
     }
 
     #[test]
-    fn random_bytes_change_in_few_places_and_never_panic(mut bytes in vec(any::<u8>(), 0..200), header in 0x40u8..0x50, proto in 0u8..20, to: u32) {
+    fn random_bytes_change_in_few_places_and_never_panic(
+        mut bytes in vec(any::<u8>(), 0..200),
+        header in 0x40u8..0x50,
+        proto in 0u8..20,
+        to in any::<u32>(),
+    ) {
         if let [version, _, l0, l1, _, _, f0, f1, _, p, ..] = &mut bytes[..] {
             (*version, *l0, *l1, *f0, *f1, *p) = (header, 0, *l1, *f0 & 0x60, 0, proto);
         }
