@@ -129,8 +129,8 @@ fn reset(out: &mut [u8], packet: &[u8]) {
     assert_eq!(Some(r.checksum()), r.calc_checksum_ipv4_raw(answer.source(), answer.destination(), &[]).ok());
 }
 
-/// One address translated: no byte changes but the address and the checksums that cover it, and each of those sums comes
-/// out as it did, right or wrong; and back.
+/// One address translated: no byte changes but the address and the checksums that cover it, and each of those sums
+/// comes out as it did, right or wrong; and back.
 pub fn nat(data: &[u8]) {
     let Some((p, before)) = split(data) else { return };
     let (to, source) = (address(p), p[4] & 1 == 0);
@@ -181,8 +181,8 @@ struct Changes<'a> {
 }
 
 impl Changes<'_> {
-    /// In the packet that begins at `start` and of which bytes up to `end` are there: the address at `at` is now `to`, and
-    /// the sums it is in are what they were. Returns where its message begins, if it is the beginning of one.
+    /// In the packet that begins at `start` and of which bytes up to `end` are there: the address at `at` is now `to`,
+    /// and the sums it is in are what they were. Returns where its message begins, if it is the beginning of one.
     fn address(&mut self, start: usize, end: usize, at: usize, to: u32) -> Option<usize> {
         let (b, a) = (&self.before[start..end], &self.after[start..end]);
         assert_eq!(address(&a[at..]), to, "the address");
