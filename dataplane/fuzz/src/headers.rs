@@ -131,9 +131,46 @@ fn reset(out: &mut [u8], packet: &[u8]) {
 
 /// One address translated: no byte changes but the address and the checksums that cover it, and each of those sums
 /// comes out as it did, right or wrong; and back.
+///
+/// So does an ICMP error that quotes the packet, and the packet with an address whose new checksum is 0.
 pub fn nat(data: &[u8]) {
-    let Some((p, before)) = split(data) else { return };
+    let Some((p, packet)) = split(data) else { return };
     let (to, source) = (address(p), p[4] & 1 == 0);
+    translated(packet, to, source);
+    if let Some(error) = quoting(packet, [3, 4, 5, 11, 12, 8][usize::from(p[5]) % 6], source) {
+        translated(&error, to, source);
+    }
+    if let Some(to) = to_zero(packet, word(p, 0), source) {
+        translated(packet, to, source);
+    }
+}
+
+/// An ICMP error about a packet, by the one it was sent to, or to the one who sent it.
+fn quoting(packet: &[u8], kind: u8, by_receiver: bool) -> Option<Vec<u8>> {
+    let (src, dst) = (packet.get(12..16)?, packet.get(16..20)?);
+    let (from, to) = if by_receiver { (dst, &[10, 1, 0, 1][..]) } else { (&[198, 51, 100, 7][..], src) };
+    let [l0, l1] = u16::try_from(28 + packet.len()).ok()?.to_be_bytes();
+    let head = [0x45, 0, l0, l1, 0, 1, 0, 0, 64, 1, 0, 0];
+    let mut error = [&head, from, to, &[kind, 1, 0, 0, 0, 0, 0, 0], packet].concat();
+    for (at, check) in [(10, !sum(&[&error[..20]])), (22, !sum(&[&error[20..]]))] {
+        error[at..at + 2].copy_from_slice(&check.to_be_bytes());
+    }
+    Some(error)
+}
+
+/// The address with this upper half that makes the checksum of a UDP or TCP packet 0.
+fn to_zero(packet: &[u8], upper: u16, source: bool) -> Option<u32> {
+    let h = Ipv4HeaderSlice::from_slice(packet).ok()?;
+    let at = h.slice().len() + if h.protocol() == IpNumber::TCP { 16 } else { 6 };
+    let check: [u8; 2] = packet.get(at..)?.first_chunk().copied()?;
+    let old = if source { h.source() } else { h.destination() };
+    // RFC 1624, eqn. 3, for the one half that is not known.
+    let lower = !sum(&[&check.map(|b| !b), &old.map(|b| !b), &upper.to_be_bytes()]);
+    Some(u32::from(upper) << 16 | u32::from(lower))
+}
+
+fn translated(before: &[u8], to: u32, source: bool) {
+    let p = &to.to_be_bytes();
     let translate = |packet: &mut Vec<u8>, to| match source {
         true => nat::set_source(packet, to),
         false => nat::set_destination(packet, to),
