@@ -43,8 +43,8 @@ impl TokenBucket {
 /// Buckets of [`HashedBuckets`].
 pub const HASHED: usize = 1024;
 
-/// Limits for more sources than a worker could keep: each has one of 1,024 token buckets, by a hash with a secret that a
-/// source cannot know. Two may share one; then they share its rate, and nobody gets more than it.
+/// Limits for more sources than a worker could keep: each has one of 1,024 token buckets, by a hash with a secret that
+/// no source knows. Two may share one; then they share its rate, and nobody gets more than it.
 #[derive(Clone, Debug)]
 pub struct HashedBuckets {
     hasher: RandomState,

@@ -6,6 +6,8 @@ pub mod fragment;
 pub mod icmp;
 mod ip4;
 pub mod nat;
+#[cfg(test)]
+mod reference;
 
 /// EtherTypes.
 pub mod ethertype {

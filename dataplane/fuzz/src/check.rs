@@ -354,7 +354,7 @@ fn payload<'a>(h: &Ipv4HeaderSlice<'_>, e: &Eth<'a>) -> Option<&'a [u8]> {
 }
 
 /// One's complement sum, folded (RFC 1071).
-fn sum(parts: &[&[u8]]) -> u16 {
+pub fn sum(parts: &[&[u8]]) -> u16 {
     let mut sum = 0u32;
     for part in parts {
         for pair in part.chunks(2) {

@@ -52,10 +52,10 @@ fn loaded(result: Result<Cloud, Problems>) {
         let rows = Rows::derive(&cloud, name).expect("the host is in the cloud");
         let mut writer = Writer::new(1, limits());
         let empty: Vec<usize> = writer.tables().iter().map(|t| t.rows).collect();
-        match writer.apply(&rows) {
+        match writer.apply(&rows, None) {
             Ok(()) => {
                 let full: Vec<usize> = writer.tables().iter().map(|t| t.rows).collect();
-                writer.apply(&rows).expect("the same rows again");
+                writer.apply(&rows, None).expect("the same rows again");
                 let again: Vec<usize> = writer.tables().iter().map(|t| t.rows).collect();
                 assert_eq!(full, again, "the same rows a second time");
             }

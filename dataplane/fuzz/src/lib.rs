@@ -6,6 +6,7 @@
 //! | [`burst`] | frames at the doors of a host ([`input`]) | accounting; the same with bursts of 1, of 64 and with three workers; [`check`] of every frame sent |
 //! | [`explain`] | the same | `dvrctl trace` has words for every way a frame can go |
 //! | [`decode`], [`vxlan`] | a frame | the parsers of the dataplane and etherparse read the same |
+//! | [`icmp`], [`nat`], [`fragment`] | a frame | answers as etherparse reads them; translated in the right bytes and back; pieces that are together the packet |
 //! | [`cloud_json`], [`cloud_toml`] | a cloud file | refused with words, or rows and tables for every host |
 //! | [`change`] | batches, one a line | refused ones change nothing; after the rest a host is as a fresh one |
 //! | [`events`] | an events file | as `dvrctl replay` reads and runs it |
@@ -19,6 +20,7 @@ mod captures;
 pub mod check;
 mod clouds;
 pub mod facts;
+mod headers;
 pub mod input;
 pub mod packet;
 mod parsers;
@@ -28,6 +30,7 @@ pub mod world;
 
 pub use captures::{capture, frame_text};
 pub use clouds::{change, cloud_json, cloud_toml, events};
+pub use headers::{fragment, icmp, nat};
 pub use parsers::{decode, vxlan};
 
 /// The cloud all fixtures start from.

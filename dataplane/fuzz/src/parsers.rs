@@ -40,7 +40,7 @@ impl Bench {
         let cloud = Cloud::from_json(crate::REFERENCE, "cloud.json").expect("the reference cloud");
         let rows = Rows::derive(&cloud, "H1").expect("H1 is there");
         let mut writer = Writer::new(1, Limits::for_rows(&rows));
-        writer.apply(&rows).expect("the reference cloud fits");
+        writer.apply(&rows, None).expect("the reference cloud fits");
         let umem: &'static mut Umem = Box::leak(Box::new(Umem::new(1)));
         Bench {
             view: writer.view(0).expect("a worker"),

@@ -63,16 +63,12 @@ impl Plan {
     /// with a right header checksum. Returns its length. `None`: there is no such piece, or `out` is too short.
     pub fn write(&self, packet: &[u8], n: usize, out: &mut [u8]) -> Option<usize> {
         let last = self.pieces() - 1;
-        let (header, start) = match n {
-            0 => (&self.first, 0),
-            _ => (&self.later, self.first_room + (n - 1).checked_mul(self.later_room)?),
+        let (header, start, len) = match n {
+            0 => (&self.first, 0, self.first_room),
+            _ if n > last => return None,
+            _ => (&self.later, self.first_room + (n - 1) * self.later_room, self.later_room),
         };
-        let end = match n {
-            0 => self.first_room,
-            _ if n < last => start + self.later_room,
-            _ if n == last => self.payload,
-            _ => return None,
-        };
+        let end = if n < last { start + len } else { self.payload };
         let payload = packet.get(self.first.len..)?.get(start..end)?;
         let len = header.len + payload.len();
         let (head, body) = out.get_mut(..len)?.split_at_mut_checked(header.len)?;

@@ -40,7 +40,7 @@ impl Side {
 /// where this packet holds it (a later fragment does not). UDP without a checksum stays without; a computed 0 of UDP is
 /// 0xffff.
 ///
-/// In an ICMP error the destination of the quoted packet, if it is the old source, becomes `to` as well, with the quoted
+/// In an ICMP error the destination of the quoted packet, if it is the old source, becomes `to` as well, with its
 /// checksums as far as they are quoted, and the error's own.
 ///
 /// What is no IPv4 packet stays as it is.

@@ -92,7 +92,9 @@ impl Seeds {
             let Some(port) = name.strip_prefix("in.").and_then(|n| n.strip_suffix(".pcap")) else { continue };
             let capture = Capture::load(&file)?;
             for frame in capture.frames() {
-                self.put("decode", vxlan_payload(frame.bytes).unwrap_or(frame.bytes))?;
+                for target in ["decode", "icmp", "nat", "fragment"] {
+                    self.put(target, vxlan_payload(frame.bytes).unwrap_or(frame.bytes))?;
+                }
                 self.put("frame_text", frame.bytes)?;
                 if port == "tunnel" {
                     self.put("vxlan", frame.bytes)?;
