@@ -88,7 +88,8 @@ class Case:
 
     def rx(self, port, frame, together=False):
         """A frame arrives at `port`, `together` with the one before; the caller states its fate."""
-        assert port in PORTS or port == "tunnel" or port.startswith("phys"), port
+        known = [*PORTS, *VLANS, "tunnel", *(p["id"] for p in self.patched["set"].get("ports", []))]
+        assert port in known, port
         self.now = 0 if self.now is None else self.now + (0 if together else STEP)
         self.batches = 0
         self.frames.append(Arrival(self, self.now, port, frame))
