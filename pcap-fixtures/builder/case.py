@@ -11,6 +11,7 @@ from .packets import arp_reply, arp_request, eth, icmp_error, reassemble, tagged
 START = 1_700_000_000 * 10**9
 STEP = 10**6  # nanoseconds between two frames
 SECOND = 10**9
+RUN_ON = 10 * SECOND  # how long the clock of a replay goes on behind the last frame or event
 
 # What happens at one time, in this order: timers that are due, events, frames received, probes for what these
 # asked for, packets whose next hop has become known.
@@ -26,7 +27,7 @@ local_mac_from_fabric dvr_wrong_vtep dvr_unknown_dst router_mac_from_fabric rout
 unknown_unicast storm martian link_local src_route ttl no_route no_neigh mtu scope loop_limit meta_blocked
 fip_not_local snat_no_state snat_ports not_active_role frag_bad frag_limit policed punt_full fw_deny
 router_down no_receiver not_ours ecn_bad ipv6_unrouted neigh_queue_full underlay_unresolved tx_full no_frame
-no_headroom handoff_full port_gone not_built internal""".split())
+no_headroom handoff_full port_gone internal""".split())
 
 CASES = []
 
@@ -111,7 +112,7 @@ class Case:
                 self.sends(at, phase, self.copies(0, receivers, eth(f"{name}>*", arp), vid))
 
     def question(self, first, vni, address, receivers, vid=None):
-        """Nobody is known to have `address`: `first` waits, and a probe goes to `receivers` at 0, 1 and 2 s (R7-probe)."""
+        """Nobody is known to have `address`: `first` waits, a probe goes to `receivers` at 0, 1 and 2 s (R7-probe)."""
         own = "M" + self.host[1:]
         probe = eth(f"{own}>*", arp_request(own, "0.0.0.0", address))
         return Question(self, first, self.copies(vni, receivers, probe, vid))
@@ -144,6 +145,8 @@ class Case:
             q.settle()
         for f in self.frames:
             assert f.fate, f"{self.folder}: a frame at {f.port} has no fate"
+        end = max(self.now, self.event_at or 0)
+        assert all(at <= end + RUN_ON for at, *_ in self.sent()), "sent when the replay is over"
         mapped = HOSTS[self.host]["bridge_mappings"]
         for _, name, frame in self.sent():
             assert name == "tunnel" or name in mapped or bound[name] == self.host, name

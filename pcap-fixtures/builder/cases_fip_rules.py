@@ -69,7 +69,8 @@ def _(c):
 @case("FI-2", "fragments on the way in", rules="FI R8 R8-icmp D6",
       about="Fragments to a floating IP keep their offsets; what is too big for the VM's network is cut.")
 def _(c):
-    before, after = (cut(ipv4(pair, sized(1328), ttl=ttl, df=False), 800) for pair, ttl in (("E>F101", 60), ("E>A1", 59)))
+    before, after = (cut(ipv4(pair, sized(1328), ttl=ttl, df=False), 800)
+                     for pair, ttl in (("E>F101", 60), ("E>A1", 59)))
     for arriving, leaving in zip(before, after):
         c.rx("physext", comes(arriving)).out("A1", eth("rA>A1", leaving))
     c.rx("physext", comes(ipv4("E>F101", sized(1500), df=False))).fragments(
@@ -82,8 +83,8 @@ QUOTED = (
 
 
 @case("FO-3", "ICMP error of a VM", rules="FO D6",
-      about="A1 tells the outside about a packet it got: the quoted destination becomes the floating IP again, with the "
-            "checksums the quote has room for.")
+      about="A1 tells the outside about a packet it got: the quoted destination becomes the floating IP again, with "
+            "the checksums the quote has room for.")
 def _(c):
     for layer4, most in QUOTED:
         c.rx("A1", eth("A1>rA", telling("A1>E", 3, 3, ipv4("E>A1", layer4, ttl=59), most=most))).out(
@@ -153,8 +154,8 @@ def _(c):
 
 
 @case("FO1-2", "extra route through the external network", rules="FO FO1 FO4",
-      about="A route whose next hop is on the external subnet is one of the floating IP plane: before the gateway there, "
-            "and not for sources without a floating IP.")
+      about="A route whose next hop is on the external subnet is one of the floating IP plane: before the gateway "
+            "there, and not for sources without a floating IP.")
 def _(c):
     c.patch(neighbors=[{"network_id": "X", "ip_address": HOP, "mac_address": HOP_MAC}],
             routers=[router("R1", routes=[{"destination": "10.4.0.0/24", "nexthop": "10.9.0.2"},
@@ -189,7 +190,7 @@ def _(c):
 
 
 @case("R4-7", "who leaves by a floating IP", rules="R4 R4-2 R4-4 FO",
-      about="Only the fixed address itself: a virtual address of the same port and one whose floating IP is central do not.")
+      about="The fixed address alone: not a virtual address of the same port, nor one whose floating IP is central.")
 def _(c):
     c.patch(ports=[port("A3", allowed_address_pairs=[{"ip_address": "10.1.0.70", "mac_address": "fa:16:3e:0a:00:13"}])])
     for name, source in (("A1", "VIP"), ("A3", "A3"), ("A3", "10.1.0.70")):
@@ -230,7 +231,7 @@ def _(c):
 
 
 @case("E1-1", "ARP of the outside", rules="E1",
-      about="Answered for the fg address and the floating IPs of this host, to whoever asks, in 42 bytes; else not ours.")
+      about="Answered for the fg address and the floating IPs of this host, to all who ask, in 42 bytes; else not ours.")
 def _(c):
     for address in ("fg1", "F101", "F102"):
         c.rx("physext", ask(address)).answer(ext(eth("fg1>gX", arp_reply("fg1", address, "gX", "gX"))))

@@ -36,11 +36,12 @@ def _(c):
 
 
 @case("ICMP-3", "told by a second router", rules="ICMP R3 R4 R8 R8-icmp R9 D3",
-      about="R2 tells about packets R1 handed on: from its address on the way in if it has none on the sender's subnet, "
-            "routed back with a TTL one less.")
+      about="R2 tells about packets R1 handed on: from its address on the way in if it has none on the sender's "
+            "subnet, routed back with a TTL one less.")
 def _(c):
     c.patch(networks=[network("K", mtu=1400)], routers=[router("R1", routes=[
-        {"destination": "10.4.0.0/24", "nexthop": "10.9.0.2"}, {"destination": "10.50.0.0/16", "nexthop": "10.9.0.2"}])])
+        {"destination": "10.4.0.0/24", "nexthop": "10.9.0.2"},
+        {"destination": "10.50.0.0/16", "nexthop": "10.9.0.2"}])])
     back = ("rA>A1", "rC2>A1")
     c.rx("A1", eth("A1>rA", ipv4("A1>K1", U, ttl=2))).error("ttl", *back, 11, 0, ttl=63)
     c.rx("A1", eth("A1>rA", ipv4("A1>10.50.0.9", U))).error("no_route", *back, 3, 0, ttl=63)
