@@ -20,7 +20,8 @@ from builder.case import CASES  # noqa: E402
 from builder import (  # noqa: E402, F401
     cases_spec, cases_rules, cases_router, cases_more, cases_proof, cases_limits, cases_vlan, cases_icmp,
     cases_fip, cases_neigh, cases_vlan_rules, cases_icmp_rules,
-    cases_fip_rules, cases_neigh_rules, cases_ports)
+    cases_fip_rules, cases_neigh_rules, cases_ports,
+    cases_mixed)
 
 
 def write(root):

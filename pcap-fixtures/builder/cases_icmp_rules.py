@@ -59,6 +59,7 @@ def _(c):
             packet.error("ttl", f"rA>{name}", f"rA>{name}", 11, 0)
         else:
             packet.drop("ttl")
+            packet.counted.append("icmp_limited")
     for n in range(12):
         expired("A1", n < 10, together=n > 0)
     expired("A3", True)
@@ -126,6 +127,7 @@ def _(c):
             packet.no_such_port("rA>A1", "rA>A1")
         else:
             packet.consumed()
+            packet.counted.append("icmp_limited")
 
 
 @case("R8-2", "three fragments", rules="R8 R8-icmp R9 O1 O3",

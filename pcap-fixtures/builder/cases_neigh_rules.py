@@ -74,7 +74,7 @@ def _(c):
     c.rx("physnet1", phy(says("P", "P"))).consumed()
     question.answered()
     first.release(("physnet1", phy(eth("M1>P", ipv4("A1>P", U, ttl=63)))))
-    c.rx("physnet1", phy(says("P", "P"))).drop("reserved_dst")
+    c.rx("A1", to("P", by="A1")).out("physnet1", phy(eth("M1>P", ipv4("A1>P", U, ttl=63))))
 
 
 @case("R7-8", "late and foreign answers", rules="R7-probe T5 L2",
