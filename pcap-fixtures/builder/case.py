@@ -11,6 +11,7 @@ from .packets import arp_reply, arp_request, eth, icmp_error, reassemble, tagged
 START = 1_700_000_000 * 10**9
 STEP = 10**6  # nanoseconds between two frames
 SECOND = 10**9
+RUN_ON = 10 * SECOND  # how long the clock of a replay goes on behind the last frame or event
 
 # What happens at one time, in this order: timers that are due, events, frames received, probes for what these
 # asked for, packets whose next hop has become known.
@@ -26,7 +27,7 @@ local_mac_from_fabric dvr_wrong_vtep dvr_unknown_dst router_mac_from_fabric rout
 unknown_unicast storm martian link_local src_route ttl no_route no_neigh mtu scope loop_limit meta_blocked
 fip_not_local snat_no_state snat_ports not_active_role frag_bad frag_limit policed punt_full fw_deny
 router_down no_receiver not_ours ecn_bad ipv6_unrouted neigh_queue_full underlay_unresolved tx_full no_frame
-no_headroom handoff_full port_gone not_built internal""".split())
+no_headroom handoff_full port_gone internal""".split())
 
 CASES = []
 
@@ -88,7 +89,8 @@ class Case:
 
     def rx(self, port, frame, together=False):
         """A frame arrives at `port`, `together` with the one before; the caller states its fate."""
-        assert port in PORTS or port == "tunnel" or port.startswith("phys"), port
+        known = [*PORTS, *VLANS, "tunnel", *(p["id"] for p in self.patched["set"].get("ports", []))]
+        assert port in known, port
         self.now = 0 if self.now is None else self.now + (0 if together else STEP)
         self.batches = 0
         self.frames.append(Arrival(self, self.now, port, frame))
@@ -110,7 +112,7 @@ class Case:
                 self.sends(at, phase, self.copies(0, receivers, eth(f"{name}>*", arp), vid))
 
     def question(self, first, vni, address, receivers, vid=None):
-        """Nobody is known to have `address`: `first` waits, and a probe goes to `receivers` at 0, 1 and 2 s (R7-probe)."""
+        """Nobody is known to have `address`: `first` waits, a probe goes to `receivers` at 0, 1 and 2 s (R7-probe)."""
         own = "M" + self.host[1:]
         probe = eth(f"{own}>*", arp_request(own, "0.0.0.0", address))
         return Question(self, first, self.copies(vni, receivers, probe, vid))
@@ -137,15 +139,18 @@ class Case:
 
     def settle(self):
         assert self.frames, self.ident
-        bound = {p["id"]: p["binding_host_id"] for p in PORTS.values()}
-        bound |= {p["id"]: p["binding_host_id"] for p in self.patched["set"].get("ports", [])}
+        stated = [*PORTS.values(), *self.patched["set"].get("ports", [])]
+        stated += [p for e in self.events for p in e.get("set", {}).get("ports", [])]
+        here = {p["id"] for p in stated if p["binding_host_id"] == self.host}
         for q in self.questions:
             q.settle()
         for f in self.frames:
             assert f.fate, f"{self.folder}: a frame at {f.port} has no fate"
+        end = max(self.now, self.event_at or 0)
+        assert all(at <= end + RUN_ON for at, *_ in self.sent()), "sent when the replay is over"
         mapped = HOSTS[self.host]["bridge_mappings"]
         for _, name, frame in self.sent():
-            assert name == "tunnel" or name in mapped or bound[name] == self.host, name
+            assert name == "tunnel" or name in mapped or name in here, name
             if not self.broken_checksums:
                 verify(frame, port=name)
         n = self.counters()

@@ -116,14 +116,14 @@ def _(c):
 
 
 @case("FIP-12", "central floating IP of a VM on a host without the outside", "H4", rules="F41 R4 R4-4 O3",
-      about="A4 is on a dvr_no_external host: its floating IP is central, so its packets go to the SNAT host untranslated.")
+      about="A4 is on a dvr_no_external host: its floating IP is central, its packets go to the SNAT host untranslated.")
 def _(c):
     c.rx("A4", eth("A4>rA", ipv4("A4>E", SYN))).out(
         "tunnel", vx("H4>H3", 1001, eth("M4>sgA", ipv4("A4>E", SYN, ttl=63))))
 
 
 @case("FIP-13", "floating IP moved on one host", rules="o2 o3 F42 FI FO R4-4",
-      about="In one batch .101 goes from A1 to A3: both ways follow at once, A1 is left with the SNAT host; announced anew.")
+      about="In one batch .101 goes from A1 to A3: both ways follow at once, A1 has the SNAT host; announced anew.")
 def _(c):
     inward, outward = ext(eth("gX>fg1", ipv4("E>F101", U))), eth("A1>rA", ipv4("A1>E", SYN))
     c.rx("physext", inward).out("A1", eth("rA>A1", ipv4("E>A1", U, ttl=63)))

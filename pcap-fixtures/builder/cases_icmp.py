@@ -1,4 +1,4 @@
-"""What routers tell: ICMP errors, resets, and packets cut to an MTU. The specification's cases first."""
+"""ICMP errors and MTUs: the cases of the specification."""
 
 from .case import case
 from .cloud import network

@@ -1,14 +1,13 @@
-"""Next hops that nobody knows, and addresses that move: the specification's cases, then the rules they leave open."""
+"""Next hops nobody knows, and virtual addresses that move: the cases of the specification."""
 
 from .case import case
-from .cloud import gone, network, port, router, unsecured
-from .packets import arp_reply, arp_request, eth, ipv4, phy, udp, vx
+from .packets import arp_reply, arp_request, eth, ipv4, udp, vx
 
 U = udp(4000, 4001)
 GUEST = "fa:16:3e:0a:00:60"
 
 
-def answer(mac, address, to="M1"):
+def says(mac, address, to="M1"):
     """What a machine says to a probe: it was asked by nobody's address."""
     return eth(f"{mac}>{to}", arp_reply(mac, address, to, "0.0.0.0"))
 
@@ -20,14 +19,14 @@ def _(c):
     first = c.rx("B1", eth("B1>rB", ipv4("B1>10.1.0.60", U)))
     question = c.question(first, 1001, "10.1.0.60", "A1 A3 H2 H3 H4")
     second = c.rx("B1", eth("B1>rB", ipv4("B1>10.1.0.60", udp(4000, 4002)))).waits_for(question)
-    c.rx("tunnel", vx("H2>H1", 1001, answer(GUEST, "10.1.0.60"))).consumed()
+    c.rx("tunnel", vx("H2>H1", 1001, says(GUEST, "10.1.0.60"))).consumed()
     question.answered()
     first.release(("tunnel", vx("H1>H2", 1001, eth(f"M1>{GUEST}", ipv4("B1>10.1.0.60", U, ttl=63)))))
     second.release(("tunnel", vx("H1>H2", 1001, eth(f"M1>{GUEST}", ipv4("B1>10.1.0.60", udp(4000, 4002), ttl=63)))))
     c.rx("B1", eth("B1>rB", ipv4("B1>10.1.0.60", U))).out(
         "tunnel", vx("H1>H2", 1001, eth(f"M1>{GUEST}", ipv4("B1>10.1.0.60", U, ttl=63))))
     c.event(delete={"ports": ["rA"]})
-    c.rx("tunnel", vx("H2>H1", 1001, answer(GUEST, "10.1.0.60"))).drop("reserved_dst")
+    c.rx("tunnel", vx("H2>H1", 1001, says(GUEST, "10.1.0.60"))).drop("reserved_dst")
 
 
 @case("EW-15", "unknown neighbour", rules="R7 R7-probe ICMP",
@@ -45,5 +44,6 @@ def _(c):
     theirs, ours = eth("A2>*", arp_request("A2", "VIP", "VIP")), eth("A1>*", arp_request("A1", "VIP", "VIP"))
     c.rx("tunnel", vx("H2>H1", 1001, theirs)).flood(1001, "A1 A3", inner=theirs)
     c.rx("B1", routed).out("tunnel", vx("H1>H2", 1001, eth("M1>A2", ipv4("B1>VIP", U, ttl=63))))
+    c.wait(0.2)
     c.rx("A1", ours).flood(1001, "A3 H2 H3 H4")
     c.rx("B1", routed).out("A1", eth("rA>A1", ipv4("B1>VIP", U, ttl=63)))

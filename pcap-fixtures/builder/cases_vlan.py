@@ -1,12 +1,10 @@
-"""VLAN and flat tenant networks: the specification's cases, then the rules they leave open."""
+"""VLAN networks: the cases of the specification."""
 
 from .case import case
-from .cloud import host, link_local, network, port, subnet, unsecured
-from .packets import (
-    arp_reply, arp_request, echo, eth, ipv4, ipv6, phy, router_advertisement, tagged, udp, vx)
+from .cloud import network
+from .packets import arp_reply, arp_request, echo, eth, ipv4, phy, udp, vx
 
 U = udp(4000, 4001)
-P_MAC = "02:0c:00:00:02:00"
 
 
 def gateway(name):

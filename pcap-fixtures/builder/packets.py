@@ -90,9 +90,9 @@ def telling(pair, kind, code, about, ttl=64, most=None):
     return ipv4(pair, icmp(kind, code, data=about[1][:most]), ttl=ttl, tos=0xC0, df=False)
 
 
-def reset(pair, sport, dport, flags="RA", seq=0, ack=0):
+def reset(pair, sport, dport, flags="RA", seq=0, ack=0, ttl=64):
     """The reset for a port nobody listens on: RFC 9293, 3.10.7.1."""
-    return ipv4(pair, tcp(sport, dport, flags=flags, seq=seq, ack=ack, window=0), ttl=64, ident=0, df=True)
+    return ipv4(pair, tcp(sport, dport, flags=flags, seq=seq, ack=ack, window=0), ttl=ttl, ident=0, df=True)
 
 
 def vrrp(address, vrid=7, priority=100):
