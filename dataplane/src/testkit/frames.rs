@@ -105,6 +105,11 @@ impl Ip4 {
         self
     }
 
+    pub fn id(mut self, id: u16) -> Self {
+        self.0.identification = id;
+        self
+    }
+
     /// A fragment `offset` times 8 bytes into its datagram.
     pub fn fragment(mut self, offset: u16, more: bool) -> Self {
         self.0.fragment_offset = IpFragOffset::try_new(offset).unwrap();
@@ -130,6 +135,12 @@ impl Ip4 {
         self.carry(IpNumber::TCP, &h.to_bytes())
     }
 
+    /// Any segment; its checksum is filled in.
+    pub fn segment(self, mut h: TcpHeader, data: &[u8]) -> Payload {
+        h.checksum = h.calc_checksum_ipv4(&self.0, data).unwrap();
+        self.carry(IpNumber::TCP, &[&h.to_bytes(), data].concat())
+    }
+
     pub fn echo(self, id: u16, seq: u16, data: &[u8]) -> Payload {
         self.icmp(Icmpv4Type::EchoRequest(IcmpEchoHeader { id, seq }), data)
     }
@@ -150,6 +161,31 @@ impl Ip4 {
         self.0.header_checksum = self.0.calc_header_checksum();
         Payload { ethertype: 0x0800, bytes: [&self.0.to_bytes(), data].concat() }
     }
+}
+
+/// Type, code and next-hop MTU of the ICMP errors a router sends (RFC 792; RFC 1191, 4).
+pub const EXCEEDED: (u8, u8, u16) = (11, 0, 0);
+pub const NET: (u8, u8, u16) = (3, 0, 0);
+pub const HOST: (u8, u8, u16) = (3, 1, 0);
+pub const PORT: (u8, u8, u16) = (3, 3, 0);
+pub const fn too_big(mtu: u16) -> (u8, u8, u16) {
+    (3, 4, mtu)
+}
+
+/// The ICMP error of `from` about the IPv4 packet `offender`, to its source, written from 3.10 of the specification: TTL
+/// 64, TOS 0xc0, DF, ID 0, quoting as much as fits 576 bytes in all.
+pub fn icmp_error(from: u32, error: (u8, u8, u16), offender: &Payload) -> Payload {
+    icmp_error_ttl(from, error, offender, 64)
+}
+
+/// The same after some routers.
+pub fn icmp_error_ttl(from: u32, (kind, code, mtu): (u8, u8, u16), offender: &Payload, ttl: u8) -> Payload {
+    let to = Ipv4HeaderSlice::from_slice(&offender.bytes).unwrap().source_addr().to_bits();
+    let quote = &offender.bytes[..offender.bytes.len().min(576 - 28)];
+    let mut message = [&[kind, code, 0, 0, 0, 0], &mtu.to_be_bytes()[..], quote].concat();
+    let sum = ones_complement(Sum16BitWords::new().add_slice(&message));
+    message[2..4].copy_from_slice(&sum);
+    ip4(from, to).ttl(ttl).tos(0xc0).df().id(0).carry(1, &message)
 }
 
 /// An IPv6 packet about to get its payload, extension headers before it as they are added.

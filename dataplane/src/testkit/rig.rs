@@ -4,7 +4,7 @@ use crate::addr::MacAddr;
 use crate::burst::Door;
 use crate::io::{MemoryPort, Port};
 use crate::learn::{LearnEvent, Report};
-use crate::stage::Ctx;
+use crate::stage::{Ctx, Made};
 use crate::tables::*;
 use crate::testkit::fixture::{LOCAL_PORTS, Rows};
 use crate::umem::Umem;
@@ -60,6 +60,8 @@ pub struct Outcome {
     pub learned: Vec<LearnEvent>,
     /// Other reports posted.
     pub reports: Vec<Report>,
+    /// Frames that are held afterwards.
+    pub held: u64,
 }
 
 impl Rig {
@@ -206,9 +208,27 @@ impl Rig {
     /// Sends `frames` in by `door`, as one burst if there are at most 64, and says what came of
     /// them. What must hold whatever the frames are is asserted here.
     pub fn step(&mut self, door: Door, frames: &[Vec<u8>]) -> Outcome {
+        self.watch(|rig| {
+            frames.iter().for_each(|f| rig.inject(door, f));
+            while rig.worker.poll(door, 64) > 0 || rig.worker.held() > 0 {}
+        })
+    }
+
+    /// The writer has news at `now`: what came of the frames that wait for a neighbour.
+    pub fn wake(&mut self) -> Outcome {
+        self.news.tell(self.now);
+        self.watch(|rig| rig.worker.idle())
+    }
+
+    /// The writer asks for a frame.
+    pub fn make(&mut self, made: &Made) -> Outcome {
+        self.watch(|rig| rig.worker.send_made(made))
+    }
+
+    /// What comes of `what`. What must hold whatever it was is asserted here.
+    fn watch(&mut self, what: impl FnOnce(&mut Rig)) -> Outcome {
         let before: BTreeMap<_, _> = self.worker.counters().snapshot().into_iter().collect();
-        frames.iter().for_each(|f| self.inject(door, f));
-        while self.worker.poll(door, 64) > 0 || self.worker.held() > 0 {}
+        what(self);
         let sent = self.drain();
         let mut moved: BTreeMap<_, _> = self.worker.counters().snapshot().into_iter().collect();
         for (name, n) in before {
@@ -223,7 +243,7 @@ impl Rig {
             }
         }
         self.assert_sound();
-        Outcome { sent, moved, learned, reports }
+        Outcome { sent, moved, learned, reports, held: self.worker.counters().held.get() }
     }
 
     /// The books balance, no frame is lost, nothing is in flight, `internal` is zero.
@@ -232,6 +252,7 @@ impl Rig {
         let (free, total) = self.worker.frames();
         let held = self.worker.held() + self.worker.parked().0;
         assert_eq!(free + held, total, "every frame is back in the pool or held");
+        assert_eq!(self.worker.counters().held.get(), held as u64, "the gauge");
     }
 
     /// The same, but for frames that wait in a port to be taken out.
@@ -312,6 +333,28 @@ impl Outcome {
         let door = name(door);
         let drop = format!("dropped 1, drop.{reason} 1, {door}.drop.{reason} 1, stage.{stage}.dropped 1");
         self.assert_moved(path, &format!("received 1, {door}.rx 1, {drop}"))
+    }
+
+    /// One frame in by `door`, dropped by the router for `reason`, and its sender told with `frame` out of the same door.
+    #[track_caller]
+    pub fn assert_told(&self, door: Door, path: &str, reason: &str, frame: Vec<u8>) -> &Self {
+        assert_eq!(hex(&self.sent), hex(&[(door, frame)]), "left: sent, right: expected");
+        let d = name(door);
+        let drop = format!("dropped 1, drop.{reason} 1, {d}.drop.{reason} 1, stage.qrouter.dropped 1");
+        self.assert_moved(path, &format!("received 1, {d}.rx 1, {drop}, generated 1, sent 1, {d}.tx 1"))
+    }
+
+    /// One frame in by `door`, which now waits for the neighbour of `seg` with the address `ip`; the writer was asked.
+    #[track_caller]
+    pub fn assert_waits(&self, door: Door, path: &str, (seg, ip): (SegIx, u32)) -> &Self {
+        assert_eq!(hex(&self.sent), "", "nothing is sent");
+        let asked = |r: &Report| match r {
+            Report::Resolve(e) => Some((e.seg, e.ip)),
+            _ => None,
+        };
+        assert_eq!(self.reports.iter().map(asked).collect::<Vec<_>>(), [Some((seg, ip))], "asked for");
+        assert_ne!(self.held, 0, "it is held");
+        self.assert_moved(path, &format!("received 1, {}.rx 1", name(door)))
     }
 
     /// One frame in by `door`, swallowed by the last stage of `path`.

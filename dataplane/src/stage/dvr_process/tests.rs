@@ -1,7 +1,7 @@
 //! O2: routed frames leave with this host's DVR MAC, and nothing else does.
 
 use crate::addr::MacAddr;
-use crate::burst::Door::Tunnel;
+use crate::burst::Door::{Phys, Tunnel};
 use crate::tables::{NeighValue, Target};
 use crate::testkit::*;
 
@@ -44,11 +44,12 @@ fn without_a_dvr_mac_nothing_routed_leaves_the_host() {
     out.assert_sent(A1.door, LOCAL, &[(B1.door, routed(RB.mac, B1.mac, B1, 63))]);
 }
 
-/// Rules: O4 (until built).
+/// Rules: O2, O4.
 #[test]
-fn routed_to_a_vlan_network_is_not_built() {
-    let out = Rig::h1().one(A1.door, routed(A1.mac, RA.mac, V2, 64));
-    out.assert_dropped(A1.door, LOCAL, "not_built");
+fn routed_to_a_vlan_network_it_leaves_with_the_hosts_dvr_mac_too() {
+    let out = Rig::h1().one(A1.door, routed(A1.mac, RA.mac, V2, 64)); // EW-06
+    let path = "ingress decode vm_port qrouter dvr_process lv_to_phys egress";
+    out.assert_sent(A1.door, path, &[(Phys(0), tagged(&routed(H1.dvr, V2.mac, V2, 63), &[300]))]);
 }
 
 /// Rules: O2.

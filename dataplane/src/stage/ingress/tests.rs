@@ -24,10 +24,13 @@ fn frames_leave_in_the_order_they_came() {
     assert_eq!(sent, frames.into_iter().map(|f| (A3.door, f)).collect::<Vec<_>>());
 }
 
-/// Rules: V0 (until built), E0 (until built).
+/// Rules: V0, E0.
 #[test]
-fn physical_networks_are_not_built() {
-    Rig::h1().one(Door::Phys(0), udp()).assert_dropped_by(Door::Phys(0), "ingress decode", "ingress", "not_built");
+fn a_frame_from_a_physical_network_looks_for_its_network_there() {
+    // No network of the host is flat on either of them.
+    for door in [Door::Phys(0), Door::Phys(1)] {
+        Rig::h1().one(door, udp()).assert_dropped(door, "ingress decode phys_to_lv", "vlan_unexpected");
+    }
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! L1, L2, L3, L5, L6: where a bridged frame goes.
 
 use crate::addr::MacAddr;
-use crate::burst::Door::{self, Tunnel};
+use crate::burst::Door::{self, Phys, Tunnel};
 use crate::burst::Out;
 use crate::tables::*;
 use crate::testkit::*;
@@ -35,11 +35,12 @@ fn to_another_host_with_the_senders_mac_and_ttl() {
     }
 }
 
-/// Rules: O4 (until built).
+/// Rules: L1, O4, D3.
 #[test]
-fn to_a_physical_network_is_not_built() {
+fn to_a_physical_network_with_the_senders_mac_and_ttl() {
     let frame = eth(V1.mac, V2.mac, ip4(V1.ip, V2.ip).udp(1, 2, b""));
-    Rig::h1().one(V1.door, frame).assert_dropped(V1.door, BRIDGED, "not_built");
+    let path = "ingress decode vm_port local_switching lv_to_phys egress";
+    Rig::h1().one(V1.door, frame.clone()).assert_sent(V1.door, path, &[(Phys(0), tagged(&frame, &[300]))]);
 }
 
 /// Rules: L1, D1.
@@ -90,8 +91,8 @@ fn the_answer_to_a_probe_goes_to_the_host_that_owns_the_dvr_mac() {
 #[test]
 fn the_answer_to_a_probe_on_a_physical_network_leaves_there() {
     let frame = eth(V1.mac, H2.dvr, arp_reply(V1.mac, V1.ip, H2.dvr, 0));
-    let path = "ingress decode vm_port arp_responder local_switching egress";
-    Rig::h1().one(V1.door, frame).assert_dropped(V1.door, path, "not_built"); // O4
+    let path = "ingress decode vm_port arp_responder local_switching lv_to_phys egress";
+    Rig::h1().one(V1.door, frame.clone()).assert_sent(V1.door, path, &[(Phys(0), tagged(&frame, &[300]))]);
 }
 
 #[test]
@@ -102,10 +103,12 @@ fn no_other_arp_goes_to_a_dvr_mac() {
         eth(A1.mac, H2.dvr, arp_reply(A1.mac, A1.ip, H2.dvr, A2.ip)),
         eth(A1.mac, H2.dvr, arp_request(A1.mac, A1.ip, ip("10.1.0.77"))),
         eth(A1.mac, unowned, arp_reply(A1.mac, A1.ip, unowned, 0)),
-        eth(A1.mac, H1.dvr, arp_reply(A1.mac, A1.ip, H1.dvr, 0)),
     ] {
         Rig::h1().one(A1.door, frame).assert_dropped(A1.door, path, "reserved_dst");
     }
+    // To our own: `arp_responder` knows that nobody waits for it.
+    let late = eth(A1.mac, H1.dvr, arp_reply(A1.mac, A1.ip, H1.dvr, 0));
+    Rig::h1().one(A1.door, late).assert_dropped(A1.door, "ingress decode vm_port arp_responder", "reserved_dst");
 }
 
 /// Rules: L3, D2.
@@ -193,12 +196,12 @@ fn a_broadcast_nobody_else_hears_is_no_receiver() {
     Rig::h1().one(Z1.door, frame).assert_dropped(Z1.door, NOBODY, "no_receiver");
 }
 
-/// Rules: L6, O4 (until built).
+/// Rules: L6, O4.
 #[test]
-fn the_copy_for_a_physical_network_is_not_built() {
+fn a_broadcast_goes_to_the_physical_network_too() {
     let frame = eth(V1.mac, MacAddr::BROADCAST, ip4(V1.ip, u32::MAX).udp(1, 2, b"x"));
-    let out = Rig::h1().one(V1.door, frame);
-    out.assert_dropped_by(V1.door, "ingress decode vm_port local_switching egress flood_to_tun", "egress", "not_built");
+    let path = "ingress decode vm_port local_switching egress flood_to_tun lv_to_phys";
+    Rig::h1().one(V1.door, frame.clone()).assert_sent(V1.door, path, &[(Phys(0), tagged(&frame, &[300]))]);
 }
 
 /// Rules: L5.

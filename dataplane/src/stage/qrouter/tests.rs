@@ -2,7 +2,7 @@
 //! next hops are in `paths`.
 
 use crate::addr::MacAddr;
-use crate::burst::Door::Tunnel;
+use crate::burst::Door::{Phys, Tunnel};
 use crate::tables::*;
 use crate::testkit::*;
 
@@ -12,6 +12,12 @@ mod paths;
 const HERE: &str = "ingress decode vm_port qrouter";
 const LOCAL: &str = "ingress decode vm_port qrouter dvr_process egress";
 const OUT: &str = "ingress decode vm_port qrouter dvr_process vxlan_encap egress";
+/// Out to the external network.
+const FIP: &str = "ingress decode vm_port qrouter dvr_process lv_to_phys egress";
+/// Dropped; its sender is told straight back.
+const TOLD: &str = "ingress decode vm_port qrouter icmp_error egress";
+/// The same, by a router that was not the first.
+const TOLD_ROUTED: &str = "ingress decode*2 vm_port qrouter*2 icmp_error dvr_process egress";
 
 /// A packet from A1 to `dst`, addressed to rA.
 fn to(dst: u32) -> Vec<u8> {
@@ -30,6 +36,13 @@ fn free() -> Rig {
 #[track_caller]
 fn assert_dropped(frame: Vec<u8>, reason: &str) {
     free().one(A1.door, frame).assert_dropped(A1.door, HERE, reason);
+}
+
+/// What is dropped for `reason` comes from A1 through rA, and `error` goes back from `from`.
+#[track_caller]
+fn assert_told(rig: &mut Rig, offender: Payload, reason: &str, error: (u8, u8, u16), from: u32) {
+    let out = rig.one(A1.door, eth(A1.mac, RA.mac, offender.clone()));
+    out.assert_told(A1.door, TOLD, reason, eth(RA.mac, A1.mac, icmp_error(from, error, &offender)));
 }
 
 /// Rules: R0.
@@ -124,7 +137,7 @@ fn link_local_addresses_are_not_routed() {
     }
 }
 
-/// Rules: R2-m (until built).
+/// Rules: R1.
 #[test]
 fn a_source_that_port_security_vouched_for_excuses_no_destination() {
     for dst in ["127.0.0.1", "127.255.255.255", "0.0.0.0", "0.1.2.3", "224.0.0.18", "239.1.1.1", "255.255.255.255"] {
@@ -143,10 +156,11 @@ fn one_martian_address_does_not_hide_another() {
     assert_dropped(eth(A1.mac, RA.mac, ip4(ip("169.254.1.1"), ip("169.254.1.2")).udp(1, 2, b"")), "link_local");
 }
 
+/// Rules: R2-m (until built).
 #[test]
-fn http_to_the_metadata_address_is_not_built_and_the_rest_is_meta_blocked() {
+fn whatever_goes_to_the_metadata_address_is_meta_blocked() {
     let meta = ip("169.254.169.254");
-    assert_dropped(eth(A1.mac, RA.mac, ip4(A1.ip, meta).tcp(40000, 80)), "not_built");
+    assert_dropped(eth(A1.mac, RA.mac, ip4(A1.ip, meta).tcp(40000, 80)), "meta_blocked");
     assert_dropped(eth(A1.mac, RA.mac, ip4(A1.ip, meta).tcp(40000, 443)), "meta_blocked");
     assert_dropped(eth(A1.mac, RA.mac, ip4(A1.ip, meta).udp(40000, 80, b"")), "meta_blocked");
     assert_dropped(eth(A1.mac, RA.mac, ip4(A1.ip, meta).echo(1, 1, b"")), "meta_blocked");
@@ -156,7 +170,7 @@ fn http_to_the_metadata_address_is_not_built_and_the_rest_is_meta_blocked() {
 #[test]
 fn the_metadata_address_comes_before_link_local_whoever_asks() {
     let (from, meta) = (ip("169.254.3.4"), ip("169.254.169.254"));
-    assert_dropped(eth(A1.mac, RA.mac, ip4(from, meta).tcp(40000, 80)), "not_built");
+    assert_dropped(eth(A1.mac, RA.mac, ip4(from, meta).tcp(40000, 80)), "meta_blocked");
     assert_dropped(eth(A1.mac, RA.mac, ip4(from, meta).udp(40000, 80, b"")), "meta_blocked");
 }
 
@@ -173,7 +187,7 @@ fn what_is_not_ip_ends_at_the_router() {
     free().one(A1.door, eth(A1.mac, RA.mac, rarp(A1.mac))).assert_consumed(A1.door, HERE);
 }
 
-/// Rules: R3, R9, D3.
+/// Rules: R3, R9, ICMP, D3.
 #[test]
 fn ttl_falls_by_one_and_runs_out_at_one() {
     for ttl in [255, 64, 2] {
@@ -181,7 +195,7 @@ fn ttl_falls_by_one_and_runs_out_at_one() {
         out.assert_sent(A1.door, LOCAL, &[(B1.door, eth(RB.mac, B1.mac, packet(B1.ip, ttl - 1)))]);
     }
     for ttl in [1, 0] {
-        assert_dropped(eth(A1.mac, RA.mac, packet(B1.ip, ttl)), "ttl"); // EW-11
+        assert_told(&mut free(), packet(B1.ip, ttl), "ttl", EXCEEDED, RA.ip); // EW-11
     }
 }
 
@@ -242,17 +256,28 @@ fn an_extra_route_leads_to_its_next_hops_mac() {
     rig.one(A1.door, to(dst)).assert_sent(A1.door, OUT, &[(Tunnel, vx(H1, H2, 1002, &inner))]);
 }
 
-/// Rules: R7.
+/// Rules: R7, R7-probe.
 #[test]
-fn nobody_at_the_address_is_no_neigh() {
-    assert_dropped(to(ip("10.2.0.99")), "no_neigh"); // EW-15
-    assert_dropped(to(ip("10.2.0.255")), "no_neigh");
+fn for_an_address_nobody_has_yet_a_packet_waits() {
+    for nobody in ["10.2.0.99", "10.2.0.255"].map(ip) {
+        Rig::h1().one(A1.door, to(nobody)).assert_waits(A1.door, HERE, (B, nobody)); // EW-15
+    }
     // A row that only answers ARP is no next hop.
     let mut rig = Rig::h1_with(|r| {
         let there = r.target(B2);
         r.neighbour(B, B2.ip, B2.mac, there, NeighValue::ANSWER);
     });
-    rig.one(A1.door, to(B2.ip)).assert_dropped(A1.door, HERE, "no_neigh");
+    rig.one(A1.door, to(B2.ip)).assert_waits(A1.door, HERE, (B, B2.ip));
+}
+
+/// Rules: R7, R7-probe, ICMP.
+#[test]
+fn an_address_that_did_not_answer_is_no_neigh_and_the_sender_is_told() {
+    let nobody = ip("10.2.0.99");
+    let mut rig = Rig::h1_with(|r| {
+        r.neigh.insert((B, nobody), NeighValue::UNANSWERED);
+    });
+    assert_told(&mut rig, packet(nobody, 64), "no_neigh", HOST, RA.ip);
 }
 
 /// Rules: R7, D1.
@@ -262,7 +287,7 @@ fn a_neighbour_of_another_network_is_no_neighbour() {
     let mut rig = Rig::h1_with(|r| {
         r.router(R1, |r1| r1.routes = routes(R1, &[extra([192, 168, 50, 0], RB.ix, A1.ip)]));
     });
-    rig.one(A1.door, to(ip("192.168.50.9"))).assert_dropped(A1.door, HERE, "no_neigh");
+    rig.one(A1.door, to(ip("192.168.50.9"))).assert_waits(A1.door, HERE, (B, A1.ip));
 }
 
 /// B1's neighbour row says: ask the forwarding database.
@@ -294,22 +319,34 @@ fn a_neighbour_whose_mac_nobody_knows_is_not_flooded_to_the_fabric() {
     out.assert_dropped(A1.door, path, "unknown_unicast");
 }
 
-/// Rules: R6 (until built).
+/// Rules: R6.
 #[test]
 fn different_address_scopes_are_not_routed_between() {
-    let mut rig = Rig::h1_with(|r| r.iface(RB, |i| i.scope = 7));
-    rig.one(A1.door, to(B1.ip)).assert_dropped(A1.door, HERE, "not_built"); // `scope` with R6
+    for (a, b) in [(0, 7), (7, 0), (7, 8)] {
+        let mut rig = Rig::h1_with(|r| {
+            r.iface(RA, |i| i.scope = a);
+            r.iface(RB, |i| i.scope = b);
+        });
+        rig.one(A1.door, to(B1.ip)).assert_dropped(A1.door, HERE, "scope"); // EW-13
+    }
+    let mut same = Rig::h1_with(|r| [RA, RB].iter().for_each(|i| r.iface(*i, |i| i.scope = 7)));
+    let frame = eth(RB.mac, B1.mac, packet(B1.ip, 63));
+    same.one(A1.door, to(B1.ip)).assert_sent(A1.door, LOCAL, &[(B1.door, frame)]);
 }
 
-/// Rules: R7.
+/// Rules: R3, R7.
 #[test]
 fn ttl_is_asked_before_the_address_scopes_and_before_the_neighbour() {
-    let dying = || eth(A1.mac, RA.mac, packet(B1.ip, 1));
-    let mut rig = Rig::h1_with(|r| r.iface(RB, |i| i.scope = 7));
-    rig.one(A1.door, dying()).assert_dropped(A1.door, HERE, "ttl"); // R3, R6
-    let mut rig = Rig::h1_with(|r| r.snap.interfaces.set(RB.ix, None));
-    rig.one(A1.door, dying()).assert_dropped(A1.door, HERE, "ttl"); // R3, R7
-    assert_dropped(eth(A1.mac, RA.mac, packet(ip("10.2.0.99"), 1)), "ttl");
+    let changes: [fn(&mut Rows); 3] = [
+        |r| r.iface(RB, |i| i.scope = 7),       // R6
+        |r| r.iface(RB, |i| i.up = false),      // R0 on the way out
+        |r| r.snap.interfaces.set(RB.ix, None), // R7
+    ];
+    for change in changes {
+        assert_told(&mut Rig::h1_with(change), packet(B1.ip, 1), "ttl", EXCEEDED, RA.ip);
+    }
+    assert_told(&mut Rig::h1(), packet(ip("10.2.0.99"), 1), "ttl", EXCEEDED, RA.ip);
+    assert_told(&mut Rig::h1(), packet(E, 1), "ttl", EXCEEDED, RA.ip); // before R4-2
 }
 
 #[test]
@@ -326,7 +363,7 @@ fn a_neighbour_whose_port_is_down_is_port_down() {
     rig.one(A1.door, to(B1.ip)).assert_dropped(A1.door, LOCAL, "port_down");
 }
 
-/// Rules: R8.
+/// Rules: R8, R8-icmp, ICMP.
 #[test]
 fn the_next_networks_mtu_is_the_limit_and_padding_does_not_count() {
     let sized = |n: usize| ip4(A1.ip, B1.ip).udp(1, 2, &vec![0; n - 28]);
@@ -334,9 +371,11 @@ fn the_next_networks_mtu_is_the_limit_and_padding_does_not_count() {
     let forwarded = ip4(A1.ip, B1.ip).ttl(63).udp(1, 2, &vec![0; 600 - 28]);
     let out = rig.one(A1.door, padded(&eth(A1.mac, RA.mac, sized(600)), 30));
     out.assert_sent(A1.door, LOCAL, &[(B1.door, eth(RB.mac, B1.mac, forwarded))]);
-    rig.one(A1.door, eth(A1.mac, RA.mac, sized(601))).assert_dropped(A1.door, HERE, "mtu");
-    let df = ip4(A1.ip, B1.ip).df().udp(1, 2, &vec![0; 601 - 28]);
-    rig.one(A1.door, eth(A1.mac, RA.mac, df)).assert_dropped(A1.door, HERE, "mtu");
+    let df = |n: usize| ip4(A1.ip, B1.ip).df().udp(1, 2, &vec![0; n - 28]);
+    assert_told(&mut rig, df(601), "mtu", too_big(600), RA.ip); // MTU-01
+    let forwarded = ip4(A1.ip, B1.ip).df().ttl(63).udp(1, 2, &vec![0; 600 - 28]);
+    let out = rig.one(A1.door, eth(A1.mac, RA.mac, df(600)));
+    out.assert_sent(A1.door, LOCAL, &[(B1.door, eth(RB.mac, B1.mac, forwarded))]);
 }
 
 /// Rules: R4-4, R7.
@@ -369,8 +408,9 @@ fn sn_01_in_any_order_of_rows() {
     let mut rows = full.clone();
     let row = rows.neigh.remove(&(A, SGA.ip)).unwrap();
     let mut rig = Rig::new(rows);
-    rig.one(A3.door, frame(A3.mac, RA.mac, 64)).assert_dropped(A3.door, HERE, "no_neigh");
+    rig.one(A3.door, frame(A3.mac, RA.mac, 64)).assert_waits(A3.door, HERE, (A, SGA.ip));
     rig.neigh.put(&ip4_key(A, SGA.ip), row.to_word()).unwrap();
+    assert_eq!(rig.wake().sent, expect, "the one that waited");
     rig.one(A3.door, frame(A3.mac, RA.mac, 64)).assert_sent(A3.door, OUT, &expect);
     // T16 and the neighbour first, the router (T10) after them.
     let mut rows = full.clone();
@@ -383,15 +423,19 @@ fn sn_01_in_any_order_of_rows() {
     let mut rows = full.clone();
     rows.router(R1, |r1| r1.snat = Box::default());
     let mut rig = Rig::new(rows);
-    rig.one(A3.door, frame(A3.mac, RA.mac, 64)).assert_dropped(A3.door, HERE, "no_route");
+    let lost = ip4(A3.ip, E).tcp(40000, 80);
+    let told = eth(RA.mac, A3.mac, icmp_error(RA.ip, NET, &lost));
+    rig.one(A3.door, frame(A3.mac, RA.mac, 64)).assert_told(A3.door, TOLD, "no_route", told);
     rig.publish(&full);
     rig.one(A3.door, frame(A3.mac, RA.mac, 64)).assert_sent(A3.door, OUT, &expect);
 }
 
-/// Rules: R4, R4-1, R4-2 (until built).
+/// Rules: R4, R4-1, R4-2.
 #[test]
-fn a_source_with_a_floating_ip_here_is_not_built_off_its_subnets_only() {
-    Rig::h1().one(A1.door, to(E)).assert_dropped(A1.door, HERE, "not_built");
+fn a_source_with_a_floating_ip_here_leaves_by_it_off_its_subnets_only() {
+    let outside = ip4(FIP_A1, E).ttl(63).udp(1000, 2000, b"routed"); // FIP-01
+    let frame = tagged(&eth(fg(H1).0, GX.0, outside), &[100]);
+    Rig::h1().one(A1.door, to(E)).assert_sent(A1.door, FIP, &[(Phys(1), frame)]);
     let out = Rig::h1().one(A1.door, to(B1.ip)); // FIP-08: east-west between FIP owners
     out.assert_sent(A1.door, LOCAL, &[(B1.door, eth(RB.mac, B1.mac, packet(B1.ip, 63)))]);
 }
@@ -404,26 +448,29 @@ fn a_host_without_external_networks_sends_floating_ips_to_the_sg_port() {
     rig.one(A1.door, to(E)).assert_sent(A1.door, OUT, &[(Tunnel, vx(H1, H3, 1001, &inner))]);
 }
 
-/// Rules: R4, R4-5 (until built).
+/// Rules: R4, R4-3.
 #[test]
-fn a_source_subnet_of_the_external_scope_is_not_built_and_others_are() {
+fn a_source_subnet_of_the_external_scope_leaves_untranslated_and_others_by_their_sg_port() {
     let mut rig = Rig::h1_with(|r| {
         r.unsecure(A3);
         r.router(R1, |r1| r1.scoped = [(ip("10.1.0.0"), MASK24)].into()); // R4-3 before R4-4
     });
     let frame = |src, dst, from, ttl| eth(src, dst, ip4(from, E).ttl(ttl).tcp(40000, 80));
-    rig.one(A3.door, frame(A3.mac, RA.mac, A3.ip, 64)).assert_dropped(A3.door, HERE, "not_built");
+    let outside = tagged(&frame(fg(H1).0, GX.0, A3.ip, 63), &[100]);
+    let out = rig.one(A3.door, frame(A3.mac, RA.mac, A3.ip, 64));
+    out.assert_sent(A3.door, FIP, &[(Phys(1), outside)]);
     let of_b = ip("10.2.0.200");
     let out = rig.one(A3.door, frame(A3.mac, RA.mac, of_b, 64));
     out.assert_sent(A3.door, OUT, &[(Tunnel, vx(H1, H3, 1002, &frame(H1.dvr, SGB.mac, of_b, 63)))]);
 }
 
+/// Rules: R4-5 (until built), S (until built).
 #[test]
-fn a_gateway_here_without_an_sg_port_is_not_built() {
+fn a_gateway_here_without_an_sg_port_is_snat_no_state() {
     let mut rig = Rig::h1_with(|r| {
         r.router(R1, |r1| (r1.snat, r1.gateway_here, r1.fip_here) = (Box::default(), true, false));
     });
-    rig.one(A1.door, to(E)).assert_dropped(A1.door, HERE, "not_built");
+    rig.one(A1.door, to(E)).assert_dropped(A1.door, HERE, "snat_no_state");
 }
 
 /// Rules: R4-1.
@@ -437,11 +484,12 @@ fn an_extra_default_route_hides_every_way_out() {
     rig.one(A1.door, to(E)).assert_sent(A1.door, OUT, &[(Tunnel, vx(H1, H2, 1002, &inner))]);
 }
 
-/// Rules: R4.
+/// Rules: R4, ICMP.
 #[test]
 fn a_router_without_gateway_has_no_route_out() {
-    let frame = eth(K1.mac, RK.mac, ip4(K1.ip, E).udp(1, 2, b"")); // EW-14
-    Rig::h1().one(K1.door, frame).assert_dropped(K1.door, HERE, "no_route");
+    let lost = ip4(K1.ip, E).udp(1, 2, b""); // EW-14
+    let told = eth(RK.mac, K1.mac, icmp_error(RK.ip, NET, &lost));
+    Rig::h1().one(K1.door, eth(K1.mac, RK.mac, lost)).assert_told(K1.door, TOLD, "no_route", told);
 }
 
 /// Rules: L1.

@@ -1,4 +1,4 @@
-//! R2: a router answers echo requests and swallows everything else addressed to it.
+//! R2: a router answers echo requests, refuses UDP and TCP, and swallows everything else addressed to it.
 
 use super::{HERE, free};
 use crate::testkit::*;
@@ -64,13 +64,11 @@ fn the_replys_checksum_is_right_whatever_was_asked() {
     }
 }
 
-/// Rules: R2, R2-l4 (until built).
+/// Rules: R2.
 #[test]
 fn anything_else_to_the_router_is_consumed() {
     let to_router = || ip4(A1.ip, RA.ip);
     let swallowed = [
-        to_router().udp(1, 53, b"?"),
-        to_router().tcp(40000, 22),
         to_router().echo_reply(1, 1, b""),
         to_router().icmp(
             Icmpv4Type::TimestampRequest(etherparse::icmpv4::TimestampMessage {
@@ -86,7 +84,7 @@ fn anything_else_to_the_router_is_consumed() {
         to_router().carry(1, &[8, 0, 0xf7, 0xff]), // an echo request without id and sequence number
         to_router().carry(1, &[8, 1, 0xf7, 0xfe, 0, 0, 0, 0]), // code 1
         to_router().carry(1, &[]),
-        to_router().ttl(1).udp(1, 53, b"?"), // R2 comes before R3
+        to_router().ttl(1).carry(112, &[0; 8]), // R2 comes before R3
     ];
     for payload in swallowed {
         Rig::h1().one(A1.door, ask(payload)).assert_consumed(A1.door, HERE);
@@ -127,7 +125,7 @@ fn the_reply_through_two_routers_does_not_depend_on_the_requests_ttl_once_it_arr
     let out = Rig::h1().one(A1.door, ask(ip4(A1.ip, RK.ip).ttl(2).echo(1, 1, b"x")));
     let reply = eth(RA.mac, A1.mac, ip4(RK.ip, A1.ip).ttl(63).echo_reply(1, 1, b"x"));
     out.assert_answered(A1.door, ANSWERED, "qrouter", reply);
-    Rig::h1().one(A1.door, ask(ip4(A1.ip, RK.ip).ttl(1).echo(1, 1, b"x"))).assert_dropped(A1.door, HERE, "ttl");
+    super::assert_told(&mut Rig::h1(), ip4(A1.ip, RK.ip).ttl(1).echo(1, 1, b"x"), "ttl", EXCEEDED, RA.ip);
 }
 
 /// Rules: R2.

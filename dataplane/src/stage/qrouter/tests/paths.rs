@@ -1,6 +1,6 @@
 //! R5 and R7 across routers: several next hops, several routers in a row, circles.
 
-use super::{HERE, LOCAL, free, to};
+use super::{HERE, LOCAL, TOLD_ROUTED, free, to};
 use crate::addr::MacAddr;
 use crate::burst::Door::Tunnel;
 use crate::tables::*;
@@ -120,9 +120,13 @@ fn a_trace_shows_the_ttl_at_each_router_as_it_becomes() {
     assert_eq!(ttls(ping), [(9, 8), (64, 64), (64, 63)]);
 }
 
+/// Rules: R3, ICMP.
 #[test]
-fn ttl_2_ends_at_the_second_router() {
-    Rig::h1().one(A1.door, through_both(A1.mac, RA.mac, 2)).assert_dropped(A1.door, HERE, "ttl");
+fn ttl_2_ends_at_the_second_router_which_tells_by_way_of_the_first() {
+    // R2 has no address on 10.1.0.0/24: it speaks as rC2, by which the packet came, and R1 takes one off.
+    let told = icmp_error_ttl(RC2.ip, EXCEEDED, &ip4(A1.ip, K1.ip).ttl(2).echo(1, 1, b"x"), 63);
+    let out = Rig::h1().one(A1.door, through_both(A1.mac, RA.mac, 2));
+    out.assert_told(A1.door, TOLD_ROUTED, "ttl", eth(RA.mac, A1.mac, told));
     let out = Rig::h1().one(A1.door, through_both(A1.mac, RA.mac, 3));
     out.assert_sent(A1.door, LOCAL, &[(K1.door, through_both(RK.mac, K1.mac, 1))]);
 }
@@ -142,11 +146,12 @@ fn the_second_router_has_its_own_rules() {
         let far = extra([192, 168, 70, 0], RC1.ix, RC2.ip);
         r.router(R1, |r1| r1.routes = routes(R1, &[far]));
     });
-    let lost = eth(A1.mac, RA.mac, ip4(A1.ip, ip("192.168.70.9")).udp(1, 2, b""));
-    rig.one(A1.door, lost).assert_dropped(A1.door, HERE, "no_route");
+    let lost = ip4(A1.ip, ip("192.168.70.9")).udp(1, 2, b"");
+    let told = eth(RA.mac, A1.mac, icmp_error_ttl(RC2.ip, NET, &lost, 63));
+    rig.one(A1.door, eth(A1.mac, RA.mac, lost)).assert_told(A1.door, TOLD_ROUTED, "no_route", told);
 }
 
-/// Rules: R8.
+/// Rules: R1.
 #[test]
 fn a_source_that_is_an_address_of_the_second_router_is_martian_there() {
     // Port security vouches to the first router alone.
@@ -154,10 +159,21 @@ fn a_source_that_is_an_address_of_the_second_router_is_martian_there() {
     rig.one(A1.door, through_both(A1.mac, RA.mac, 64)).assert_dropped(A1.door, HERE, "martian");
 }
 
+/// Rules: R8, R8-icmp.
 #[test]
 fn the_network_between_two_routers_has_an_mtu_too() {
     let mut rig = Rig::h1_with(|r| r.iface(RC1, |i| i.mtu = 28));
-    rig.one(A1.door, through_both(A1.mac, RA.mac, 64)).assert_dropped(A1.door, HERE, "mtu");
+    let df = ip4(A1.ip, K1.ip).df().echo(1, 1, b"x");
+    let told = eth(RA.mac, A1.mac, icmp_error(RA.ip, too_big(28), &df));
+    rig.one(A1.door, eth(A1.mac, RA.mac, df)).assert_told(A1.door, super::TOLD, "mtu", told);
+    // Without DF it leaves in pieces of at most 28 bytes, as it would if C were a wire: 8 bytes of payload, and 1.
+    let whole = ip4(A1.ip, K1.ip).echo(1, 1, b"x").bytes;
+    let piece = |offset, more, bytes: &[u8]| {
+        let packet = ip4(A1.ip, K1.ip).ttl(62).fragment(offset, more).carry(1, bytes);
+        (K1.door, eth(RK.mac, K1.mac, packet))
+    };
+    let out = rig.one(A1.door, through_both(A1.mac, RA.mac, 64));
+    assert_eq!(out.sent, [piece(0, true, &whole[20..28]), piece(1, false, &whole[28..])]);
     let mut rig = Rig::h1_with(|r| r.iface(RC1, |i| i.mtu = 29)); // its length: 20 + 8 + 1
     let out = rig.one(A1.door, through_both(A1.mac, RA.mac, 64));
     out.assert_sent(A1.door, LOCAL, &[(K1.door, through_both(RK.mac, K1.mac, 62))]);
@@ -171,8 +187,9 @@ fn the_first_routers_snat_port_is_not_asked_by_the_second() {
         let default = Route { net: 0, len: 0, hops: vec![Hop::new(RC2.ix, RC1.ip)] };
         r.router(R2, |r2| r2.routes = routes(R2, &[default]));
     });
-    let frame = eth(K1.mac, RK.mac, ip4(K1.ip, E).udp(1, 2, b""));
-    rig.one(K1.door, frame).assert_dropped(K1.door, HERE, "no_route");
+    let lost = ip4(K1.ip, E).udp(1, 2, b"");
+    let told = eth(RK.mac, K1.mac, icmp_error_ttl(RC1.ip, NET, &lost, 63));
+    rig.one(K1.door, eth(K1.mac, RK.mac, lost)).assert_told(K1.door, TOLD_ROUTED, "no_route", told);
 }
 
 /// `n` routers in a row after R1, each on network C with an address of its own; the last has the
@@ -255,8 +272,16 @@ fn routers_in_a_circle_end_in_loop_limit() {
     });
     rig.one(A1.door, to(dst)).assert_dropped(A1.door, HERE, "loop_limit");
     // Unless the TTL runs out first.
-    let short = eth(A1.mac, RA.mac, ip4(A1.ip, dst).ttl(5).udp(1, 2, b""));
-    rig.one(A1.door, short).assert_dropped(A1.door, HERE, "ttl");
+    let short = |ttl| ip4(A1.ip, dst).ttl(ttl).udp(1, 2, b"");
+    let told = eth(RA.mac, A1.mac, icmp_error(RA.ip, EXCEEDED, &short(5)));
+    let out = rig.one(A1.door, eth(A1.mac, RA.mac, short(5))); // R1, R2, R1, R2, R1
+    out.assert_told(A1.door, TOLD_ROUTED, "ttl", told);
+    // R2 has no route to A1 in this rig: what it says ends there, and nothing is said about it.
+    rig.one(A1.door, eth(A1.mac, RA.mac, short(4))).assert_moved(
+        "ingress decode*2 vm_port qrouter*2 icmp_error",
+        "received 1, port.0.rx 1, generated 1, dropped 2, stage.qrouter.dropped 2, drop.ttl 1, port.0.drop.ttl 1, \
+         drop.no_route 1, port.0.drop.no_route 1",
+    );
 }
 
 /// Rules: R1, R2.
@@ -283,19 +308,21 @@ fn a_reply_that_comes_back_to_its_router_is_martian() {
 fn frames_of_one_burst_at_different_routers_keep_apart() {
     let local = eth(A1.mac, RA.mac, ip4(A1.ip, B1.ip).udp(1, 2, b""));
     let ping = eth(A1.mac, RA.mac, ip4(A1.ip, RK.ip).echo(1, 1, b"x"));
-    let lost = eth(A1.mac, RA.mac, ip4(A1.ip, ip("10.2.0.99")).udp(1, 2, b""));
+    let lost = eth(A1.mac, RA.mac, ip4(A1.ip, ip("10.2.0.0")).udp(1, 2, b""));
+    let told = icmp_error_ttl(RC2.ip, EXCEEDED, &ip4(A1.ip, K1.ip).ttl(2).echo(1, 1, b"x"), 63);
     let frames = [through_both(A1.mac, RA.mac, 64), local, ping, lost, through_both(A1.mac, RA.mac, 2)];
     let out = free().step(A1.door, &frames);
     let expect = [
         (A1.door, eth(RA.mac, A1.mac, ip4(RK.ip, A1.ip).ttl(63).echo_reply(1, 1, b"x"))),
+        (A1.door, eth(RA.mac, A1.mac, told)),
         (B1.door, eth(RB.mac, B1.mac, ip4(A1.ip, B1.ip).ttl(63).udp(1, 2, b""))),
         (K1.door, through_both(RK.mac, K1.mac, 62)),
     ];
     assert_eq!(out.sent, expect);
+    assert_eq!(out.held, 1, "nobody has 10.2.0.0");
     out.assert_moved(
-        "ingress*5 decode*5 vm_port*5 qrouter*5 dvr_process*3 egress*3",
-        "received 5, port.0.rx 5, sent 3, port.0.tx 1, port.2.tx 1, port.3.tx 1, generated 1, consumed 1, \
-         stage.qrouter.consumed 1, dropped 2, stage.qrouter.dropped 2, drop.no_neigh 1, port.0.drop.no_neigh 1, \
-         drop.ttl 1, port.0.drop.ttl 1",
+        "ingress*5 decode*6 vm_port*5 qrouter*6 icmp_error dvr_process*4 egress*4",
+        "received 5, port.0.rx 5, sent 4, port.0.tx 2, port.2.tx 1, port.3.tx 1, generated 2, consumed 1, \
+         stage.qrouter.consumed 1, dropped 1, stage.qrouter.dropped 1, drop.ttl 1, port.0.drop.ttl 1",
     );
 }
