@@ -18,4 +18,5 @@ pub mod model;
 pub mod replay;
 pub mod report;
 pub mod rows;
+pub mod show;
 pub mod writer;

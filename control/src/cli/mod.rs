@@ -5,6 +5,7 @@ mod demo;
 mod explain;
 mod input;
 mod replay;
+mod show;
 mod trace;
 
 use std::io::Write;
@@ -46,6 +47,7 @@ enum Command {
     Replay(replay::Args),
     Trace(trace::Args),
     Check(check::Args),
+    Show(show::Args),
     Explain(explain::Args),
     Demo(demo::Args),
 }
@@ -88,6 +90,7 @@ pub fn main() -> ExitCode {
         Command::Replay(args) => replay::run(&args),
         Command::Trace(args) => trace::run(&args),
         Command::Check(args) => check::run(&args),
+        Command::Show(args) => show::run(&args),
         Command::Explain(args) => explain::run(&args),
         Command::Demo(args) => demo::run(&args),
     };
