@@ -14,6 +14,7 @@ pub mod daemon;
 pub mod explain;
 pub mod frame_text;
 pub mod host;
+pub mod import;
 pub mod model;
 pub mod replay;
 pub mod report;

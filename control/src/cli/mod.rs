@@ -3,6 +3,7 @@
 mod check;
 mod demo;
 mod explain;
+mod import_neutron;
 mod input;
 mod replay;
 mod show;
@@ -31,7 +32,7 @@ const REFUSED: u8 = 3;
     about = "Runs, explains and checks dvrd's distributed virtual router, without a NIC and without root",
     after_help = "Exit status:
   0  done
-  1  done, but part of an input could not be read
+  1  done, but part of an input could not be read, or is missing
   2  wrong usage or bad input; nothing was done
   3  done, but lines of the events file were refused
 
@@ -48,6 +49,7 @@ enum Command {
     Trace(trace::Args),
     Check(check::Args),
     Show(show::Args),
+    ImportNeutron(import_neutron::Args),
     Explain(explain::Args),
     Demo(demo::Args),
 }
@@ -91,6 +93,7 @@ pub fn main() -> ExitCode {
         Command::Trace(args) => trace::run(&args),
         Command::Check(args) => check::run(&args),
         Command::Show(args) => show::run(&args),
+        Command::ImportNeutron(args) => import_neutron::run(&args),
         Command::Explain(args) => explain::run(&args),
         Command::Demo(args) => demo::run(&args),
     };

@@ -124,9 +124,9 @@ fn newer(host: &Names<'_>, flows: &mut Vec<Flow>) {
 /// Neutron's `ARP_RESPONDER_ACTIONS`.
 fn arp_answer(mac: MacAddr, ip: u32) -> String {
     format!(
-        "move:NXM_OF_ETH_SRC[]->NXM_OF_ETH_DST[],mod_dl_src:{mac},load:0x2->NXM_OF_ARP_OP[],\
-         move:NXM_NX_ARP_SHA[]->NXM_NX_ARP_THA[],move:NXM_OF_ARP_SPA[]->NXM_OF_ARP_TPA[],\
-         load:{:#x}->NXM_NX_ARP_SHA[],load:{ip:#x}->NXM_OF_ARP_SPA[],IN_PORT",
+        "load:0x2->NXM_OF_ARP_OP[],move:NXM_NX_ARP_SHA[]->NXM_NX_ARP_THA[],move:NXM_OF_ARP_SPA[]->NXM_OF_ARP_TPA[],\
+         load:{:#x}->NXM_NX_ARP_SHA[],load:{ip:#x}->NXM_OF_ARP_SPA[],move:NXM_OF_ETH_SRC[]->NXM_OF_ETH_DST[],\
+         mod_dl_src:{mac},IN_PORT",
         mac.to_u64()
     )
 }
