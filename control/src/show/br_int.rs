@@ -9,7 +9,7 @@ use dataplane::tables::Wire;
 use super::flow::{self, Flow};
 use super::names::Names;
 use super::{Note, Part};
-use crate::model::{IpNet, Network};
+use crate::model::IpNet;
 use crate::rows::{Place, SegRows};
 
 /// DVR_TO_SRC_MAC and DVR_TO_SRC_MAC_PHYSICAL.
@@ -45,8 +45,8 @@ fn entry(host: &Names<'_>) -> Vec<Flow> {
             flows.push(Flow::new(0, 4, format!("in_port={n},dl_src={mac}"), "resubmit(,2)"));
         }
     }
-    for (lv, network, _) in host.segments() {
-        let Some((n, tag)) = physical(host, network) else { continue };
+    for (lv, _, seg) in host.segments() {
+        let Some((n, tag)) = physical(host, seg) else { continue };
         flows.push(Flow::new(0, 3, format!("in_port={n},{tag}"), format!("mod_vlan_vid:{lv},NORMAL")));
     }
     for n in host.physical.values() {
@@ -67,19 +67,19 @@ pub(super) fn dvr_macs(host: &Names<'_>) -> Vec<MacAddr> {
 }
 
 /// How frames of a tenant's VLAN or flat network come in: port number, and the match on the tag.
-fn physical(host: &Names<'_>, network: &Network) -> Option<(u32, String)> {
-    let n = host.physical.get(network.provider_physical_network.as_deref()?).filter(|_| !network.router_external)?;
-    let tag = network.provider_segmentation_id.map_or("vlan_tci=0x0000".to_owned(), |id| format!("dl_vlan={id}"));
-    Some((*n, tag))
+fn physical(host: &Names<'_>, seg: &SegRows) -> Option<(u32, String)> {
+    let Wire::Phys { net, vid } = seg.wire else { return None };
+    let n = host.physical.get(&net).filter(|_| !seg.external)?;
+    Some((*n, if vid == 0 { "vlan_tci=0x0000".to_owned() } else { format!("dl_vlan={vid}") }))
 }
 
 /// Tables 1 and 2: what other hosts have routed gets the gateway's MAC back (T06 and T09).
 fn deliveries(host: &Names<'_>) -> Vec<Flow> {
     let mut flows = Vec::new();
     for (lv, network, seg) in host.segments() {
-        let (table, tag) = match (seg.wire, physical(host, network)) {
+        let (table, tag) = match (seg.wire, physical(host, seg)) {
             (Wire::Vxlan(_), _) => (FROM_TUNNEL, format!("dl_vlan={lv}")),
-            (Wire::Phys, Some((_, tag))) => (FROM_PHYSICAL, tag),
+            (_, Some((_, tag))) => (FROM_PHYSICAL, tag),
             _ => continue,
         };
         for (port, mac) in local_macs(host, &network.id) {
@@ -163,8 +163,8 @@ fn newer(host: &Names<'_>) -> Vec<Flow> {
     for n in host.physical.values() {
         flows.push(Flow::new(0, 5, format!("in_port={n},dl_dst={own}"), "resubmit(,4)"));
     }
-    for (lv, _, seg) in host.segments() {
-        let table = if seg.wire == Wire::Phys { 4 } else { 3 };
+    for (lv, _, seg) in host.segments().filter(|(.., seg)| !seg.external) {
+        let table = if matches!(seg.wire, Wire::Phys { .. }) { 4 } else { 3 };
         for (mac, port) in &seg.interfaces {
             let Some(n) = host.on_br_int(port) else { continue };
             let to = format!("mod_dl_dst:{mac},strip_vlan,output:{n}");

@@ -1,6 +1,6 @@
 //! Rules, routes and neighbours of the qrouter, fip and snat namespaces.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
 
 use dataplane::tables::NeighValue;
@@ -8,12 +8,14 @@ use dataplane::tables::NeighValue;
 use super::names::{Names, addresses, device, word};
 use super::{Note, Part};
 use crate::model::{Port, Router};
-use crate::rows::{NeighbourRows, RouterRows};
+use crate::rows::{NeighbourRows, RouteRows, RouterRows};
 
 /// Neutron's `FIP_RT_TBL`.
 const FIP_TABLE: u32 = 16;
 /// Neutron's `FIP_PR_START`: the first priority of a floating IP's rule.
 const FIP_PRIORITY: u32 = 32768;
+/// Neutron's `FAST_PATH_EXIT_PR`: subnets in the address scope of the external network.
+const SCOPE_PRIORITY: u32 = 80000;
 /// First address of Neutron's pool of link addresses between qrouter and fip namespaces (`FIP_LL_SUBNET`).
 const LINK_POOL: Ipv4Addr = Ipv4Addr::new(169, 254, 64, 0);
 
@@ -91,6 +93,9 @@ pub(super) fn rules(host: &Names<'_>) -> Vec<Part> {
         part.lines.push("32766: from all lookup main".to_owned());
         part.lines.push("32767: from all lookup default".to_owned());
         part.lines.extend(fips.iter().map(|(n, fixed, _)| format!("{n}: from {fixed} lookup {FIP_TABLE}")));
+        let scoped = here.rows.scoped.iter().map(|(net, mask)| (Ipv4Addr::from_bits(*net), mask.count_ones()));
+        let scoped = scoped.map(|(net, len)| format!("{SCOPE_PRIORITY}: from {net}/{len} lookup {FIP_TABLE}"));
+        part.lines.extend(scoped);
         // The subnet's number is the address of the router in it (Neutron's `_get_snat_idx`).
         let snat = to_snat(host, &here);
         part.lines.extend(snat.iter().map(|(ip, len, ..)| format!("{0}: from {ip}/{len} lookup {0}", ip.to_bits())));
@@ -111,7 +116,7 @@ pub(super) fn routes(host: &Names<'_>) -> Vec<Part> {
             external.entry(network).or_default().push(router);
         }
     }
-    parts.extend(external.iter().filter_map(|(network, routers)| of_fip(host, network, routers)));
+    parts.extend(external.iter().map(|(network, routers)| of_fip(host, network, routers)));
     parts.extend(here.iter().filter(|r| r.rows.gateway_here).filter_map(|router| of_snat(host, router)));
     parts
 }
@@ -123,9 +128,10 @@ fn of_qrouter(host: &Names<'_>, here: &Here<'_>) -> Vec<Part> {
     let mut lines: Vec<(u32, u8, String)> = Vec::new();
     for route in &here.rows.routes {
         // The router's own addresses are the kernel's table local.
-        let own = route.len == 32 && here.rows.own.contains(&route.net) && route.hops.iter().all(|(_, via)| *via == 0);
+        let ours = here.rows.own.iter().any(|(ip, _)| *ip == route.net);
+        let own = ours && route.len == 32 && route.hops.iter().all(|(_, via)| *via == 0);
         if !own {
-            lines.push((route.net, route.len, route_line(host, route)));
+            lines.push((route.net, route.len, route_line(host, route, "qr-")));
         }
     }
     if here.external().is_some() {
@@ -142,7 +148,7 @@ fn of_qrouter(host: &Names<'_>, here: &Here<'_>) -> Vec<Part> {
         part.lines.push(line);
         part
     };
-    if !fips(host, here).is_empty() {
+    if !fips(host, here).is_empty() || !here.rows.scoped.is_empty() {
         parts.push(table(FIP_TABLE, format!("default via {} dev {}", here.link().1, here.rfp())));
     }
     let snat = to_snat(host, here).into_iter();
@@ -150,14 +156,14 @@ fn of_qrouter(host: &Names<'_>, here: &Here<'_>) -> Vec<Part> {
     parts
 }
 
-/// A route of T12 as `ip route` writes it.
-fn route_line(host: &Names<'_>, route: &crate::rows::RouteRows) -> String {
+/// A route of T12 as `ip route` writes it, out of devices with this prefix.
+fn route_line(host: &Names<'_>, route: &RouteRows, prefix: &str) -> String {
     let net = match (route.net, route.len) {
         (_, 0) => "default".to_owned(),
         (net, 32) => Ipv4Addr::from_bits(net).to_string(),
         (net, len) => format!("{}/{len}", Ipv4Addr::from_bits(net)),
     };
-    let dev = |port: &str| device("qr-", port);
+    let dev = |port: &str| device(prefix, port);
     match route.hops.as_slice() {
         [(port, 0)] => {
             let mask = u32::MAX.checked_shl(32 - u32::from(route.len)).unwrap_or(0);
@@ -184,23 +190,23 @@ fn link_note() -> Note {
     Note::new("D3", text)
 }
 
-/// The fip namespace of an external network; `None` while the host has no fg- port there.
-fn of_fip(host: &Names<'_>, network: &str, routers: &[&Here<'_>]) -> Option<Part> {
-    let mut ports = host.cloud.ports.values();
-    let fg = ports.find(|p| p.is_fip_agent_gateway() && p.network_id == network && p.is_bound_to(host.host))?;
+/// The fip namespace of an external network (T14, T15 and FO's routes).
+fn of_fip(host: &Names<'_>, network: &str, routers: &[&Here<'_>]) -> Part {
     let mut part = Part::new(format!("ip netns exec fip-{network} ip route"));
     part.notes.push(link_note());
-    let mut lines = connected(host, fg, "fg-");
+    let mut lines = BTreeSet::new();
     for here in routers {
+        lines.extend(here.rows.fip_routes.iter().map(|r| (r.net, r.len, route_line(host, r, "fg-"))));
         let ((rfp, fpr), dev) = (here.link(), here.fpr());
-        lines.push((rfp.to_bits(), 31, format!("{rfp}/31 dev {dev} proto kernel scope link src {fpr}")));
-        for (_, _, fip) in fips(host, here) {
-            lines.push((fip.to_bits(), 32, format!("{fip} via {rfp} dev {dev}")));
+        lines.insert((rfp.to_bits(), 31, format!("{rfp}/31 dev {dev} proto kernel scope link src {fpr}")));
+        for ((_, ip), row) in host.rows.neighbours.iter().filter(|((n, _), _)| n == network) {
+            if matches!(row, NeighbourRows::FloatingIp { router, .. } if *router == here.router.id) {
+                lines.insert((*ip, 32, format!("{} via {rfp} dev {dev}", Ipv4Addr::from_bits(*ip))));
+            }
         }
     }
-    lines.sort();
-    part.lines = default_route(host, fg, "fg-").into_iter().chain(lines.into_iter().map(|(.., line)| line)).collect();
-    Some(part)
+    part.lines = lines.into_iter().map(|(.., line)| line).collect();
+    part
 }
 
 /// The snat namespace of a router whose central part is here.
@@ -244,7 +250,7 @@ pub(super) fn neighbours(host: &Names<'_>) -> Vec<Part> {
             .rows
             .interfaces
             .iter()
-            .filter(|(_, i)| i.router == here.router.id)
+            .filter(|(_, i)| i.router.as_ref() == Some(&here.router.id))
             .filter_map(|(id, _)| host.cloud.ports.get(id))
             .collect();
         for ((network, ip), row) in &host.rows.neighbours {
@@ -254,7 +260,7 @@ pub(super) fn neighbours(host: &Names<'_>) -> Vec<Part> {
             let Some(port) = interfaces.iter().find(inside).filter(|_| flags & NeighValue::ROUTE != 0) else {
                 continue;
             };
-            moving |= flags & NeighValue::CANDIDATE != 0;
+            moving |= host.rows.candidates.contains_key(&(network.clone(), ip.to_bits()));
             part.lines.push(format!("{ip} dev {} lladdr {mac} PERMANENT", device("qr-", &port.id)));
         }
         notes(&mut part, &interfaces, moving);

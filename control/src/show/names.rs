@@ -1,11 +1,11 @@
 //! Names and numbers a Neutron host would have: local VLANs, OpenFlow port numbers, devices.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 use dataplane::tables::Wire;
 
-use crate::model::{Cloud, Network, NetworkType, Port};
+use crate::model::{Cloud, Network, Port};
 use crate::rows::{Rows, SegRows};
 
 /// `patch-int` on br-tun; tunnels follow.
@@ -16,8 +16,9 @@ pub(super) struct Names<'c> {
     pub cloud: &'c Cloud,
     pub host: &'c str,
     pub rows: &'c Rows,
-    /// Physical networks that carry a tenant network here, with the number of `int-br-` on br-int.
-    pub physical: BTreeMap<&'c str, u32>,
+    /// Physical networks that carry a tenant network here, by their place in [`Rows::phys`], with the number of `int-br-`
+    /// on br-int.
+    pub physical: BTreeMap<u8, u32>,
     /// `patch-tun` on br-int.
     pub patch_tun: u32,
     /// Devices on br-int by port id: name and number.
@@ -32,13 +33,18 @@ impl<'c> Names<'c> {
     pub fn new(cloud: &'c Cloud, host: &'c str, rows: &'c Rows) -> Self {
         let mut numbers = 1..;
         let mut next = || numbers.next().unwrap_or(u32::MAX);
-        let physical = rows.segments.keys().filter_map(|id| tenant_physical(cloud.networks.get(id)?));
-        let physical: std::collections::BTreeSet<&str> = physical.collect();
-        let physical = physical.into_iter().map(|name| (name, next())).collect();
+        // External networks are on the host's external bridge (`external_network_bridge`), as in docs/seed-flows.
+        let tenants = rows.segments.values().filter(|seg| !seg.external);
+        let physical = tenants.filter_map(|seg| match seg.wire {
+            Wire::Phys { net, .. } => Some(net),
+            _ => None,
+        });
+        let physical: BTreeSet<u8> = physical.collect();
+        let physical = physical.into_iter().map(|net| (net, next())).collect();
         let patch_tun = next();
         let mut devices = BTreeMap::new();
         let own = rows.ports.keys().map(|id| (id, "tap"));
-        let routed = rows.interfaces.keys().map(|id| (id, "qr-"));
+        let routed = rows.interfaces.iter().map(|(id, i)| (id, if i.router.is_some() { "qr-" } else { "fg-" }));
         let central =
             cloud.ports.values().filter(|p| p.is_router_snat() && p.is_bound_to(host)).map(|p| (&p.id, "sg-"));
         for (id, prefix) in own.chain(routed).chain(central) {
@@ -81,8 +87,8 @@ impl<'c> Names<'c> {
     /// `1(int-br-ex), 2(patch-tun), ..`, as `ovs-ofctl show` has them.
     pub fn br_int_legend(&self) -> String {
         let mappings = self.cloud.hosts.get(self.host).map(|h| &h.bridge_mappings);
-        let bridge = |name: &str| mappings.and_then(|m| m.get(name)).map_or(name, String::as_str).to_owned();
-        let physical = self.physical.iter().map(|(name, n)| (*n, format!("int-{}", bridge(name))));
+        let bridge = |net: u8| Some(mappings?.get(self.rows.phys.get(usize::from(net))?)?.as_str());
+        let physical = self.physical.iter().map(|(net, n)| (*n, format!("int-{}", bridge(*net).unwrap_or_default())));
         let own = self.devices.values().map(|(name, n)| (*n, name.clone()));
         let mut all: Vec<(u32, String)> =
             physical.chain([(self.patch_tun, "patch-tun".to_owned())]).chain(own).collect();
@@ -104,12 +110,6 @@ impl<'c> Names<'c> {
 fn legend(all: Vec<(u32, String)>) -> String {
     let all: Vec<String> = all.into_iter().map(|(n, name)| format!("{n}({name})")).collect();
     format!("ports: {}", all.join(", "))
-}
-
-/// The physical network of a tenant's VLAN or flat network. External networks are on the host's external bridge.
-fn tenant_physical(network: &Network) -> Option<&str> {
-    let physical = matches!(network.provider_network_type, NetworkType::Vlan | NetworkType::Flat);
-    network.provider_physical_network.as_deref().filter(|_| physical && !network.router_external)
 }
 
 /// Neutron's device name: prefix and id, 14 characters at most (`DEV_NAME_LEN`).
@@ -143,7 +143,7 @@ mod tests {
             let rows = Rows::derive(&cloud, host).unwrap();
             let names = Names::new(&cloud, host, &rows);
             let mut writer = Writer::new(1, Limits::default());
-            writer.apply(&rows).unwrap();
+            writer.apply(&rows, None).unwrap();
             assert!(names.segments().count() > 1);
             for (lv, network, _) in names.segments() {
                 assert_eq!(writer.indexes().segment(&network.id).map(|(ix, _)| u32::from(ix)), Some(lv), "{host}");
