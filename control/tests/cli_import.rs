@@ -188,6 +188,14 @@ fn problems_are_told_where_the_dump_has_them() {
     };
     // bridge_mappings are gone too, which the model does not need: other hosts have the physical network.
     with_changed(&dir, "agents", without, &[&host]).ends(0);
+    let ovn = |a: &mut Value| {
+        a["agents"].as_array_mut().unwrap().iter_mut().for_each(|a| a["agent_type"] = json!("OVN Controller agent"));
+    };
+    let ran = with_changed(&dir, "agents", ovn, &[]);
+    refused(
+        ran,
+        &["/agents: agents: none is an Open vSwitch agent or L3 agent, only OVN Controller agent", "1 problem"],
+    );
     let other = json!([{"host": "compute1", "mac_address": "FA-16-3F-00-00-01"}]);
     let ran = with_changed(&dir, "agents", |_| (), &[&dir.write("other.json", other.to_string())]);
     refused(ran, &["DVR MAC of host compute1: fa:16:3f:00:00:01 is not what", "dvr_mac_address_list.json /"]);

@@ -265,6 +265,19 @@ fn lines_follow_the_rows() {
     assert_eq!(come, ["90.1.180.70 dev qr-f849ae46-48 lladdr 00:00:5e:00:01:07 PERMANENT"]);
     assert!(designs(&show(&vip, "compute1", "neigh", &[])).contains("D9"));
 
+    // Subnets in the scope of the external network go out as they are (Neutron's FAST_PATH_EXIT_PR).
+    let scoped = change(&|c| {
+        c["networks"].as_array_mut().unwrap().iter_mut().for_each(|n| n["ipv4_address_scope"] = json!("s"));
+        c["floatingips"] = json!([]);
+    });
+    let (gone, come) = differ("rules", &scoped);
+    let rule = |net: &str| format!("80000: from {net} lookup 16");
+    assert_eq!((gone.len(), come), (2, ["81.1.180.0/24", "90.1.180.0/24", "91.1.180.0/24"].map(rule).to_vec()));
+    let (gone, come) = differ("routes", &scoped);
+    let fip = |ip: &str| format!("{ip} via 169.254.64.0 dev fpr-e8f12f7a-6");
+    assert_eq!(gone, ["192.168.1.104", "192.168.1.116"].map(fip));
+    assert_eq!(come, ["81.1.180.18", "90.1.180.8"].map(fip));
+
     let extra = change(&|c| {
         let via = |n: &str| json!({"destination": "198.51.100.0/24", "nexthop": n});
         c["routers"][0]["routes"] = json!([via("90.1.180.8"), via("81.1.180.18")]);

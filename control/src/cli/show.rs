@@ -12,7 +12,8 @@ const EXAMPLES: &str = "Examples:
 
 Lines as ovs-ofctl and iproute2 write them, without counters and ages. Comments say what the numbers stand for and,
 by the ids of docs/behaviour.md (D1 to D11), where dvrd does something else than the line says. dl_vlan and port
-numbers are dvrd's own, given in the order of ids and names. Which stage each table went to: docs/neutron-map.md.";
+numbers are dvrd's own, given in the order of ids and names. IPv4 only. Which stage each table went to:
+docs/neutron-map.md.";
 
 /// Print the rows of one host as the flows, rules, routes and neighbours its Neutron agents would have made
 #[derive(clap::Args)]

@@ -1,6 +1,6 @@
 //! `agents` to `hosts`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Map, Value, json};
 
@@ -48,6 +48,20 @@ pub(super) fn hosts(dumps: &Dumps<'_>) -> Result<Hosts, Problems> {
     let (mut hosts, mut problems, mut notes) = (BTreeMap::new(), Vec::new(), Vec::new());
     for agent in &dumps.agents {
         of_agent(dumps, agent, &mut hosts, &mut problems, &mut notes);
+    }
+    if let Some(agent) =
+        dumps.agents.first().filter(|_| hosts.is_empty() && problems.is_empty() && dumps.hosts.is_empty())
+    {
+        let types: BTreeSet<&str> = dumps.agents.iter().filter_map(|a| a.text("agent_type")).collect();
+        let types: Vec<&str> = types.into_iter().collect();
+        let reason = format!("none is an {L2} or {L3}, only {}", types.join(", "));
+        let hint = "these agents do not tell their hosts' tunnel addresses: give {\"hosts\": [..]} in place of agents";
+        problems.push(dumps.problem(
+            &Place { file: agent.place.file, pointer: "/agents".into() },
+            "agents",
+            reason,
+            hint,
+        ));
     }
     for entry in &dumps.hosts {
         let Some(name) = entry.text("name") else {

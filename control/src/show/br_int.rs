@@ -1,13 +1,13 @@
 //! br-int: tables 0 to 4, 23 to 25.
 
 use std::collections::BTreeMap;
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::Ipv4Addr;
 
 use dataplane::addr::MacAddr;
 use dataplane::tables::Wire;
 
 use super::flow::{self, Flow};
-use super::names::Names;
+use super::names::{Names, addresses};
 use super::{Note, Part};
 use crate::model::IpNet;
 use crate::rows::{Place, SegRows};
@@ -113,23 +113,22 @@ fn local_macs(host: &Names<'_>, network: &str) -> Vec<(String, MacAddr)> {
     found.collect()
 }
 
-/// The MAC of the gateway of a port's first subnet.
+/// The MAC of the gateway of a port's first subnet; of sg-, that of the subnet it is in.
 fn gateway(host: &Names<'_>, seg: &SegRows, port: &str) -> Option<MacAddr> {
-    let first = host.cloud.ports.get(port)?.fixed_ips.iter().find_map(|f| match f.ip_address {
-        IpAddr::V4(ip) => Some(ip.to_bits()),
-        IpAddr::V6(_) => None,
-    })?;
-    let subnet = seg.subnets.iter().find(|s| first & s.mask == s.net)?;
-    Some(subnet.gateway_mac).filter(|mac| !mac.is_zero())
+    let of_port = |port: &str| host.rows.ports.get(port).map(|row| row.gateway_mac);
+    let of_sg = |port: &str| {
+        let (ip, _) = addresses(host.cloud, host.cloud.ports.get(port)?).next()?;
+        seg.subnets.iter().find(|s| ip.to_bits() & s.mask == s.net).map(|s| s.gateway_mac)
+    };
+    of_port(port).or_else(|| of_sg(port)).filter(|mac| !mac.is_zero())
 }
 
 /// `output:N` for each wired port of this host with an address in the block.
 fn ports_in(host: &Names<'_>, network: &str, net: u32, mask: u32) -> Vec<String> {
     let mut ports: BTreeMap<u32, String> = BTreeMap::new();
-    for (id, row) in host.rows.ports.iter().filter(|(_, row)| row.active && row.network == network) {
-        let inside = |ip: IpAddr| matches!(ip, IpAddr::V4(ip) if ip.to_bits() & mask == net);
-        let here = host.cloud.ports.get(id).is_some_and(|p| p.fixed_ips.iter().any(|f| inside(f.ip_address)));
-        if let Some(n) = host.on_br_int(id).filter(|_| here && !row.mac.is_zero()) {
+    for (id, _) in host.rows.ports.iter().filter(|(_, row)| row.active && row.network == network) {
+        let inside = |port| addresses(host.cloud, port).any(|(ip, _)| ip.to_bits() & mask == net);
+        if let Some(n) = host.on_br_int(id).filter(|_| host.cloud.ports.get(id).is_some_and(inside)) {
             ports.insert(n, format!("output:{n}"));
         }
     }

@@ -93,9 +93,10 @@ pub(super) fn rules(host: &Names<'_>) -> Vec<Part> {
         part.lines.push("32766: from all lookup main".to_owned());
         part.lines.push("32767: from all lookup default".to_owned());
         part.lines.extend(fips.iter().map(|(n, fixed, _)| format!("{n}: from {fixed} lookup {FIP_TABLE}")));
-        let scoped = here.rows.scoped.iter().map(|(net, mask)| (Ipv4Addr::from_bits(*net), mask.count_ones()));
-        let scoped = scoped.map(|(net, len)| format!("{SCOPE_PRIORITY}: from {net}/{len} lookup {FIP_TABLE}"));
-        part.lines.extend(scoped);
+        let scoped: BTreeSet<(u32, u32)> = here.rows.scoped.iter().copied().collect();
+        part.lines.extend(scoped.iter().map(|(net, mask)| {
+            format!("{SCOPE_PRIORITY}: from {}/{} lookup {FIP_TABLE}", Ipv4Addr::from_bits(*net), mask.count_ones())
+        }));
         // The subnet's number is the address of the router in it (Neutron's `_get_snat_idx`).
         let snat = to_snat(host, &here);
         part.lines.extend(snat.iter().map(|(ip, len, ..)| format!("{0}: from {ip}/{len} lookup {0}", ip.to_bits())));
