@@ -5,7 +5,8 @@
 //! without a NIC.
 //!
 //! On top of that, [`replay`] runs captures ([`capture`]) through a host, [`explain`] puts a traced
-//! frame's way into words, and [`cli`] is `dvrctl`.
+//! frame's way into words, [`show`] prints rows in the words of Neutron's hosts, [`import`] reads dumps of Neutron's
+//! lists, and [`cli`] is `dvrctl`.
 
 pub mod books;
 pub mod capture;
@@ -14,8 +15,10 @@ pub mod daemon;
 pub mod explain;
 pub mod frame_text;
 pub mod host;
+pub mod import;
 pub mod model;
 pub mod replay;
 pub mod report;
 pub mod rows;
+pub mod show;
 pub mod writer;

@@ -3,8 +3,10 @@
 mod check;
 mod demo;
 mod explain;
+mod import_neutron;
 mod input;
 mod replay;
+mod show;
 mod trace;
 
 use std::io::Write;
@@ -30,7 +32,7 @@ const REFUSED: u8 = 3;
     about = "Runs, explains and checks dvrd's distributed virtual router, without a NIC and without root",
     after_help = "Exit status:
   0  done
-  1  done, but part of an input could not be read
+  1  done, but part of an input could not be read, or is missing
   2  wrong usage or bad input; nothing was done
   3  done, but lines of the events file were refused
 
@@ -46,6 +48,8 @@ enum Command {
     Replay(replay::Args),
     Trace(trace::Args),
     Check(check::Args),
+    Show(show::Args),
+    ImportNeutron(import_neutron::Args),
     Explain(explain::Args),
     Demo(demo::Args),
 }
@@ -88,6 +92,8 @@ pub fn main() -> ExitCode {
         Command::Replay(args) => replay::run(&args),
         Command::Trace(args) => trace::run(&args),
         Command::Check(args) => check::run(&args),
+        Command::Show(args) => show::run(&args),
+        Command::ImportNeutron(args) => import_neutron::run(&args),
         Command::Explain(args) => explain::run(&args),
         Command::Demo(args) => demo::run(&args),
     };

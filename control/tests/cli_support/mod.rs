@@ -1,6 +1,8 @@
 //! Running the built `dvrctl`.
 #![allow(dead_code, reason = "each test file uses a part of it")]
 
+pub mod neutron;
+
 use std::path::{Path, PathBuf};
 use std::process::Command;
 

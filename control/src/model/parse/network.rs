@@ -10,7 +10,7 @@ use crate::model::types::*;
 pub(super) const HOST_IGNORED: [&str; 2] = ["description", "id"];
 
 /// Network attributes of Neutron's API that are known and have no effect here.
-pub(super) const NETWORK_IGNORED: [&str; 19] = [
+pub(super) const NETWORK_IGNORED: [&str; 20] = [
     "availability_zone_hints",
     "availability_zones",
     "created_at",
@@ -20,6 +20,7 @@ pub(super) const NETWORK_IGNORED: [&str; 19] = [
     "l2_adjacency",
     "port_security_enabled",
     "private_dns_domain",
+    "project_default",
     "qinq",
     "qos_policy_id",
     "revision_number",

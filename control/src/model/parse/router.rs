@@ -134,6 +134,10 @@ pub(super) fn router(f: &mut Fields<'_, '_, '_>, id: String, name: String) -> Ro
 pub(super) fn floatingip(f: &mut Fields<'_, '_, '_>, id: String) -> FloatingIp {
     f.node("id");
     f.not_built("port_forwardings", "floating IP port forwarding");
+    // Neutron's fip-distributed: where translation is done if it is not where the port is.
+    if f.boolean("distributed") == Some(false) {
+        f.problem("distributed", "a floating IP that is central by request: not built yet", "take the attribute out");
+    }
     FloatingIp {
         id,
         floating_ip_address: f.unicast_address("floating_ip_address").unwrap_or(UNSET_IP),
