@@ -1,6 +1,6 @@
 //! Header checks.
 
-use dataplane::stage::Stage::{Decode, Qrouter, VmPort, VxlanDecap, VxlanTunToLv};
+use dataplane::stage::Stage::{Decode, PhysToLv, Qrouter, VmPort, VxlanDecap, VxlanTunToLv};
 
 use super::Occurs::{Later, Now};
 use super::Place::Headers;
@@ -91,7 +91,7 @@ pub(super) const LINK_LOCAL_MCAST: Reason = Reason {
 pub(super) const VLAN_UNEXPECTED: Reason = Reason {
     place: Headers,
     occurs: Now,
-    stages: &[VmPort, VxlanTunToLv],
+    stages: &[VmPort, VxlanTunToLv, PhysToLv],
     more: "A VM port is an access port: untagged, or a priority tag with VID 0. Inside VXLAN there is no tag either, since \
            the VNI names the network. Trunk ports and their subports are not built yet (I1-trunk).",
     cause: "A guest with eth0.100 on a port that is no trunk, or whose trunk exists in Neutron only; on the tunnel, another \

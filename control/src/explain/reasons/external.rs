@@ -1,17 +1,24 @@
 //! Floating IPs, source NAT, fragments, QoS.
 
-use super::Occurs::Later;
+use dataplane::stage::Stage::Qrouter;
+
+use super::Occurs::{Later, Now};
 use super::Place::External;
 use super::Reason;
 
 pub(super) const FIP_NOT_LOCAL: Reason = Reason {
     place: External,
-    occurs: Later("FI"),
-    stages: &[],
-    more: "A packet from the external network for a floating IP that is not on this host, or for the host's own fg address and \
-           no ping. Until floating IPs are built nothing arrives this way.",
-    cause: "A router outside with an old ARP entry after the VM moved; a floating IP that was taken away.",
-    look: &["openstack floating ip show FIP; openstack port show PORT -c binding_host_id; arping -I NIC FIP"],
+    occurs: Now,
+    stages: &[Qrouter],
+    more: "A packet came to this host's fg MAC on the external network, for an address that is no floating IP of a port here; or \
+           for fg's own address, which answers ping and nothing else.",
+    cause: "A router outside with an old ARP entry after the VM moved or its floating IP was taken away; a scan of the external \
+            network; somebody who takes fg for a host to log in to.",
+    look: &[
+        "tshark -r DROPS.pcapng -T fields -e frame.interface_name -e eth.src -e ip.dst | sort | uniq -c",
+        "openstack floating ip show FIP; openstack port show PORT -c binding_host_id   # which host should have it",
+        "arping -I NIC FIP, on the external network   # one host answers, with its fg MAC",
+    ],
 };
 
 pub(super) const SNAT_PORTS: Reason = Reason {

@@ -3,7 +3,7 @@
 use super::Happening;
 
 /// By the names of [`Writer::counters`](crate::writer::Writer::counters).
-pub(super) const OF_WRITER: [(&str, Happening); 4] = [
+pub(super) const OF_WRITER: [(&str, Happening); 6] = [
     (
         "learn_rate_limited",
         Happening {
@@ -38,6 +38,31 @@ pub(super) const OF_WRITER: [(&str, Happening); 4] = [
             look: &[
                 "dvrctl check --cloud FILE --host HOST   # the limits of the tables",
                 "which hosts and ports send with many source MACs: tcpdump -e -n -i NIC udp port 4789",
+            ],
+        },
+    ),
+    (
+        "vip_damped",
+        Happening {
+            meaning: "an announcement did not move a VIP, because it moves more than 10 times a second",
+            more: "Two owners of an allowed address pair both claim its address, over and over: each believes to be master. \
+                   Traffic goes to the one believed last; the next announcement after a quiet tenth of a second is believed \
+                   again.",
+            look: &[
+                "in both guests: journalctl -u keepalived; do they see each other's VRRP (protocol 112)?",
+                "openstack port list --fixed-ip ip-address=VIP; openstack port show OWNER -c allowed_address_pairs",
+            ],
+        },
+    ),
+    (
+        "resolve_refused",
+        Happening {
+            meaning: "an address was not asked for by ARP, because too many are asked for or known already",
+            more: "The packets for it wait, are looked at once a second, and dropped as neigh_queue_full when more come. The table \
+                   of addresses that are no ports of the model has its own limit (dvrctl check prints it).",
+            look: &[
+                "who scans: tshark -r DROPS.pcapng -q -z endpoints,ip",
+                "dvrctl check --cloud FILE --host HOST   # tables and limits",
             ],
         },
     ),

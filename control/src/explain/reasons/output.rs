@@ -1,6 +1,6 @@
 //! Output, and what can happen anywhere.
 
-use dataplane::stage::Stage::{self, Egress, FloodToTun, Handoff, Ingress, VxlanEncap};
+use dataplane::stage::Stage::{self, Egress, FloodToTun, Fragments, Handoff, Ingress, LvToPhys, VxlanEncap};
 
 use super::Occurs::{Defect, Now};
 use super::Place::{Anywhere, Output};
@@ -38,9 +38,10 @@ pub(super) const TX_FULL: Reason = Reason {
 pub(super) const NO_FRAME: Reason = Reason {
     place: Output,
     occurs: Now,
-    stages: &[FloodToTun, Ingress],
-    more: "Packet memory is used up: no buffer for the copy of a flooded frame (stage flood_to_tun), or for a received frame \
-           (stage ingress). The other copies went out.",
+    stages: &[FloodToTun, Ingress, Fragments, Egress],
+    more: "Packet memory is used up: no buffer for the copy of a flooded frame (stage flood_to_tun), for a fragment (stage \
+           fragments), for a probe or an announcement (stage egress), or for a received frame (stage ingress). The other copies \
+           went out.",
     cause: "Broadcasts in a network with very many receivers, or slow receivers that hold the buffers: look at tx_full too.",
     look: &[
         "the counters copied and tx_full beside it: dvrctl replay ... --json",
@@ -52,7 +53,7 @@ pub(super) const NO_FRAME: Reason = Reason {
 pub(super) const NO_HEADROOM: Reason = Reason {
     place: Output,
     occurs: Now,
-    stages: &[VxlanEncap],
+    stages: &[VxlanEncap, LvToPhys],
     more: "The outer headers need 50 bytes of buffer in front of the frame. Ports of this build always leave 256, so this points \
            to a port driver that does not.",
     cause: "None in the field with memory ports. With other drivers: a headroom set too small.",
@@ -76,7 +77,7 @@ pub(super) const HANDOFF_FULL: Reason = Reason {
 pub(super) const PORT_GONE: Reason = Reason {
     place: Output,
     occurs: Now,
-    stages: &[Egress, FloodToTun, Handoff, VxlanEncap],
+    stages: &[Egress, FloodToTun, Handoff, VxlanEncap, LvToPhys],
     more: "Between the decision and the output the port, the tunnel or the network was removed by a batch of changes. A few at \
            the moment of a change are its nature (docs/behaviour.md, row batches).",
     cause: "A VM was deleted or migrated while packets to it were under way. If it goes on without changes: a table row points \

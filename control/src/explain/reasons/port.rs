@@ -1,6 +1,6 @@
 //! From a VM or service port.
 
-use dataplane::stage::Stage::{Egress, Handoff, LearnFromTun, LocalSwitching, VmPort};
+use dataplane::stage::Stage::{ArpResponder, Egress, Handoff, LearnFromTun, LocalSwitching, VmPort};
 
 use super::Occurs::{Later, Now};
 use super::Place::Port;
@@ -44,9 +44,9 @@ pub(super) const RESERVED_SRC: Reason = Reason {
 pub(super) const RESERVED_DST: Reason = Reason {
     place: super::Place::Bridge,
     occurs: Now,
-    stages: &[LocalSwitching, LearnFromTun],
-    more: "DVR MACs are sources between hosts; nobody sends to them, except in answer to a router's own probe, which routers do \
-           not make yet (R7-probe).",
+    stages: &[LocalSwitching, LearnFromTun, ArpResponder],
+    more: "DVR MACs are sources between hosts; nobody sends to them, except in answer to a router's own ARP probe; an answer \
+           nobody waits for any more ends here too.",
     cause: "A guest that took the source MAC of a received packet for its gateway's: some load balancers and firewalls do \
             (auto last hop). It means that somewhere the DVR MAC was not replaced by the gateway's before delivery.",
     look: &[

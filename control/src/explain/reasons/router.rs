@@ -1,6 +1,6 @@
 //! Router.
 
-use dataplane::stage::Stage::{DvrProcess, DvrToSrcMac, Ingress, LocalSwitching, Qrouter, VxlanEncap};
+use dataplane::stage::Stage::{DvrProcess, DvrToSrcMac, Fragments, Ingress, LocalSwitching, Qrouter, VxlanEncap};
 
 use super::Occurs::{Later, Now};
 use super::Place::Router;
@@ -54,8 +54,8 @@ pub(super) const TTL: Reason = Reason {
     place: Router,
     occurs: Now,
     stages: &[Qrouter],
-    more: "The packet came to a router with TTL 1 or 0. The ICMP error that says so is not built yet, so traceroute shows * for \
-           this hop.",
+    more: "The packet came to a router with TTL 1 or 0. Its sender is told by ICMP time exceeded, from the router's address on \
+           its subnet; more than 10 such errors a second to one sender are not sent (icmp_limited).",
     cause: "traceroute (normal), or a routing loop: two routers, or a router and a VM that routes, that point to each other.",
     look: &[
         "tshark -r DROPS.pcapng -T fields -e frame.interface_name -e ip.src -e ip.dst -e ip.ttl | sort | uniq -c",
@@ -84,8 +84,8 @@ pub(super) const NO_NEIGH: Reason = Reason {
     place: Router,
     occurs: Now,
     stages: &[Qrouter],
-    more: "The route is there, but nobody is known at the next hop's address: no ACTIVE port has it, or the next hop of an extra \
-           route is not in Neutron. Asking for it by ARP is not built yet (R7-probe).",
+    more: "The route is there, but nobody is known at the next hop's address: no ACTIVE port has it, and three ARP probes in 3 s \
+           were not answered. The packets that waited are dropped and their senders told by ICMP host unreachable.",
     cause: "The VM is shut off, deleted, or its port DOWN; the address is free; it is on a machine Neutron does not know \
             (an address set by hand, a VIP without an allowed address pair); or a scan of the subnet.",
     look: &[
@@ -99,11 +99,11 @@ pub(super) const NO_NEIGH: Reason = Reason {
 pub(super) const MTU: Reason = Reason {
     place: Router,
     occurs: Now,
-    stages: &[Qrouter, VxlanEncap, Ingress],
+    stages: &[Qrouter, VxlanEncap, Ingress, Fragments],
     more: "Longer than the network it is routed into carries (stage qrouter), than the underlay carries with 36 bytes of outer \
            IPv4, UDP and VXLAN header and the inner 14 of Ethernet (stage vxlan_encap), or than a port's buffer of 1792 bytes \
-           (stage ingress). It is not cut to fragments, and the ICMP error that would tell the sender is not built yet (R8-icmp): \
-           small packets pass and large ones vanish.",
+           (stage ingress). At a router it has Don't Fragment set (without, it is cut to fragments), and its sender is told by ICMP \
+           fragmentation needed, with the MTU to keep to. Bridged, nobody is told: small packets pass and large ones vanish.",
     cause: "Asymmetric MTU: a VM with 1500 on a VXLAN network over an underlay of 1500 (the network's MTU is 1450), because it \
             ignores the DHCP option or has a static setting; networks of different MTU on one router; docker inside the VM \
             with its default 1500; jumbo frames, or TSO frames in a capture taken on the sender.",
@@ -117,12 +117,16 @@ pub(super) const MTU: Reason = Reason {
 
 pub(super) const SCOPE: Reason = Reason {
     place: Router,
-    occurs: Later("R6"),
-    stages: &[],
-    more: "The subnets belong to different address scopes, between which a router does not forward. Until R6 is built such a \
-           packet is not_built.",
-    cause: "Subnet pools of two scopes on one router, meant to meet only through source NAT.",
-    look: &["openstack network show NET -c ipv4_address_scope, of both networks"],
+    occurs: Now,
+    stages: &[Qrouter],
+    more: "The networks the packet would go between belong to different address scopes, between which a router does not forward \
+           untranslated; floating IPs and source NAT do.",
+    cause: "Subnet pools of two scopes on one router, meant to meet only through address translation; or a network whose subnets \
+            come from no scope beside one that has one.",
+    look: &[
+        "openstack network show NET -c ipv4_address_scope, of both networks",
+        "dvrctl trace --cloud FILE --host HOST --in PORT --pcap DROPS.pcapng --frame N   # from which network to which",
+    ],
 };
 
 pub(super) const LOOP_LIMIT: Reason = Reason {
@@ -141,9 +145,10 @@ pub(super) const META_BLOCKED: Reason = Reason {
     place: Router,
     occurs: Now,
     stages: &[Qrouter],
-    more: "Only HTTP (TCP port 80) is served at 169.254.169.254. HTTP itself is not_built until the metadata service is (R2-m).",
-    cause: "ping, a port scan or HTTPS to the metadata address; a cloud-init that looks for another cloud's services there \
-            (NTP, DNS).",
+    more: "169.254.169.254 is the metadata service's address, and never forwarded. The service itself (HTTP, TCP port 80) is not \
+           in this build (R2-m): a VM's cloud-init waits for it in vain.",
+    cause: "cloud-init at boot; ping, a port scan or HTTPS to the metadata address; a cloud-init that looks for another cloud's \
+            services there (NTP, DNS).",
     look: &[
         "tshark -r DROPS.pcapng -T fields -e frame.interface_name -e ip.src -e ip.proto -e udp.dstport -e tcp.dstport | sort | uniq -c",
         "in the guest: grep -r 169.254.169.254 /etc   # chrony, resolv.conf, cloud-init datasource_list",
@@ -176,19 +181,23 @@ pub(super) const PUNT_FULL: Reason = Reason {
     place: Router,
     occurs: Later("R2-m"),
     stages: &[],
-    more: "The queue to a local service (metadata, ICMP errors) is full, or its rate is used up.",
+    more: "The queue to a local service (metadata) is full, or its rate is used up.",
     cause: "Many VMs that boot at once, or one that asks the metadata service in a loop.",
     look: &["tshark -r DROPS.pcapng -q -z endpoints,ip   # who asks"],
 };
 
 pub(super) const NEIGH_QUEUE_FULL: Reason = Reason {
     place: Router,
-    occurs: Later("R7-probe"),
-    stages: &[],
-    more: "Packets to addresses that are being asked for by ARP wait in a bounded queue, which is full. Until probes are built \
-           such packets are no_neigh.",
-    cause: "A scan of a subnet with many free addresses.",
-    look: &["tshark -r DROPS.pcapng -q -z endpoints,ip   # one source, many destinations"],
+    occurs: Now,
+    stages: &[Qrouter],
+    more: "Packets to an address that is being asked for by ARP wait for the answer: at most 3 for one address, for 8 addresses of \
+           one sender, for 64 of one router and 256 in a worker. This one was too many.",
+    cause: "A scan of a subnet with many free addresses; or a flow that begins at full speed to a machine nobody has heard of yet \
+            (its first packets are lost, as with any router).",
+    look: &[
+        "tshark -r DROPS.pcapng -q -z endpoints,ip   # one source, many destinations",
+        "the counter no_neigh beside it: addresses nobody answered for",
+    ],
 };
 
 pub(super) const SNAT_NO_STATE: Reason = Reason {
