@@ -414,7 +414,6 @@ impl<'u> Host<'u> {
             .apply(&rows, Some(now))
             .map_err(|e| refused("host".to_owned(), e.to_string(), "raise the limit or take fewer rows"))?;
         self.cloud = cloud;
-        self.quiet();
         self.attach_ports();
         self.names = Names::new(&self.cloud, &self.writer);
         self.answer();

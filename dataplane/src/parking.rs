@@ -1,4 +1,4 @@
-//! [`Lot`]: frames of one worker that wait for the MAC of their next hop (R7), within bounds.
+//! `Lot`: frames of one worker that wait for the MAC of their next hop (R7), within bounds.
 //!
 //! State of one worker; `stage/parked.rs` is its only user.
 

@@ -3,9 +3,12 @@
 //! State of one worker; `stage/icmp_error.rs` is its only user.
 
 use crate::burst::Door;
-use crate::police::{HashedBuckets, Rate};
+use crate::police::{HashedBuckets, Rate, TokenBucket};
 use crate::tables::RouterIx;
 use ahash::RandomState;
+
+/// More than a host may have routers (T10).
+const ROUTERS: usize = 8192;
 
 /// Start parameters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,20 +39,20 @@ impl TellLimits {
 #[derive(Debug)]
 pub(crate) struct Told {
     pub limits: TellLimits,
-    routers: HashedBuckets,
+    /// By index; one past it has the bucket of another.
+    routers: Box<[TokenBucket]>,
     sources: HashedBuckets,
 }
 
 impl Told {
     pub fn new() -> Self {
-        Told { limits: TellLimits::default(), routers: HashedBuckets::new(), sources: HashedBuckets::new() }
+        let routers = vec![TokenBucket::FULL; ROUTERS].into();
+        Told { limits: TellLimits::default(), routers, sources: HashedBuckets::new() }
     }
 
     /// With a hash that is the same every time: for replay.
     pub fn seeded(&mut self) {
-        let hasher = || RandomState::with_seeds(1, 2, 3, 4);
-        self.routers = HashedBuckets::with_hasher(hasher());
-        self.sources = HashedBuckets::with_hasher(hasher());
+        self.sources = HashedBuckets::with_hasher(RandomState::with_seeds(1, 2, 3, 4));
     }
 
     /// May `router` tell the sender of `packet` (IPv4), which came in by `door`, at `now` ns?
@@ -62,6 +65,7 @@ impl Told {
             Door::Tunnel | Door::Unknown => 2 << 16,
         };
         let sender = self.sources.take(door << 32 | u64::from(src), self.limits.source, now);
-        sender && self.routers.take(u64::from(router), self.limits.router, now)
+        let router = self.routers.get_mut(usize::from(router) % ROUTERS);
+        sender && router.is_some_and(|bucket| bucket.take(self.limits.router, now))
     }
 }

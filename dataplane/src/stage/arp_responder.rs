@@ -46,8 +46,15 @@ fn told(b: &mut Burst<'_>, x: &Ctx<'_>, lane: Lane, seg: &SegRow) {
     if dst == x.snap.host.dvr_mac && !dst.is_zero() {
         return if heard { b.consume(lane, STAGE) } else { b.drop(lane, STAGE, DropReason::ReservedDst) };
     }
-    if heard && seg.interfaces.iter().any(|i| i.mac == dst) {
-        b.consume(lane, STAGE); // to fg-
+    if !matches!(b.door[lane], Door::Phys(_)) {
+        return;
+    }
+    // On a physical network: to fg-, or to everybody where nobody else would hear it.
+    let to_fg = seg.external && seg.interfaces.iter().any(|i| i.mac == dst);
+    match heard {
+        true if to_fg || dst.is_multicast() && seg.flood_ports.is_empty() => b.consume(lane, STAGE),
+        false if to_fg => b.drop(lane, STAGE, DropReason::NotOurs),
+        _ => {}
     }
 }
 

@@ -20,7 +20,11 @@ pub fn icmp_error<'u>(b: &mut Burst<'u>, x: &Ctx<'_>, lane: Lane, io: &mut Worke
     x.count.stage(STAGE).packets.add(1);
     let owed = b.owed[lane];
     let packet = packet(b, lane);
-    if matches!(owed.word, Word::Error(_)) && !icmp::may_answer(packet) {
+    let may = match owed.word {
+        Word::Error(_) => icmp::may_answer(packet),
+        Word::Reset => icmp::tcp_reset(&mut [0; icmp::RESET_LEN], packet).is_some(),
+    };
+    if !may {
         return;
     }
     let time = b.meta[lane].rx_time;

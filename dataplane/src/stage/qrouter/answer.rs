@@ -61,9 +61,7 @@ fn request(b: &Burst<'_>, lane: Lane) -> Request {
 /// The request has served its purpose; its sender hears that nobody listens.
 fn refuse(b: &mut Burst<'_>, x: &Ctx<'_>, lane: Lane, word: Word, router: RouterIx, visit: &Visit) {
     b.consume(lane, STAGE);
-    let asked = b.ip_dst[lane];
     tell::owe(b, x, lane, word, router, visit);
-    b.owed[lane].src = asked; // in the name of the address asked
 }
 
 /// The answer in the request's own frame.
