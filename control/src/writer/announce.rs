@@ -94,6 +94,3 @@ impl Announcer {
         !self.rounds.is_empty()
     }
 }
-
-#[cfg(test)]
-mod tests;

@@ -203,6 +203,3 @@ impl Writer {
         }
     }
 }
-
-#[cfg(test)]
-mod tests;

@@ -193,6 +193,3 @@ impl Resolver {
         self.candidates.contains_key(&key)
     }
 }
-
-#[cfg(test)]
-mod tests;

@@ -4,6 +4,7 @@ mod ageing;
 mod learning;
 mod limits;
 mod named;
+mod neighbours;
 mod order;
 mod quotas;
 mod steps;
