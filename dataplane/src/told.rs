@@ -65,3 +65,6 @@ impl Told {
         sender && self.routers.take(u64::from(router), self.limits.router, now)
     }
 }
+
+#[cfg(test)]
+mod tests;

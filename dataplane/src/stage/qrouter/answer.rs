@@ -84,6 +84,7 @@ fn echo(b: &mut Burst<'_>, x: &Ctx<'_>, lane: Lane, router: RouterIx, visit: &mu
             visit.at[lane] = router;
             visit.iface[lane] = NO_IFACE;
             visit.own.insert(lane);
+            visit.made.insert(lane);
             visit.inward.remove(lane);
             visit.next.insert(lane);
         }
