@@ -5,7 +5,9 @@ const SECOND: u64 = 1_000_000_000;
 
 fn limits(router: u32, source: u32) -> Told {
     let rate = |n| Rate { per_second: n, burst: n };
-    Told { limits: TellLimits { router: rate(router), source: rate(source) }, ..Told::new() }
+    let mut told = Told { limits: TellLimits { router: rate(router), source: rate(source) }, ..Told::new() };
+    told.seeded(); // so that no two senders of a test share a bucket in some runs only
+    told
 }
 
 /// How often `router` may tell who sent from `src` by `door`, at once.
@@ -35,7 +37,7 @@ fn a_sender_is_an_address_behind_a_door() {
     let mut told = limits(1000, 3);
     let doors = [Door::Port(0), Door::Port(1), Door::Phys(0), Door::Phys(1), Door::Tunnel];
     for door in doors {
-        for src in [A1.ip, B1.ip, 0, u32::MAX] {
+        for src in [A1.ip, E, u32::MAX] {
             assert_eq!(granted(&mut told, 1, door, src, 0), 3, "{door:?} {src:x}");
             assert_eq!(granted(&mut told, 2, door, src, 0), 0, "of whatever router");
         }
