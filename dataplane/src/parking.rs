@@ -21,14 +21,20 @@ pub struct Parked<'u> {
     pub(crate) frame: Frame<'u>,
     pub(crate) meta: FrameMeta,
     pub(crate) door: Door,
+    /// Whose index the door's port was; 0 for other doors.
+    pub(crate) door_generation: u32,
     /// The network it came in by.
     pub(crate) seg: SegIx,
+    /// Whose index `seg` was.
+    pub(crate) seg_generation: u32,
     /// What it waits for: a key of T13.
     pub(crate) key: u64,
     pub(crate) router: RouterIx,
     /// Who sent it: a port, or an address behind a NIC.
     pub(crate) source: u64,
     pub(crate) traced: bool,
+    /// [`Lot::seen`] when it began to wait: news it knows.
+    pub(crate) seen: u64,
 }
 
 /// See the module text.

@@ -69,3 +69,6 @@ impl Told {
         sender && router.is_some_and(|bucket| bucket.take(self.limits.router, now))
     }
 }
+
+#[cfg(test)]
+mod tests;

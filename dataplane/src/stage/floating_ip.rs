@@ -76,3 +76,6 @@ fn inward(
         qrouter::on_to_next(b, lane, visit);
     }
 }
+
+#[cfg(test)]
+mod tests;

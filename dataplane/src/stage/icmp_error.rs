@@ -5,6 +5,7 @@
 use super::{Ctx, Stage};
 use crate::burst::{Back, Burst, Door, FrameMeta, Lane, Out, Owed, Word};
 use crate::counters::Event;
+use crate::drop_reason::DropReason;
 use crate::pipeline::{process_made, process_own};
 use crate::trace::Note;
 use crate::umem::{Frame, HEADROOM};
@@ -32,7 +33,11 @@ pub fn icmp_error<'u>(b: &mut Burst<'u>, x: &Ctx<'_>, lane: Lane, io: &mut Worke
         x.count.event(Event::IcmpLimited).add(1);
         return x.note(b, lane, STAGE, Note::TellsNoMore);
     }
-    let (Some(mut made), Some(mut frame)) = (io.made.take(), io.pool.take()) else { return };
+    let Some(mut frame) = io.pool.take() else {
+        x.count.generated.add(1);
+        return x.drop_frame(b, lane, STAGE, DropReason::NoFrame);
+    };
+    let Some(mut made) = io.made.take() else { return io.recycle(frame) };
     match write(b, lane, &mut frame, owed) {
         None => io.recycle(frame),
         Some(len) => {

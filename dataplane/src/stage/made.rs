@@ -65,3 +65,6 @@ pub fn send_made<'u>(b: &mut Burst<'u>, x: &Ctx<'_>, io: &mut WorkerIo<'u>, made
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -47,7 +47,7 @@ pub use learning_blocker::{Fabric, learning_blocker};
 pub use local_switching::local_switching;
 pub use lv_to_phys::lv_to_phys;
 pub use made::{Made, MadeFor, send_made};
-pub use parked::{ready, wake};
+pub use parked::{give_up, ready, wake};
 pub use phys_to_lv::phys_to_lv;
 pub use qrouter::{from_router, qrouter};
 pub use vm_port::vm_port;

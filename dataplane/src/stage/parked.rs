@@ -2,8 +2,9 @@
 //!
 //! In Neutron the kernel's neighbour table does this on `qr-` and `fg-` (`arp_queue`, `unres_qlen`).
 
+use super::egress::account;
 use super::{Ctx, Stage};
-use crate::burst::{Burst, Door, FrameMeta, Lane};
+use crate::burst::{Burst, Door, Lane};
 use crate::drop_reason::DropReason;
 use crate::learn::{Report, ResolveEvent};
 use crate::parking::Parked;
@@ -35,9 +36,26 @@ pub(super) fn park<'u>(
     }
     let (Some(frame), meta) = (b.frame[lane].take(), b.meta[lane]) else { return Err(DropReason::Internal) };
     x.note(b, lane, Stage::Qrouter, Note::Waits(key as u32));
-    let traced = b.traced.has(lane);
-    io.lot.put(Parked { frame, meta, door: b.door[lane], seg: b.seg[lane], key, router, source, traced });
+    io.lot.put(Parked {
+        frame,
+        meta,
+        door: b.door[lane],
+        door_generation: door_generation(x, b.door[lane]),
+        seg: b.seg[lane],
+        seg_generation: x.seg(b, lane).map_or(0, |row| row.generation),
+        key,
+        router,
+        source,
+        traced: b.traced.has(lane),
+        seen: io.lot.seen,
+    });
     Ok(())
+}
+
+/// Whose index a door's port is; 0 for other doors.
+fn door_generation(x: &Ctx<'_>, door: Door) -> u32 {
+    let Door::Port(port) = door else { return 0 };
+    x.snap.ports.get(port).map_or(0, |row| row.generation)
 }
 
 fn ask(b: &Burst<'_>, x: &Ctx<'_>, lane: Lane, key: u64) -> bool {
@@ -47,24 +65,56 @@ fn ask(b: &Burst<'_>, x: &Ctx<'_>, lane: Lane, key: u64) -> bool {
     x.learn.push(Report::Resolve(ResolveEvent { seg, seg_generation: row.generation, ip, seen })).is_ok()
 }
 
-/// Is a frame's waiting over: somebody has the address it waits for, or nobody, or nobody asks any more?
-pub fn ready(tables: &Tables) -> impl Fn(&Parked<'_>) -> bool {
-    |parked| NeighValue::from_word(tables.neigh.lookup(&[parked.key])) != Some(NeighValue::ASKED)
+/// Is a frame's waiting over: somebody has the address it waits for, or nobody, or nobody asks any more? What began to
+/// wait since the news number `news` does not look again for those: the writer may not have asked for it yet.
+pub fn ready(tables: &Tables, news: u64) -> impl Fn(&Parked<'_>) -> bool {
+    move |parked| {
+        parked.seen != news && NeighValue::from_word(tables.neigh.lookup(&[parked.key])) != Some(NeighValue::ASKED)
+    }
 }
 
-/// The frame goes to its router again at `now` ns, as if it came then. Rules: R7-probe.
+/// The frame goes to its router again at `now` ns, as if it came then; if the network or the port it came by is gone, it
+/// ends here. Rules: R7-probe.
 #[cold]
 pub fn wake<'u>(b: &mut Burst<'u>, x: &Ctx<'_>, io: &mut WorkerIo<'u>, parked: Parked<'u>, now: u64) {
-    let meta = FrameMeta { rx_time: now.max(parked.meta.rx_time), ..parked.meta };
-    match b.push(parked.frame, meta, parked.door) {
-        Err(frame) => io.recycle(frame), // the burst is empty between polls: never
+    let (seg, seg_generation) = (parked.seg, parked.seg_generation);
+    let gone = x.snap.segments.get(seg).is_none_or(|row| row.generation != seg_generation)
+        || door_generation(x, parked.door) != parked.door_generation;
+    if gone {
+        return give_up(b, x, io, parked);
+    }
+    if let Some(lane) = unpark(b, io, parked) {
+        b.meta[lane].rx_time = b.meta[lane].rx_time.max(now);
+    }
+    process_parked(b, x, io);
+    x.count.held.set(io.held());
+}
+
+/// The frame waits no longer: where it came from is gone, or its worker stops. Rules: R7-probe.
+#[cold]
+pub fn give_up<'u>(b: &mut Burst<'u>, x: &Ctx<'_>, io: &mut WorkerIo<'u>, parked: Parked<'u>) {
+    if let Some(lane) = unpark(b, io, parked) {
+        b.drop(lane, Stage::Qrouter, DropReason::PortGone);
+    }
+    account(b, x, io);
+    x.count.held.set(io.held());
+}
+
+fn unpark<'u>(b: &mut Burst<'u>, io: &mut WorkerIo<'u>, parked: Parked<'u>) -> Option<Lane> {
+    match b.push(parked.frame, parked.meta, parked.door) {
+        Err(frame) => {
+            io.recycle(frame); // the burst is empty between polls: never
+            None
+        }
         Ok(lane) => {
             b.seg[lane] = parked.seg;
             if parked.traced {
                 b.traced.insert(lane);
             }
+            Some(lane)
         }
     }
-    process_parked(b, x, io);
-    x.count.held.set(io.held());
 }
+
+#[cfg(test)]
+mod tests;

@@ -41,7 +41,7 @@ pub fn qrouter(b: &mut Burst<'_>, x: &Ctx<'_>, m: Mask) -> Mask {
 /// Routes frames that routers of this host made themselves: `by` says which.
 pub fn from_router(b: &mut Burst<'_>, x: &Ctx<'_>, m: Mask, by: RouterIx) -> Mask {
     let mut visit = Visit::new();
-    visit.own = m;
+    (visit.own, visit.made) = (m, m);
     visit.at = Lanes::splat(by);
     x.enter(STAGE, b, m);
     walk(b, x, m, visit)
@@ -77,6 +77,8 @@ pub(super) struct Visit {
     pub trav: Lanes<u8>,
     /// Made by the router it is at: that router takes nothing off its TTL.
     pub own: Mask,
+    /// Made by a router, this one or one before: nobody is told about it, and it does not wait.
+    pub made: Mask,
     /// Came in from the floating IP plane: connected and extra routes only (R4 step 1).
     pub inward: Mask,
     /// To be routed (again) in the next round.
@@ -94,6 +96,7 @@ impl Visit {
             first: Lanes::splat(NO_IFACE),
             trav: Lanes::splat(0),
             own: Mask::NONE,
+            made: Mask::NONE,
             inward: Mask::NONE,
             next: Mask::NONE,
         }

@@ -91,6 +91,8 @@ pub const fn fg(host: Host) -> (MacAddr, u32) {
 }
 /// The gateway of X.
 pub const GX: (MacAddr, u32) = (MacAddr::new([2, 0xee, 0, 0, 0, 1]), addr([203, 0, 113, 1]));
+/// P, a physical machine on V's VLAN.
+pub const P: (MacAddr, u32) = (MacAddr::new([2, 0x0c, 0, 0, 2, 0]), addr([10, 3, 0, 200]));
 /// Floating IPs of A1, B1 and B2.
 pub const FIP_A1: u32 = addr([203, 0, 113, 101]);
 pub const FIP_B1: u32 = addr([203, 0, 113, 102]);

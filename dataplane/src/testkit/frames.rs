@@ -53,6 +53,16 @@ pub fn tagged(frame: &[u8], tags: &[u16]) -> Vec<u8> {
     [&frame[..12], &tags, &frame[12..]].concat()
 }
 
+/// The frame on physnet1, with V's VLAN id.
+pub fn phy(frame: &[u8]) -> Vec<u8> {
+    tagged(frame, &[300])
+}
+
+/// The frame on physext, with X's VLAN id.
+pub fn ext(frame: &[u8]) -> Vec<u8> {
+    tagged(frame, &[100])
+}
+
 /// The frame with `n` bytes of padding behind it.
 pub fn padded(frame: &[u8], n: usize) -> Vec<u8> {
     [frame, &vec![0xee; n]].concat()

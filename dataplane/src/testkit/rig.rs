@@ -134,6 +134,7 @@ impl Rig {
                 _ => worker.attach(door, port),
             };
         }
+        worker.repeatable();
         let mut rig = Rig { worker, snapshots, fdb, neigh, fip, news, now: 5_000_000_000 };
         rig.store(&rows);
         rig

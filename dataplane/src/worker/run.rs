@@ -3,7 +3,7 @@
 use super::Worker;
 use crate::burst::{BURST, Burst, Door};
 use crate::pipeline::{process_burst, process_handed};
-use crate::stage::{Ctx, Made, go_on, ready, send_made, wake};
+use crate::stage::{Ctx, Made, give_up, go_on, ready, send_made, wake};
 use crate::worker::WorkerIo;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -120,7 +120,8 @@ impl<'u> Worker<'u> {
 
     /// The first frame whose waiting is over goes to its router again. `false`: there is none.
     pub fn wake_one(&mut self) -> bool {
-        let Some(parked) = self.io.lot.take_first(ready(&self.view.tables)) else { return false };
+        let news = self.io.lot.seen;
+        let Some(parked) = self.io.lot.take_first(ready(&self.view.tables, news)) else { return false };
         let now = self.view.tables.resolved.time();
         self.through(|b, x, io| wake(b, x, io, parked, now));
         true
@@ -128,7 +129,7 @@ impl<'u> Worker<'u> {
 
     /// When that frame was received, ns.
     pub fn first_ready(&self) -> Option<u64> {
-        self.io.lot.first(ready(&self.view.tables))
+        self.io.lot.first(ready(&self.view.tables, self.io.lot.seen))
     }
 
     /// Sends an ARP frame the writer asks for.
@@ -185,9 +186,12 @@ impl<'u> Worker<'u> {
         self.close();
     }
 
-    /// Closes every port.
+    /// Closes every port; what waits for a neighbour ends.
     fn close(&mut self) {
         self.obey();
+        while let Some(parked) = self.io.lot.take_first(|_| true) {
+            self.through(|b, x, io| give_up(b, x, io, parked));
+        }
         while let Some(door) = self.io.doors().last().copied() {
             self.io.detach(door, &self.count);
         }

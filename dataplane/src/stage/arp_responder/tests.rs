@@ -1,9 +1,11 @@
 //! I3-a and I3-b: what is answered here, with which bytes, and what goes on.
 
 use crate::addr::MacAddr;
-use crate::burst::Door;
+use crate::burst::Door::{self, Phys, Tunnel};
+use crate::learn::{HeardEvent, Report};
 use crate::tables::*;
 use crate::testkit::*;
+use crate::trace::Note;
 
 const ANSWERED: &str = "ingress decode vm_port arp_responder egress";
 const FLOODED: &str = "ingress decode vm_port arp_responder local_switching egress flood_to_tun vxlan_encap*3";
@@ -245,4 +247,244 @@ fn every_frame_of_a_burst_gets_its_own_answer() {
     let answers = [told(RA.mac, RA.ip), told(A2.mac, A2.ip), told(A4.mac, A4.ip)].map(|f| (A1.door, f));
     assert_eq!(sent[..3], answers);
     assert_eq!(sent[3..], [(A3.door, ask(A3.ip))]);
+}
+
+const OUTSIDE: &str = "ingress decode phys_to_lv learning_blocker learn_from_tun arp_responder lv_to_phys egress";
+const HEARD: &str = "ingress decode phys_to_lv learning_blocker learn_from_tun arp_responder";
+const BY_TUNNEL: &str = "ingress vxlan_decap vxlan_tun_to_lv decode learning_blocker learn_from_tun arp_responder";
+
+/// gX asks everybody outside for `tpa`.
+fn gx_asks(tpa: u32) -> Vec<u8> {
+    ext(&eth(GX.0, MacAddr::BROADCAST, arp_request(GX.0, GX.1, tpa)))
+}
+
+/// Rules: E1.
+#[test]
+fn floating_ips_of_this_host_and_fg_are_answered_outside_with_fgs_mac() {
+    let fg = fg(H1);
+    for asked in [FIP_A1, FIP_B1, fg.1] {
+        let reply = ext(&eth(fg.0, GX.0, arp_reply(fg.0, asked, GX.0, GX.1))); // FIP-03
+        Rig::h1().one(Phys(1), gx_asks(asked)).assert_answered(Phys(1), OUTSIDE, "arp_responder", reply);
+    }
+}
+
+/// Rules: E1.
+#[test]
+fn nobody_elses_address_is_answered_outside() {
+    let path = format!("{HEARD} local_switching egress flood_to_tun");
+    // FIP-03 at H2, FIP-16, gX itself, an address of a router that is not outside.
+    for asked in [FIP_B2, ip("203.0.113.110"), GX.1, RV.ip, A1.ip] {
+        Rig::h1().one(Phys(1), gx_asks(asked)).assert_dropped(Phys(1), &path, "not_ours");
+    }
+    // Who announces a floating IP of this host asks for nothing.
+    let claim = ext(&eth(GX.0, MacAddr::BROADCAST, arp_request(GX.0, FIP_A1, FIP_A1)));
+    Rig::h1().one(Phys(1), claim).assert_dropped(Phys(1), &path, "not_ours");
+}
+
+/// Rules: E1, I3-a.
+#[test]
+fn a_port_on_the_external_network_gets_the_same_answers() {
+    let mut rig = Rig::h1_with(|r| r.port(Z1.door, |p| p.seg = X));
+    for asked in [FIP_A1, fg(H1).1] {
+        let frame = eth(Z1.mac, MacAddr::BROADCAST, arp_request(Z1.mac, Z1.ip, asked));
+        let reply = eth(fg(H1).0, Z1.mac, arp_reply(fg(H1).0, asked, Z1.mac, Z1.ip));
+        rig.one(Z1.door, frame).assert_answered(Z1.door, ANSWERED, "arp_responder", reply);
+    }
+}
+
+/// Rules: E1.
+#[test]
+fn rows_of_floating_ips_are_no_answers_where_no_fg_is() {
+    // What a batch leaves for a moment: the row is there, the interface not.
+    let gone: [fn(&mut Rows); 2] = [|r| r.seg(X, |s| s.interfaces = [].into()), |r| r.snap.interfaces.set(FG_IX, None)];
+    for change in gone {
+        let out = Rig::h1_with(change).one(Phys(1), gx_asks(FIP_A1));
+        assert_eq!((out.sent.as_slice(), out.moved.get("drop.not_ours")), (&[][..], Some(&1)));
+    }
+}
+
+/// Rules: V4, D10.
+#[test]
+fn the_physical_gateway_answers_for_its_routers_and_no_other_host_does() {
+    let asks = phy(&eth(P.0, MacAddr::BROADCAST, arp_request(P.0, P.1, RV.ip)));
+    let mut gateway = Rig::h1_with(|r| r.seg(V, |s| s.phys_gw = true));
+    let reply = phy(&eth(RV.mac, P.0, arp_reply(RV.mac, RV.ip, P.0, P.1))); // VL-03
+    gateway.one(Phys(0), asks.clone()).assert_answered(Phys(0), OUTSIDE, "arp_responder", reply);
+    // Nor does one whose router is down.
+    let mut down = Rig::h1_with(|r| {
+        r.seg(V, |s| {
+            s.phys_gw = true;
+            s.router_ips = s.router_ips.iter().map(|ip| RouterAddress { answers: false, ..*ip }).collect();
+        });
+    });
+    let out = down.one(Phys(0), asks);
+    assert!(out.sent.iter().all(|(door, _)| *door != Phys(0)), "{:?}", out.sent);
+    assert_eq!(out.moved.get("generated"), None);
+    // Addresses of machines are not the gateway's to answer.
+    let other = phy(&eth(P.0, MacAddr::BROADCAST, arp_request(P.0, P.1, V2.ip)));
+    let mut gateway = Rig::h1_with(|r| r.seg(V, |s| s.phys_gw = true));
+    assert_eq!(gateway.one(Phys(0), other).moved.get("generated"), None);
+}
+
+/// Rules: I3-a, D10.
+#[test]
+fn a_guests_question_for_the_router_stays_on_the_host() {
+    let frame = eth(V1.mac, MacAddr::BROADCAST, arp_request(V1.mac, V1.ip, RV.ip)); // VL-01
+    let reply = eth(RV.mac, V1.mac, arp_reply(RV.mac, RV.ip, V1.mac, V1.ip));
+    Rig::h1().one(V1.door, frame).assert_answered(V1.door, ANSWERED, "arp_responder", reply);
+}
+
+/// H1 where somebody waits for `ip` on `seg`.
+fn asked(seg: SegIx, ip: u32) -> Rig {
+    Rig::h1_with(|r| {
+        r.neigh.insert((seg, ip), NeighValue::ASKED);
+    })
+}
+
+fn heard(rig: &Rig, seg: SegIx, ip: u32, mac: MacAddr, target: Target, target_generation: u32) -> Report {
+    Report::Heard(HeardEvent { seg, seg_generation: 1, ip, mac, target, target_generation, seen: rig.now })
+}
+
+/// Rules: R7-probe, T3, T5, L2.
+#[test]
+fn the_answer_to_our_probe_is_consumed_and_told_to_the_writer() {
+    let there = (mac("fa:16:3e:0a:00:60"), ip("10.1.0.60"));
+    let answer = |to| eth(there.0, to, arp_reply(there.0, there.1, to, 0)); // ARP-08
+    let mut rig = asked(A, there.1);
+    let expect = heard(&rig, A, there.1, there.0, Target::Tunnel(1), 1);
+    let out = rig.one(Tunnel, vx(H2, H1, 1001, &answer(H1.dvr)));
+    out.assert_consumed(Tunnel, BY_TUNNEL);
+    assert_eq!(out.reports, [expect]);
+    // From a port of this host.
+    let mut rig = Rig::h1_with(|r| {
+        r.port(A3.door, |p| allow(p, there.1, u32::MAX));
+        r.neigh.insert((A, there.1), NeighValue::ASKED);
+    });
+    let expect = heard(&rig, A, there.1, A3.mac, Target::Port(1), 1);
+    let out = rig.one(A3.door, eth(A3.mac, H1.dvr, arp_reply(A3.mac, there.1, H1.dvr, 0)));
+    out.assert_consumed(A3.door, ARP);
+    assert_eq!(out.reports, [expect]);
+    // From a physical network.
+    let mut rig = asked(V, P.1);
+    let expect = heard(&rig, V, P.1, P.0, Target::Phys, 0);
+    let out = rig.one(Phys(0), phy(&eth(P.0, H1.dvr, arp_reply(P.0, P.1, H1.dvr, 0))));
+    out.assert_consumed(Phys(0), HEARD);
+    assert_eq!(out.reports, [expect]);
+    // Nobody waits, or for another address, or in another network.
+    for mut rig in [Rig::h1(), asked(A, there.1 + 1), asked(B, there.1)] {
+        let out = rig.one(Tunnel, vx(H2, H1, 1001, &answer(H1.dvr)));
+        out.assert_dropped(Tunnel, BY_TUNNEL, "reserved_dst");
+        assert_eq!(out.reports, []);
+    }
+}
+
+/// Rules: E1, R7-probe.
+#[test]
+fn an_answer_to_fg_is_consumed_whether_awaited_or_not() {
+    let next = (mac("02:ee:00:00:00:09"), ip("203.0.113.9"));
+    let answer = ext(&eth(next.0, fg(H1).0, arp_reply(next.0, next.1, fg(H1).0, fg(H1).1)));
+    let mut rig = asked(X, next.1);
+    let expect = heard(&rig, X, next.1, next.0, Target::Phys, 0);
+    let out = rig.one(Phys(1), answer.clone());
+    out.assert_consumed(Phys(1), HEARD);
+    assert_eq!(out.reports, [expect]);
+    let out = Rig::h1().one(Phys(1), answer);
+    out.assert_consumed(Phys(1), &format!("{HEARD} qrouter"));
+    assert_eq!(out.reports, []);
+}
+
+/// Rules: I3-c, L5, L5-vip, D9.
+#[test]
+fn announcements_of_a_watched_address_are_told_to_the_writer_and_flood() {
+    let both = |mac| [arp_request(mac, VIP, VIP), arp_reply(mac, VIP, mac, VIP)];
+    for payload in both(A2.mac) {
+        let frame = eth(A2.mac, MacAddr::BROADCAST, payload); // VIP-01
+        let mut rig = Rig::h1();
+        let expect = heard(&rig, A, VIP, A2.mac, Target::Tunnel(1), 1);
+        let out = rig.one(Tunnel, vx(H2, H1, 1001, &frame));
+        let path = format!("{BY_TUNNEL} local_switching egress flood_to_tun");
+        out.assert_sent(Tunnel, &path, &[(A1.door, frame.clone()), (A3.door, frame)]);
+        assert_eq!(out.reports, [expect]);
+    }
+    for payload in both(A1.mac) {
+        let frame = eth(A1.mac, MacAddr::BROADCAST, payload);
+        let mut rig = Rig::h1();
+        let expect = heard(&rig, A, VIP, A1.mac, Target::Port(0), 1);
+        let out = rig.one(A1.door, frame.clone());
+        out.assert_sent(A1.door, FLOODED, &everybody(&frame));
+        assert_eq!(out.reports, [expect]);
+    }
+}
+
+/// Rules: L5, L5-vip.
+#[test]
+fn what_is_no_announcement_or_of_no_watched_address_is_not_told() {
+    let all = MacAddr::BROADCAST;
+    let frames = [
+        eth(A1.mac, all, arp_request(A1.mac, VIP, A2.ip)), // asks, in the VIP's name
+        eth(A1.mac, all, arp_request(A1.mac, A1.ip, VIP)), // asks for the VIP
+        eth(A1.mac, all, arp_request(A1.mac, A1.ip, A1.ip)), // announces what is not watched
+        eth(A1.mac, all, arp_request(A1.mac, 0, 0)),
+        eth(A1.mac, A3.mac, arp_reply(A1.mac, 0, A3.mac, A3.ip)),
+    ];
+    for frame in frames {
+        assert_eq!(Rig::h1().one(A1.door, frame).reports, []);
+    }
+    // Not even if a row says that nobody's address is watched.
+    let frame = eth(A1.mac, A3.mac, arp_reply(A1.mac, 0, A3.mac, A3.ip));
+    assert_eq!(asked(A, 0).one(A1.door, frame).reports, []);
+    // A secured port does not get as far with an address that is not its own.
+    let claim = eth(A3.mac, all, arp_request(A3.mac, VIP, VIP));
+    let out = Rig::h1().one(A3.door, claim);
+    out.assert_dropped(A3.door, "ingress decode vm_port", "arp_spoof");
+    assert_eq!(out.reports, []);
+}
+
+/// Rules: L5-vip.
+#[test]
+fn the_writer_gets_the_generations_of_network_and_origin() {
+    let frame = |mac| eth(mac, MacAddr::BROADCAST, arp_request(mac, VIP, VIP));
+    let mut rig = Rig::h1_with(|r| {
+        r.seg(A, |s| s.generation = 7);
+        let end = TunnelEnd { vtep: H2.vtep, mac: Some(H2.nic), dvr_mac: H2.dvr, df: true, phys: 0 };
+        let row = TunnelRow::new(9, &r.snap.host, end);
+        r.snap.tunnels.set(1, Some(row));
+        r.port(A1.door, |p| p.generation = 8);
+    });
+    let of = |out: &rig::Outcome| match out.reports[..] {
+        [Report::Heard(e)] => (e.seg_generation, e.target_generation),
+        _ => panic!("{:?}", out.reports),
+    };
+    assert_eq!(of(&rig.one(Tunnel, vx(H2, H1, 1001, &frame(A2.mac)))), (7, 9));
+    assert_eq!(of(&rig.one(A1.door, frame(A1.mac))), (7, 8));
+}
+
+/// Rules: L5-vip.
+#[test]
+fn a_full_queue_loses_what_was_heard_and_the_frame_goes_on() {
+    let mut rig = Rig::h1();
+    let filler = heard(&rig, A, VIP, A2.mac, Target::Tunnel(1), 1);
+    while rig.worker.learn_queue().push(filler).is_ok() {}
+    let frame = eth(A1.mac, MacAddr::BROADCAST, arp_request(A1.mac, VIP, VIP));
+    let out = rig.one(A1.door, frame.clone());
+    out.assert_sent_and(A1.door, FLOODED, &everybody(&frame), "learn_queue_full 1");
+}
+
+/// Rules: L2, T5.
+#[test]
+fn a_host_that_does_not_know_its_dvr_mac_takes_no_answer_for_its_own() {
+    let mut rig = Rig::h1_with(|r| r.snap.host.dvr_mac = MacAddr::ZERO);
+    let frame = eth(A1.mac, MacAddr::ZERO, arp_reply(A1.mac, A1.ip, MacAddr::ZERO, 0));
+    let path = "ingress decode vm_port arp_responder local_switching egress flood_to_tun";
+    rig.one(A1.door, frame).assert_dropped(A1.door, path, "unknown_unicast");
+}
+
+/// Rules: L5-vip, R7-probe.
+#[test]
+fn a_trace_says_that_the_writer_was_told() {
+    let mut rig = Rig::h1();
+    rig.worker.trace = true;
+    rig.one(A1.door, eth(A1.mac, MacAddr::BROADCAST, arp_request(A1.mac, VIP, VIP)));
+    let notes: Vec<_> = std::iter::from_fn(|| rig.worker.tracer().pop()).map(|r| r.note).collect();
+    assert!(notes.contains(&Note::Heard(VIP)), "{notes:?}");
 }

@@ -1,7 +1,7 @@
 //! T5 and L4: who is learned, from what, and how often.
 
 use crate::addr::MacAddr;
-use crate::burst::Door::{self, Tunnel};
+use crate::burst::Door::{self, Phys, Tunnel};
 use crate::learn::{LEARN_QUEUE, LearnEvent, Report};
 use crate::tables::*;
 use crate::testkit::*;
@@ -182,4 +182,74 @@ fn a_full_queue_is_counted_and_the_frame_goes_on() {
     out.assert_sent_and(Tunnel, DELIVERED, &[(A1.door, frame())], "learn_queue_full 1");
     assert!(out.learned.iter().all(|e| *e == filler), "what was queued stays queued");
     assert_eq!(out.learned.len(), LEARN_QUEUE);
+}
+
+const PHYS: &str = "ingress decode phys_to_lv learning_blocker learn_from_tun";
+
+/// P speaks to V1.
+fn from_p() -> Vec<u8> {
+    phy(&eth(P.0, V1.mac, ip4(P.1, V1.ip).udp(1, 2, b"")))
+}
+
+fn physical(rig: &Rig, seg: SegIx, mac: MacAddr) -> LearnEvent {
+    LearnEvent { seg, seg_generation: 1, mac, target: Target::Phys, target_generation: 0, seen: rig.now }
+}
+
+/// Rules: V4, T5.
+#[test]
+fn a_physical_machine_may_use_the_router_of_one_host_only() {
+    let frame = |src, dst, ttl| eth(src, dst, ip4(P.1, A1.ip).ttl(ttl).echo(1, 1, b"")); // VL-04
+    let out = Rig::h1().one(Phys(0), phy(&frame(P.0, RV.mac, 64)));
+    out.assert_dropped(Phys(0), PHYS, "router_mac_from_fabric");
+    assert_eq!(out.learned, []);
+    let mut gateway = Rig::h1_with(|r| r.seg(V, |s| s.phys_gw = true));
+    let path = format!("{PHYS} qrouter dvr_process egress");
+    let out = gateway.one(Phys(0), phy(&frame(P.0, RV.mac, 64)));
+    out.assert_sent(Phys(0), &path, &[(A1.door, frame(RA.mac, A1.mac, 63))]);
+    // Nobody uses it by way of a tunnel.
+    let mut gateway = Rig::h1_with(|r| r.seg(A, |s| s.phys_gw = true));
+    let frame = eth(A2.mac, RA.mac, ip4(A2.ip, B1.ip).udp(1, 2, b""));
+    gateway.one(Tunnel, vx(H2, H1, 1001, &frame)).assert_dropped(Tunnel, IN, "router_mac_from_fabric");
+}
+
+/// Rules: T5, V4.
+#[test]
+fn a_dvr_mac_is_no_destination_on_a_physical_network() {
+    for dst in [H1.dvr, H3.dvr, mac("fa:16:3f:aa:bb:cc")] {
+        let out = Rig::h1().one(Phys(0), phy(&eth(P.0, dst, ip4(P.1, V1.ip).udp(1, 2, b""))));
+        out.assert_dropped(Phys(0), PHYS, "reserved_dst");
+        assert_eq!(out.learned, []);
+    }
+    // Only a reply can be the answer to a probe, and only to our own.
+    let asks = eth(P.0, H1.dvr, arp_request(P.0, P.1, V1.ip));
+    Rig::h1().one(Phys(0), phy(&asks)).assert_dropped(Phys(0), PHYS, "reserved_dst");
+    let other = eth(P.0, H2.dvr, arp_reply(P.0, P.1, H2.dvr, 0));
+    Rig::h1().one(Phys(0), phy(&other)).assert_dropped(Phys(0), PHYS, "reserved_dst");
+}
+
+/// Rules: L4.
+#[test]
+fn a_machine_of_a_physical_network_is_learned_there() {
+    let mut rig = Rig::h1();
+    let expect = physical(&rig, V, P.0);
+    assert_eq!(rig.one(Phys(0), from_p()).learned, [expect]);
+    rig.learn(V, P.0, Target::Phys);
+    assert_eq!(rig.one(Phys(0), from_p()).learned, [], "known for this second");
+    rig.now += SECOND;
+    let expect = physical(&rig, V, P.0);
+    assert_eq!(rig.one(Phys(0), from_p()).learned, [expect]);
+    rig.learn(V, P.0, Target::Port(4));
+    assert_eq!(rig.one(Phys(0), from_p()).learned, [expect], "it was a port's");
+    let mut rig = Rig::h1_with(|r| r.seg(V, |s| s.learning = false));
+    assert_eq!(rig.one(Phys(0), from_p()).learned, []);
+}
+
+/// Rules: L4, E2.
+#[test]
+fn machines_outside_are_learned_only_where_a_port_could_ask_for_them() {
+    let frame = ext(&eth(GX.0, fg(H1).0, ip4(E, FIP_A1).udp(1, 2, b"")));
+    assert_eq!(Rig::h1().one(Phys(1), frame.clone()).learned, []);
+    let mut rig = Rig::h1_with(|r| r.seg(X, |s| s.flood_ports = [5].into()));
+    let expect = physical(&rig, X, GX.0);
+    assert_eq!(rig.one(Phys(1), frame).learned, [expect]);
 }

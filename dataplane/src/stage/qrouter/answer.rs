@@ -71,6 +71,7 @@ fn echo(b: &mut Burst<'_>, x: &Ctx<'_>, lane: Lane, router: RouterIx, visit: &mu
     x.count.generated.add(1);
     x.count.stage(STAGE).consumed.add(1);
     remove_options(b, lane);
+    b.cut.remove(lane); // whether the answer is too large is its own affair
     b.meta[lane].made_here();
     reply(b, lane);
     let straight = visit.trav[lane] == 0;
@@ -82,6 +83,7 @@ fn echo(b: &mut Burst<'_>, x: &Ctx<'_>, lane: Lane, router: RouterIx, visit: &mu
             visit.at[lane] = router;
             visit.iface[lane] = NO_IFACE;
             visit.own.insert(lane);
+            visit.made.insert(lane);
             visit.inward.remove(lane);
             visit.next.insert(lane);
         }

@@ -80,7 +80,7 @@ pub(in crate::stage) fn unresolved(
     visit: &Visit,
 ) {
     let router = tell::at(x, lane, visit);
-    if visit.own.has(lane) {
+    if visit.made.has(lane) {
         // What a router itself says does not wait.
         return b.drop(lane, STAGE, DropReason::NoNeigh);
     }

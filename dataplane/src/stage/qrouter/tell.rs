@@ -49,7 +49,7 @@ pub(super) fn too_big(b: &mut Burst<'_>, x: &Ctx<'_>, lane: Lane, mtu: u16, at: 
 pub(super) fn owe(b: &mut Burst<'_>, x: &Ctx<'_>, lane: Lane, word: Word, at: RouterIx, visit: &Visit) {
     // As received: the frame's own bytes.
     let Some(&[s0, s1, s2, s3, d0, d1, d2, d3]) = b.at::<8>(lane, ETH_LEN + 12) else { return };
-    if visit.own.has(lane) {
+    if visit.made.has(lane) {
         return;
     }
     let (src, dst) = (u32::from_be_bytes([s0, s1, s2, s3]), u32::from_be_bytes([d0, d1, d2, d3]));
