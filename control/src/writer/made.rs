@@ -34,6 +34,11 @@ impl Writer {
         self.announcer.start(now);
     }
 
+    /// How often packets that wait for an address were told to look again.
+    pub fn resolved(&self) -> u64 {
+        self.resolved.told()
+    }
+
     /// Are probes or announcements under way?
     pub fn pending(&self) -> bool {
         self.resolver.asks() || self.announcer.announces()

@@ -10,6 +10,7 @@ mod cloud;
 mod command;
 mod control;
 mod daemon;
+mod floating;
 mod forwarding;
 mod kernel;
 mod killed;
@@ -39,6 +40,7 @@ const TESTS: &[(&str, &str, Run)] = &[
     ("killed", "kill -9 under traffic, and started again", killed::killed),
     ("stops_clean", "started and stopped: what was found is left", lifecycle::stops_clean),
     ("comes_and_goes", "an instance's interface that is missing, comes and goes", lifecycle::comes_and_goes),
+    ("floating_ips", "floating IPs in, out and between hosts, with a router and a client outside", floating::floating_ips),
     ("refuses", "what it cannot start with: refused in words, nothing left behind", lifecycle::refuses),
 ];
 
@@ -78,6 +80,7 @@ fn missing() -> Option<String> {
         ("ping", "-V", "iputils-ping"),
         ("iperf3", "-v", "iperf3"),
         ("ethtool", "--version", "ethtool"),
+        ("arping", "-V", "iputils-arping"),
         ("setpriv", "--version", "util-linux"),
     ];
     if let Some((tool, _, package)) = tools.iter().find(|(tool, arg, _)| !there(tool, arg)) {

@@ -2,8 +2,9 @@
 
 use super::Worker;
 use crate::burst::{BURST, Burst, Door};
+use crate::drop_reason::DropReason;
 use crate::pipeline::{process_burst, process_handed};
-use crate::stage::{Ctx, Made, go_on, ready, send_made, wake};
+use crate::stage::{Ctx, Made, Stage, go_on, ready, send_made, wake};
 use crate::worker::WorkerIo;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -153,7 +154,10 @@ impl<'u> Worker<'u> {
         let at_most = if self.io.unsent() { at_most.min(OFFER_AGAIN) } else { at_most };
         let Some(links) = self.io.links().filter(|_| self.io.floods.held() == 0) else { return false };
         self.view.token.offline();
-        let slept = links.bell().sleep(at_most, || links.has_work() || !self.orders.is_empty());
+        // News of neighbours concern who has packets that wait for one.
+        let (lot, resolved) = (&self.io.lot, &self.view.tables.resolved);
+        let news = || lot.len() != 0 && resolved.told() != lot.seen;
+        let slept = links.bell().sleep(at_most, || links.has_work() || !self.orders.is_empty() || news());
         self.view.token.online();
         slept
     }
@@ -185,9 +189,14 @@ impl<'u> Worker<'u> {
         self.close();
     }
 
-    /// Closes every port.
+    /// Closes every port. Packets that wait for a neighbour end with it: nobody can be told any more.
     fn close(&mut self) {
         self.obey();
+        while let Some(parked) = self.io.lot.take_first(|_| true) {
+            self.count.drop_frame(parked.door, Stage::Qrouter, DropReason::NoNeigh);
+            self.io.recycle(parked.frame);
+        }
+        self.count.held.set(self.io.held());
         while let Some(door) = self.io.doors().last().copied() {
             self.io.detach(door, &self.count);
         }
