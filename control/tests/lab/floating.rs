@@ -43,6 +43,9 @@ pub fn stop(checks: &mut Checks, all: Vec<Dvrd>, expected: &[(&str, &str)]) -> R
 /// Every host sees broadcasts that are another's.
 pub const OTHERS: (&str, &str) = ("not_ours", "broadcasts on a physical network that no instance here is on");
 
+/// The SNAT host is in the flood list of the router's networks.
+pub const SNAT_HOST: (&str, &str) = ("no_receiver", "multicast, probes and unknown unicast at H3, which has no instance");
+
 pub fn floating_ips(checks: &mut Checks) -> Res<()> {
     let lab = Lab::with_outside(&VMS, &FLOATING)?;
     let all = start(checks, &lab)?;

@@ -127,6 +127,17 @@ impl Lab {
         if self.outside.is_some() { &out::PHYSICAL } else { &[] }
     }
 
+    /// Takes a host's NIC away.
+    pub fn cut(&self, nic: &str, host: usize) -> Res<()> {
+        self.host(host).ip(&format!("link del {nic}")).map(|_| ())
+    }
+
+    /// Gives it another one, with this MTU.
+    pub fn join(&self, nic: &str, host: usize, mtu: u16) -> Res<()> {
+        self.outside().plug(nic, &format!("{nic}-h{}", host + 1), self.host(host), nic)?;
+        self.host(host).ip(&format!("link set {nic} mtu {mtu}")).map(|_| ())
+    }
+
     /// Hosts with a `dvrd`.
     pub fn hosts(&self) -> usize {
         self.hosts.len()

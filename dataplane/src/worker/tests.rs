@@ -1,6 +1,7 @@
 use super::*;
 use crate::handoff::Links;
 use crate::io::MemoryPort;
+use crate::tables::{NeighValue, ip4_key};
 use crate::testkit::*;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -162,4 +163,36 @@ fn news_of_what_waits_end_a_sleep() {
     });
     assert!(start.elapsed() < Duration::from_secs(30));
     assert!(rig.worker.hear_news(), "it has not looked yet");
+}
+
+/// Nobody answers: the row that says so stays until what waits has seen it, also if the worker sleeps meanwhile.
+#[test]
+fn a_grace_period_waits_for_who_has_to_hear_of_it() {
+    let mut rig = Rig::h1();
+    rig.worker.connect(Links::alone().unwrap());
+    let qsbr = Arc::clone(&rig.qsbr);
+    let epoch = qsbr.retire();
+    assert!(rig.worker.sleep(Duration::from_millis(1)));
+    assert!(qsbr.has_passed(epoch), "nothing waits: one turn");
+
+    rig.inject(A1.door, &to_nobody());
+    assert_eq!(rig.worker.poll_all(), 1);
+    let [key] = ip4_key(B, B1.ip + 0x80);
+    rig.neigh.put(&[key], NeighValue::UNANSWERED.to_word()).unwrap();
+    rig.news.tell(rig.now);
+    let epoch = qsbr.retire();
+    rig.worker.take_over();
+    assert!(!qsbr.has_passed(epoch), "it has not looked");
+    assert_eq!(rig.worker.parked().0, 1);
+    rig.worker.idle();
+    assert!(qsbr.has_passed(epoch));
+    assert_eq!((rig.worker.parked().0, rig.worker.counters().reason(DropReason::NoNeigh).get()), (0, 1));
+
+    // Another one, while it sleeps: for the whole sleep, but for the turn before it.
+    rig.inject(A1.door, &to_nobody());
+    rig.neigh.remove(&[key]);
+    assert_eq!(rig.worker.poll_all(), 1);
+    rig.worker.sleep(Duration::from_millis(1));
+    let epoch = qsbr.retire();
+    assert!(!qsbr.has_passed(epoch), "it is not offline");
 }
