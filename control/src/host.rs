@@ -37,7 +37,7 @@ const MOST_ROUNDS: usize = 64;
 /// Records of a tap for drops: the copies of one frame, to every port and every other host there can be, fit.
 const TAP_RECORDS: usize = 8192;
 /// Physical networks a host can have.
-const MAX_PHYS: usize = 16;
+pub const MAX_PHYS: usize = 16;
 /// The name of the underlay NIC.
 pub const TUNNEL: &str = "tunnel";
 

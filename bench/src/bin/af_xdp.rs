@@ -12,12 +12,11 @@ use bench::frames::{Case, LEN, build};
 use bench::host::{Writers, port_ix};
 use bench::load::cpu_time_of;
 use bench::veth::Lanes;
-use control::daemon::nic::{Nic, QUEUE, Share};
+use control::daemon::nic::{Nic, QUEUE, Role, Share};
 use dataplane::burst::{BURST, Burst, Door, FrameMeta};
 use dataplane::handoff::{Bell, Links};
 use dataplane::io::Port;
 use dataplane::io::af_xdp::XdpPort;
-use dataplane::io::af_xdp::filter::Filter;
 use dataplane::umem::{Frame, FramePool, HEADROOM, Region, Umem};
 use dataplane::worker::Idle;
 use std::error::Error;
@@ -237,7 +236,7 @@ fn memory(frames: usize) -> Res<FramePool<'static>> {
 
 fn open(lanes: &Lanes, part: &str, name: &str, region: Region<'static>, frames: usize) -> Res<(Nic, XdpPort<'static>)> {
     let share = Share { workers: 1, frames, patience: Duration::ZERO };
-    let (nic, mut ports) = Nic::open(&lanes.interface(part, name), Filter::Everything, region, share)?;
+    let (nic, mut ports) = Nic::open(&lanes.interface(part, name), Role::Port, region, share)?;
     Ok((nic, ports.pop().ok_or("no queue")?))
 }
 

@@ -1,15 +1,23 @@
 //! What dvrd says at its start: what it got, never silently less.
 
 use super::config::Config;
+use super::model::Model;
 use super::nic::{Nic, QUEUE};
+use super::physical::Physical;
 use super::ports::Ports;
-use crate::writer::Writer;
+use super::trunk::Trunk;
 use dataplane::io::af_xdp::filter::Mode;
 use dataplane::umem::FRAME_SIZE;
 use std::fmt::Write;
 
 /// The banner.
-pub(super) fn banner(config: &Config, underlay: &Nic, ports: &Ports<'_>, mtu: u16, writer: &Writer) -> String {
+pub(super) fn banner(
+    config: &Config,
+    underlay: &Trunk<'_>,
+    physical: &[Physical<'_>],
+    ports: &Ports<'_>,
+    model: &Model,
+) -> String {
     let mut s = format!("dvrd {}: host {}\n", env!("CARGO_PKG_VERSION"), config.host);
     let w = &config.workers;
     let cores = w.cores.as_ref().map(|c| c.iter().map(usize::to_string).collect::<Vec<_>>().join(", "));
@@ -22,8 +30,15 @@ pub(super) fn banner(config: &Config, underlay: &Nic, ports: &Ports<'_>, mtu: u1
         (frames * FRAME_SIZE) >> 20,
         w.frames
     );
-    let mac = underlay.link.mac.map_or("no MAC address".to_owned(), |m| m.to_string());
-    let _ = writeln!(s, "  underlay  {}, {mac}, MTU {mtu}", nic(underlay));
+    if let Some(underlay) = underlay.nic() {
+        let mac = underlay.link.mac.map_or("no MAC address".to_owned(), |m| m.to_string());
+        let _ = writeln!(s, "  underlay  {}, {mac}, MTU {}", nic(underlay), model.mtu());
+    }
+    let mut name = "physical";
+    for (physical, port) in physical.iter().filter_map(|p| Some((&p.name, p.trunk.nic()?))) {
+        let _ = writeln!(s, "  {name:<8}  {physical}: {}, MTU {}; all of it is dvrd's", nic(port), port.link.mtu);
+        name = "";
+    }
     let mut name = "ports";
     for (attachment, port) in ports.attached() {
         let _ = writeln!(s, "  {name:<8}  {}: {}", attachment.port, nic(port));
@@ -33,7 +48,7 @@ pub(super) fn banner(config: &Config, underlay: &Nic, ports: &Ports<'_>, mtu: u1
         s.push_str("  ports     none\n");
     }
     s.push_str("  limits   ");
-    let mut tables = writer.tables();
+    let mut tables = model.writer().tables();
     tables.sort_by_key(|t| t.name);
     let rows: Vec<String> = tables.iter().map(|t| format!("{} {} of {}", t.name, t.rows, t.limit)).collect();
     for pair in rows.chunks(3) {

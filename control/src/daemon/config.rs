@@ -1,4 +1,5 @@
-//! `dvrd.toml`: which host of the cloud this machine is, its underlay, its workers, and interfaces of its ports.
+//! `dvrd.toml`: which host of the cloud this machine is, its underlay, its workers, its NICs on physical networks, and
+//! interfaces of its ports.
 //!
 //! [`Config::read`] checks the file by itself, [`Config::check`] against the cloud. Both find all problems, each with
 //! its line. `docs/dvrd.toml` is an example with every key.
@@ -22,6 +23,8 @@ pub struct Config {
     pub underlay: Interface,
     /// `[workers]`.
     pub workers: Workers,
+    /// `[[physical_networks]]`: the NIC of each physical network of this host.
+    pub physical_networks: Vec<PhysicalInterface>,
     /// `[[ports]]`: ports whose interface is not the one [`default_interface`] says.
     pub ports: Vec<PortInterface>,
     /// Where `host` stands.
@@ -73,6 +76,17 @@ impl Default for Workers {
     fn default() -> Self {
         Workers { count: 1, cores: None, spin_us: 50, frames: 16384 }
     }
+}
+
+/// One of `[[physical_networks]]`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PhysicalInterface {
+    /// `name`: the physical network, a key of the host's `bridge_mappings`.
+    pub name: String,
+    /// The NIC that leads to it: all of it is dvrd's.
+    pub interface: Interface,
+    /// Where the entry stands.
+    place: Place,
 }
 
 /// One of `[[ports]]`.

@@ -9,10 +9,13 @@ pub mod config;
 mod model;
 pub mod net;
 pub mod nic;
+mod physical;
 mod ports;
+mod post;
 pub mod run;
 mod threads;
 mod totals;
+mod trunk;
 mod uplink;
 
 use std::path::PathBuf;

@@ -9,6 +9,22 @@ use dataplane::io::af_xdp::now;
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr};
 
+/// Why the tables stay as they were.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// A table has no room.
+    #[error("{0}; give this host fewer ports or networks")]
+    Full(#[from] TableFull),
+    /// Workers have a queue for each NIC they started with.
+    #[error("the physical networks in bridge_mappings change, from {from:?} to {to:?}: restart dvrd for that")]
+    Physical {
+        /// Names of those at the start.
+        from: Vec<String>,
+        /// Names of those that were to be stored.
+        to: Vec<String>,
+    },
+}
+
 /// See the module text.
 #[derive(Debug)]
 pub(super) struct Model {
@@ -18,6 +34,8 @@ pub(super) struct Model {
     uplink: (MacAddr, u16),
     /// MAC addresses towards VTEPs that the kernel told; those in the cloud file need none.
     towards: BTreeMap<Ipv4Addr, MacAddr>,
+    /// Names of the physical networks workers have NICs of, in order.
+    physical: Vec<String>,
     /// Workers run: what is new is announced.
     started: bool,
     writer: Writer,
@@ -28,7 +46,9 @@ impl Model {
     pub fn new(cloud: &Cloud, host: &str, workers: usize) -> Self {
         let writer = Writer::new(workers, Limits::default());
         let (host, cloud) = (host.to_owned(), cloud.clone());
-        Model { host, cloud, uplink: (MacAddr::ZERO, u16::MAX), towards: BTreeMap::new(), started: false, writer }
+        let physical = cloud.hosts.get(&host).map(|h| h.bridge_mappings.keys().cloned().collect()).unwrap_or_default();
+        let uplink = (MacAddr::ZERO, u16::MAX);
+        Model { host, cloud, uplink, towards: BTreeMap::new(), physical, started: false, writer }
     }
 
     /// This host's tunnel address, and the UDP port of VXLAN.
@@ -74,9 +94,23 @@ impl Model {
         self.towards.clear();
     }
 
+    /// The physical networks workers have NICs of, by the place of [`Door::Phys`](dataplane::burst::Door).
+    pub fn physical(&self) -> &[String] {
+        &self.physical
+    }
+
+    /// Networks on a physical network whose MTU is above `mtu`, each with its own.
+    pub fn larger_than(&self, physical: &str, mtu: u32) -> Vec<(String, u32)> {
+        let on = self.cloud.networks.values().filter(|n| n.provider_physical_network.as_deref() == Some(physical));
+        on.filter(|n| u32::from(n.mtu) > mtu).map(|n| (if n.name.is_empty() { &n.id } else { &n.name }.clone(), n.mtu.into())).collect()
+    }
+
     /// Makes all of it what the workers see, or changes nothing.
-    pub fn store(&mut self) -> Result<(), TableFull> {
+    pub fn store(&mut self) -> Result<(), StoreError> {
         let mut rows = Rows::derive(&self.cloud, &self.host).unwrap_or_default();
+        if rows.phys != self.physical {
+            return Err(StoreError::Physical { from: self.physical.clone(), to: rows.phys });
+        }
         let (mac, mtu) = self.uplink;
         // What the interface really has: frames to another MAC would not be for it, longer ones would not leave.
         rows.host.vtep_mac = mac;
@@ -84,7 +118,7 @@ impl Model {
         for end in rows.tunnels.values_mut() {
             end.mac = end.mac.or_else(|| self.towards.get(&Ipv4Addr::from_bits(end.vtep)).copied());
         }
-        self.writer.apply(&rows, self.started.then(now))
+        Ok(self.writer.apply(&rows, self.started.then(now))?)
     }
 
     /// As [`Model::store`]; says so if the tables stay as they were.

@@ -3,10 +3,11 @@
 use super::config::Interface;
 use super::net::{Identity, Link, NetError, Netns, link, link_by_index, veth_peer};
 use dataplane::io::af_xdp::filter::{AttachError, Attached, Filter, Mode};
-use dataplane::io::af_xdp::{Copying, RingSizes, Setup, XdpPort, ethtool};
+use dataplane::io::af_xdp::{Copying, Promiscuous, RingSizes, Setup, XdpPort, ethtool};
 use dataplane::umem::Region;
 use std::fmt;
 use std::io;
+use std::net::Ipv4Addr;
 use std::time::Duration;
 
 /// Frames each ring of a queue holds: received ones that wait for their worker, sent ones that wait for the kernel.
@@ -91,6 +92,32 @@ fn ethtool_hint(error: &io::Error) -> &'static str {
     }
 }
 
+/// What an interface is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// It leads to the other hosts, and is the kernel's but for VXLAN to this address and UDP port.
+    Underlay {
+        /// This host's tunnel address.
+        vtep: Ipv4Addr,
+        /// The VXLAN port.
+        port: u16,
+    },
+    /// A VM's.
+    Port,
+    /// It leads to a physical network, and is all dvrd's: what is for other MAC addresses than its own too, with the VLAN
+    /// tag in the frame.
+    Physical,
+}
+
+impl Role {
+    fn filter(self) -> Filter {
+        match self {
+            Role::Underlay { vtep, port } => Filter::Underlay { vtep, port },
+            Role::Port | Role::Physical => Filter::Everything,
+        }
+    }
+}
+
 /// How the queues of an interface are shared out.
 #[derive(Clone, Copy, Debug)]
 pub struct Share {
@@ -128,22 +155,26 @@ pub struct Nic {
     pub workers: u32,
     /// The peer whose offloads are off until this is dropped.
     peer: Option<Peer>,
+    /// What a physical network's NIC is until this is dropped.
+    _tagged: Option<Tagged>,
     _filter: Attached,
 }
 
 impl Nic {
-    /// Takes an interface: program attached, every queue bound, offloads of a veth's other end turned off that AF_XDP cannot see. One port for each
-    /// of `share.workers` workers.
+    /// Takes an interface: program attached, every queue bound, offloads of a veth's other end turned off that AF_XDP
+    /// cannot see. One port for each of `share.workers` workers.
     pub fn open<'u>(
         interface: &Interface,
-        filter: Filter,
+        role: Role,
         region: Region<'u>,
         share: Share,
     ) -> Result<(Nic, Vec<XdpPort<'u>>), NicError> {
         let netns = Netns::open(interface.netns.as_deref())?;
         let link = link(&netns, &interface.name)?;
         let peer = Peer::quiet(interface, &netns, &link)?;
-        let opened = netns.run(|| bind(&interface.name, link.ifindex, filter, region, share))??;
+        // Before the sockets: some drivers stop and start the device for it.
+        let tagged = (role == Role::Physical).then(|| Tagged::new(interface, &netns, &link)).transpose()?;
+        let opened = netns.run(|| bind(&interface.name, link.ifindex, role.filter(), region, share))??;
         let workers = share.workers;
         let Bound { driver, filter, queues, share, ports } = opened;
         let nic = Nic {
@@ -158,6 +189,7 @@ impl Nic {
             share,
             workers,
             peer,
+            _tagged: tagged,
             _filter: filter,
         };
         Ok((nic, ports))
@@ -209,6 +241,56 @@ fn bind<'u>(name: &str, ifindex: u32, filter: Filter, region: Region<'u>, share:
         ports.push(bound);
     }
     Ok(Bound { driver, filter, queues, share: setup.share, ports })
+}
+
+/// A NIC of a physical network: promiscuous, and its VLAN tags stay in the frames it receives.
+#[derive(Debug)]
+struct Tagged {
+    own: Interface,
+    identity: Identity,
+    /// Its offload was on.
+    turned: bool,
+    _promiscuous: Promiscuous,
+}
+
+impl Tagged {
+    fn new(own: &Interface, netns: &Netns, link: &Link) -> Result<Tagged, NicError> {
+        let name = own.name.as_str();
+        let ethtool = |what, error| NicError::Ethtool { interface: name.to_owned(), what, error };
+        let promiscuous = netns.run(|| Promiscuous::new(link.ifindex))?;
+        let promiscuous = promiscuous.map_err(|e| ethtool("it cannot be made promiscuous", e))?;
+        let identity = Identity { netns: netns.id(), ifindex: link.ifindex };
+        let mut tagged = Tagged { own: own.clone(), identity, turned: false, _promiscuous: promiscuous };
+        let turned = netns.run(|| {
+            let on = ethtool::rx_vlan(name)?;
+            if on { ethtool::set_rx_vlan(name, false).map(|()| true) } else { Ok(false) }
+        })?;
+        let what = "it takes VLAN tags out of what it receives, and that cannot be turned off (`ethtool -K NAME rxvlan off`)";
+        tagged.turned = turned.map_err(|error| ethtool(what, error))?;
+        Ok(tagged)
+    }
+
+    /// Nothing where it is gone.
+    fn restore(&self) -> Result<(), NicError> {
+        let netns = match Netns::open(self.own.netns.as_deref()) {
+            Ok(netns) if netns.id() == self.identity.netns => netns,
+            Err(e) if !e.is_absence() => return Err(e.into()),
+            _ => return Ok(()),
+        };
+        let Some(link) = link_by_index(&netns, self.identity.ifindex)? else { return Ok(()) };
+        let turned = netns.run(|| ethtool::set_rx_vlan(&link.name, true))?;
+        turned.map_err(|error| NicError::Ethtool { interface: link.name, what: "its offload cannot be restored", error })
+    }
+}
+
+impl Drop for Tagged {
+    fn drop(&mut self) {
+        if self.turned
+            && let Err(error) = self.restore()
+        {
+            tracing::warn!("rx-vlan-offload of {} is off, and stays so: {error}", self.own);
+        }
+    }
 }
 
 /// The other end of a veth: its stack would leave checksums unfinished and put VLAN tags beside the frame, and AF_XDP

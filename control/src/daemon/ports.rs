@@ -2,10 +2,9 @@
 
 use super::config::{Attachment, Interface};
 use super::net::{Identity, NetError, present};
-use super::nic::{Nic, NicError, Share};
+use super::nic::{Nic, NicError, Role, Share};
 use crate::writer::Writer;
 use dataplane::io::af_xdp::XdpPort;
-use dataplane::io::af_xdp::filter::Filter;
 use dataplane::tables::PortIx;
 use dataplane::umem::Region;
 use std::collections::{BTreeMap, BTreeSet};
@@ -166,7 +165,7 @@ impl<'u> Ports<'u> {
 
 fn open<'u>(interface: &Interface, region: Region<'u>, frames: usize) -> Result<(Box<Nic>, XdpPort<'u>), NicError> {
     let share = Share { workers: 1, frames, patience: Duration::ZERO };
-    let (nic, ports) = Nic::open(interface, Filter::Everything, region, share)?;
+    let (nic, ports) = Nic::open(interface, Role::Port, region, share)?;
     let port = ports.into_iter().next().ok_or_else(|| NicError::no_queue(interface))?;
     Ok((Box::new(nic), port))
 }

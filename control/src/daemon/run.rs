@@ -3,18 +3,20 @@
 
 use super::banner::banner;
 use super::config::Config;
-use super::model::Model;
+use super::model::{Model, StoreError};
 use super::net::{NetError, UnderlayEvent};
-use super::nic::{Nic, NicError, Share};
+use super::nic::{Nic, NicError, Role, Share};
+use super::physical::{self, Physical};
 use super::ports::{News, Ports};
+use super::post::Post;
 use super::threads::{self, Handles, Running, Stop};
+use super::trunk::Trunk;
 use super::uplink::{self, Uplink};
 use crate::books::Totals;
 use crate::model::Cloud;
-use crate::writer::TableFull;
-use dataplane::io::af_xdp::filter::Filter;
-use dataplane::io::af_xdp::now;
-use dataplane::umem::{FRAME_SIZE, FramePool, Umem};
+use dataplane::burst::Door;
+use dataplane::io::af_xdp::{XdpPort, now};
+use dataplane::umem::{FRAME_SIZE, FramePool, Region, Umem};
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -29,7 +31,7 @@ const PAUSE: Duration = Duration::from_millis(20);
 const LEAST_SHARE: usize = 64;
 /// How often this thread looks for what workers report: while they do, and at the latest.
 const TICK: Duration = Duration::from_millis(1);
-const LONGEST_TICK: Duration = Duration::from_millis(20);
+const LONGEST_TICK: Duration = Duration::from_millis(2);
 /// How often it looks which interfaces are there.
 const LOOK: Duration = Duration::from_secs(1);
 
@@ -56,9 +58,9 @@ pub enum RunError {
     /// The host has no address for tunnels.
     #[error("host {0} has no IPv4 vtep in the cloud file: dvrd's underlay is IPv4")]
     NoVtep(String),
-    /// A table has no room.
-    #[error("{0}; give this host fewer ports or networks")]
-    Full(#[from] TableFull),
+    /// The tables do not take the cloud.
+    #[error(transparent)]
+    Store(#[from] StoreError),
     /// No packet memory.
     #[error("packet memory of {bytes} bytes cannot be had: {error}; lower workers.frames or workers.count")]
     Memory {
@@ -72,12 +74,14 @@ pub enum RunError {
     NoPool,
     /// Too little of it.
     #[error(
-        "workers.frames = {frames} is too little for a worker with {ports} ports: each needs {LEAST_SHARE} to receive; \
-         give each worker {wanted}"
+        "workers.frames = {frames} is too little for a worker with {nics} and {ports} ports: each needs {LEAST_SHARE} to \
+         receive; give each worker {wanted}", nics = crate::report::count(*.nics as u64, "NIC")
     )]
     Frames {
         /// As configured.
         frames: usize,
+        /// NICs of this host.
+        nics: usize,
         /// Most ports of a worker.
         ports: usize,
         /// Enough.
@@ -91,9 +95,9 @@ pub enum RunError {
         /// The kernel's answer.
         error: io::Error,
     },
-    /// The underlay.
-    #[error("underlay: {0}")]
-    Underlay(#[from] NicError),
+    /// A NIC: what it is for, and why not.
+    #[error("{0}: {1}")]
+    Nic(String, NicError),
     /// What follows the kernel's neighbours.
     #[error("underlay: {0}")]
     Follow(#[from] NetError),
@@ -110,14 +114,12 @@ pub fn run(config: &Config, cloud: &Cloud, signals: &Signals, says: &mut dyn Say
     let pools = umem.pools(count);
     let mut model = Model::new(cloud, &config.host, count);
     let (vtep, port) = model.vtep().ok_or_else(|| RunError::NoVtep(config.host.clone()))?;
-    let filter = Filter::Underlay { vtep, port };
     let region = pools.first().map(FramePool::region).ok_or(RunError::NoPool)?;
-    let tunnel_share = Share { workers: count as u32, frames: for_ports(frames) / 2, patience: PATIENCE };
-    let (underlay, tunnels) = Nic::open(&config.underlay, filter, region, tunnel_share)?;
-    uplink::set(&mut model, &underlay);
+    let Nics { uplink, mut physical, ports: nics } = take(config, cloud, region, Role::Underlay { vtep, port })?;
+    uplink.nic().into_iter().for_each(|nic| uplink::set(&mut model, nic));
     model.store()?;
-    let port_frames = share(config, &model, &underlay)?;
-    let mut workers = threads::workers(model.writer(), pools, tunnels)?;
+    let port_frames = share(config, &model, &physical, &uplink)?;
+    let mut workers = threads::workers(model.writer(), pools, nics, physical.len())?;
     let mut ports = Ports::new(config.attachments(cloud), region, port_frames);
     tell(ports.look(model.writer(), &mut workers), true);
     let start = Instant::now();
@@ -125,8 +127,10 @@ pub fn run(config: &Config, cloud: &Cloud, signals: &Signals, says: &mut dyn Say
         std::thread::sleep(PAUSE);
         tell(ports.look(model.writer(), &mut workers), true);
     }
-    let banner = banner(config, &underlay, &ports, model.mtu(), model.writer());
-    let mut uplink = Uplink::follow(underlay, filter, region, tunnel_share, &model)?;
+    let banner = banner(config, &uplink, &physical, &ports, &model);
+    physical.iter().for_each(|p| p.check_mtu(&model));
+    let mut uplink = Uplink::follow(uplink, &config.underlay, &model)?;
+    let mut post = Post::default();
     let handles = Handles::of(&workers);
     let stop = AtomicBool::new(false);
     let (mut workers, died) = std::thread::scope(|scope| {
@@ -134,17 +138,62 @@ pub fn run(config: &Config, cloud: &Cloud, signals: &Signals, says: &mut dyn Say
         let cores = config.workers.cores.as_deref().unwrap_or_default();
         let running = Running::start(scope, workers, threads::idle(config), cores, &stop);
         let running = running.map_err(|error| RunError::System { what: "threads of the workers", error })?;
+        model.start();
         says.ready(&banner);
-        let daemon =
-            Daemon { model: &mut model, ports: &mut ports, uplink: &mut uplink, handles: &handles, running: &running };
+        let daemon = Daemon {
+            model: &mut model,
+            ports: &mut ports,
+            uplink: &mut uplink,
+            physical: &mut physical,
+            post: &mut post,
+            told: 0,
+            handles: &handles,
+            running: &running,
+        };
         let died = daemon.serve(signals, says);
         uplink.release();
+        physical.iter_mut().for_each(|p| p.trunk.release());
         Ok::<_, RunError>((running.stop(ends), died))
     })?;
     let frames = threads::settle(&mut workers);
     handles.learn(model.writer_mut());
-    says.books(&handles.totals(model.writer()), Some(frames));
+    says.books(&totals(&handles, &model, &post), Some(frames));
     died.map_or(Ok(()), |worker| Err(RunError::WorkerDied(worker)))
+}
+
+/// The NICs all workers have queues of.
+struct Nics<'u> {
+    uplink: Trunk<'u>,
+    physical: Vec<Physical<'u>>,
+    /// By door, a port for each worker.
+    ports: Vec<(Door, Vec<XdpPort<'u>>)>,
+}
+
+/// Takes the underlay and the NICs of physical networks.
+fn take<'u>(config: &Config, cloud: &Cloud, region: Region<'u>, underlay: Role) -> Result<Nics<'u>, RunError> {
+    let count = usize::from(config.workers.count);
+    let networks: Vec<_> = config.physical(cloud).collect();
+    let nics = 1 + networks.len();
+    // Half of it for NICs, the rest for ports.
+    let frames = for_ports(config.workers.frames as usize) / 2 / nics;
+    if frames < LEAST_SHARE {
+        let wanted = 2 * nics * LEAST_SHARE * 16 / 7 + 16;
+        return Err(RunError::Frames { frames: config.workers.frames as usize, nics, ports: 0, wanted });
+    }
+    let share = Share { workers: count as u32, frames, patience: PATIENCE };
+    let open = |what: &str, door, role, interface| {
+        let opened = Nic::open(interface, role, region, share).map_err(|e| RunError::Nic(what.to_owned(), e));
+        opened.map(|(nic, ports)| (Trunk::new(what.to_owned(), door, role, nic, region, share), (door, ports)))
+    };
+    let (uplink, tunnels) = open("underlay", Door::Tunnel, underlay, &config.underlay)?;
+    let (mut physical, mut ports) = (Vec::new(), vec![tunnels]);
+    for (place, (name, interface)) in networks.into_iter().enumerate() {
+        let what = format!("physical network {name}");
+        let (trunk, queues) = open(&what, physical::door(place), physical::ROLE, interface)?;
+        physical.push(Physical { name: name.to_owned(), trunk });
+        ports.push(queues);
+    }
+    Ok(Nics { uplink, physical, ports })
 }
 
 /// Of a worker's buffers, how many its ports may have to receive into; as many may be on their way out, and an eighth
@@ -153,18 +202,29 @@ fn for_ports(frames: usize) -> usize {
     frames * 7 / 16
 }
 
-/// What each port gets of that: what the underlay leaves, shared by the ports of the worker that has most.
-fn share(config: &Config, model: &Model, underlay: &Nic) -> Result<usize, RunError> {
+/// What each port gets of that: what the NICs leave, shared by the ports of the worker that has most.
+fn share(config: &Config, model: &Model, physical: &[Physical<'_>], uplink: &Trunk<'_>) -> Result<usize, RunError> {
     let frames = config.workers.frames as usize;
     let rows = &model.writer().current().ports;
     let owned = |id: usize| rows.iter().filter(|(_, row)| usize::from(row.owner.0) == id).count();
     let ports = (0..usize::from(config.workers.count)).map(owned).max().unwrap_or(0).max(1);
-    let each = for_ports(frames).saturating_sub(underlay.frames()) / ports;
+    let trunks = std::iter::once(uplink).chain(physical.iter().map(|p| &p.trunk));
+    let taken: usize = trunks.filter_map(|t| Some(t.nic()?.frames())).sum();
+    let each = for_ports(frames).saturating_sub(taken) / ports;
     if each < LEAST_SHARE {
-        let wanted = (2 * ports * LEAST_SHARE).max(ports * LEAST_SHARE + underlay.frames()) * 16 / 7 + 16;
-        return Err(RunError::Frames { frames, ports, wanted });
+        let wanted = (2 * ports * LEAST_SHARE).max(ports * LEAST_SHARE + taken) * 16 / 7 + 16;
+        return Err(RunError::Frames { frames, nics: 1 + physical.len(), ports, wanted });
     }
     Ok(each)
+}
+
+/// The books, with what this thread lost.
+fn totals(handles: &Handles<'_>, model: &Model, post: &Post) -> Totals {
+    let mut totals = handles.totals(model.writer(), model.physical());
+    if post.lost != 0 {
+        totals.counters.insert("made_lost".to_owned(), post.lost);
+    }
+    totals
 }
 
 fn tell(news: Vec<News>, first: bool) {
@@ -192,6 +252,10 @@ struct Daemon<'d, 'scope, 'u> {
     model: &'d mut Model,
     ports: &'d mut Ports<'u>,
     uplink: &'d mut Uplink<'u>,
+    physical: &'d mut [Physical<'u>],
+    post: &'d mut Post,
+    /// [`Writer::resolved`](crate::writer::Writer::resolved) when workers were woken for it last.
+    told: u64,
     handles: &'d Handles<'u>,
     running: &'d Running<'scope, 'u>,
 }
@@ -201,23 +265,38 @@ impl<'u: 'scope, 'scope> Daemon<'_, 'scope, 'u> {
     fn serve(mut self, signals: &Signals, says: &mut dyn Says) -> Option<usize> {
         let (mut tick, mut looked) = (TICK, Instant::now());
         while !signals.stop.load(Ordering::Relaxed) {
-            let learned = self.handles.learn(self.model.writer_mut());
-            self.model.writer_mut().run_timers(now());
-            tick = if learned > 0 { TICK } else { (tick * 2).min(LONGEST_TICK) };
+            let busy = self.work();
+            tick = if busy { TICK } else { (tick * 2).min(LONGEST_TICK) };
             self.wait(tick);
             if signals.books.swap(false, Ordering::Relaxed) {
-                says.books(&self.handles.totals(self.model.writer()), None);
+                says.books(&totals(self.handles, self.model, self.post), None);
             }
             if looked.elapsed() >= LOOK {
                 looked = Instant::now();
                 tell(self.ports.look(self.model.writer(), &mut &*self.handles), false);
                 self.uplink.look(self.model, self.handles);
+                self.physical.iter_mut().for_each(|p| p.look(self.model, self.handles));
                 if let Some(worker) = self.running.dead() {
                     return Some(worker);
                 }
             }
         }
         None
+    }
+
+    /// What workers report is stored, what is due is done, and what both call for is sent. Says whether there was any of it.
+    fn work(&mut self) -> bool {
+        let writer = self.model.writer_mut();
+        let learned = self.handles.learn(writer);
+        writer.run_timers(now());
+        let made = writer.take_made();
+        let busy = learned > 0 || !made.is_empty() || self.post.waits();
+        self.post.send(made, self.handles);
+        let told = self.model.writer().resolved();
+        if std::mem::replace(&mut self.told, told) != told {
+            self.handles.wake_all(); // packets that wait are looked at by who has them
+        }
+        busy
     }
 
     /// Events of the underlay; several at once become one change of the tables.

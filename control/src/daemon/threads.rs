@@ -1,6 +1,7 @@
 //! Workers on threads of their own, and what the writer's thread has of them.
 
 use super::config::Config;
+use super::physical;
 use super::ports::{Place, Workers};
 use super::run::RunError;
 use crate::books::{PortTotals, Totals};
@@ -33,23 +34,28 @@ pub(super) fn idle(config: &Config) -> Idle {
     Idle { spin: Duration::from_micros(config.workers.spin_us.into()), sleep: SLEEP }
 }
 
-/// Workers on the tables of `writer`, connected, each with its queues of the underlay.
+/// Workers on the tables of `writer`, connected, each with its queues of these NICs (the first port of each is the first
+/// worker's), `phys` of which lead to physical networks.
 pub(super) fn workers<'u>(
     writer: &Writer,
     pools: Vec<FramePool<'u>>,
-    tunnels: Vec<XdpPort<'u>>,
+    nics: Vec<(Door, Vec<XdpPort<'u>>)>,
+    phys: usize,
 ) -> Result<Vec<Worker<'u>>, RunError> {
     let system = |error| RunError::System { what: "file descriptors of the workers", error };
     let count = pools.len();
     let links = mesh(&pools, RING).map_err(system)?;
-    let parts = pools.into_iter().zip(links).zip(tunnels).enumerate();
+    let mut nics: Vec<_> = nics.into_iter().map(|(door, ports)| (door, ports.into_iter())).collect();
+    let parts = pools.into_iter().zip(links).enumerate();
     parts
-        .map(|(id, ((pool, links), tunnel))| {
+        .map(|(id, (pool, links))| {
             let view = writer.view(id).ok_or_else(|| system(io::ErrorKind::InvalidInput.into()))?;
-            let mut worker = Worker::new(view, pool, writer.limits().ports, 0);
+            let mut worker = Worker::new(view, pool, writer.limits().ports, phys);
             worker.connect(links);
-            worker.bell().map_or(Ok(()), |bell| tunnel.watch(&bell)).map_err(system)?;
-            worker.attach(Door::Tunnel, Port::Xdp(Box::new(tunnel)));
+            for (door, port) in nics.iter_mut().filter_map(|(door, ports)| Some((*door, ports.next()?))) {
+                worker.bell().map_or(Ok(()), |bell| port.watch(&bell)).map_err(system)?;
+                worker.attach(door, Port::Xdp(Box::new(port)));
+            }
             worker.set_flood_limits(writer.limits().flood);
             worker.set_tell_limits(writer.limits().tell.share(count));
             worker.set_asked_per_router(PER_ROUTER.div_ceil(count));
@@ -117,15 +123,16 @@ impl<'u> Handles<'u> {
         n
     }
 
-    /// The books now.
-    pub fn totals(&self, writer: &Writer) -> Totals {
+    /// The books now. `physical`: names of the physical networks, in order.
+    pub fn totals(&self, writer: &Writer, physical: &[String]) -> Totals {
         let counters: Vec<&WorkerCounters> = self.0.iter().map(|h| &*h.count).collect();
         let of = |door| {
             let sum = |dir: fn(&WorkerCounters, Door) -> u64| counters.iter().map(|c| dir(c, door)).sum();
             PortTotals { rx: sum(|c, door| c.port(door).rx.get()), tx: sum(|c, door| c.port(door).tx.get()) }
         };
         let ports = writer.indexes().ports().map(|(id, ix)| (id.to_owned(), of(Door::Port(ix))));
-        let all = ports.chain([(TUNNEL.to_owned(), of(Door::Tunnel))]);
+        let nics = physical.iter().enumerate().map(|(place, name)| (name.clone(), of(physical::door(place))));
+        let all = ports.chain([(TUNNEL.to_owned(), of(Door::Tunnel))]).chain(nics);
         let used: BTreeMap<_, _> = all.filter(|(_, p)| p.rx + p.tx != 0).collect();
         Totals::of(&counters, writer, used)
     }
@@ -142,6 +149,11 @@ impl<'u> Handles<'u> {
         let given = self.0.get(worker).is_some_and(|handle| handle.orders.push(order).is_ok());
         self.wake(worker);
         given
+    }
+
+    /// All of them look again, those that sleep too.
+    pub fn wake_all(&self) {
+        (0..self.0.len()).for_each(|worker| self.wake(worker));
     }
 
     fn wake(&self, worker: usize) {
@@ -172,7 +184,7 @@ pub(super) struct Stop<'s, 'u> {
 impl Drop for Stop<'_, '_> {
     fn drop(&mut self) {
         self.stop.store(true, Ordering::Relaxed);
-        (0..self.handles.0.len()).for_each(|worker| self.handles.wake(worker));
+        self.handles.wake_all();
     }
 }
 
@@ -221,7 +233,7 @@ impl<'scope, 'u: 'scope> Running<'scope, 'u> {
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;
 
 /// Frames and buffers on their way between stopped workers arrive, and floods that wait end: their ports are gone. Buffers that are
 /// free or left to a zero-copy driver, and all.

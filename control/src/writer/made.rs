@@ -34,6 +34,11 @@ impl Writer {
         self.announcer.start(now);
     }
 
+    /// How often packets that wait for an address were told to look again.
+    pub fn resolved(&self) -> u64 {
+        self.resolved.told()
+    }
+
     /// Are probes or announcements under way?
     pub fn pending(&self) -> bool {
         self.resolver.asks() || self.announcer.announces()
@@ -107,8 +112,9 @@ impl Writer {
                 Step::InVain => {
                     let Flat { writer, lost, .. } = &mut self.neighbours;
                     store(writer, key, NeighValue::UNANSWERED.to_word(), lost);
-                    self.resolver.in_vain.push((self.qsbr.retire(), key));
+                    // Told first: a worker that has passed the epoch has heard of it.
                     self.news(due);
+                    self.resolver.in_vain.push((self.qsbr.retire(), key));
                 }
                 Step::Forget => {
                     self.neighbours.writer.remove(&[key]);
@@ -118,7 +124,7 @@ impl Writer {
         }
     }
 
-    /// Rows that said that nobody answers have been seen by every worker that waited.
+    /// Rows that say that nobody answers go when every worker in which packets wait has looked at them.
     pub(super) fn bury_in_vain(&mut self) {
         let (qsbr, writer) = (&self.qsbr, &mut self.neighbours.writer);
         self.resolver.in_vain.retain(|(epoch, key)| {

@@ -1,6 +1,9 @@
 //! The lab's cloud: two hosts, networks A and B joined by a distributed router, instances named by network and number.
+//! With an outside (`cloud/outside.rs`) there are a third host and physical networks too.
 
 use serde_json::{Value, json};
+
+pub mod outside;
 
 /// The underlay's MTU; the networks have what VXLAN leaves of it.
 pub const UNDERLAY_MTU: u16 = 1500;
@@ -12,12 +15,12 @@ pub const MTU: u16 = UNDERLAY_MTU - 50;
 pub struct Name(pub &'static str);
 
 impl Name {
-    /// A or B.
+    /// A or B; with an outside also V or F.
     pub fn network(self) -> char {
         self.0.chars().next().unwrap_or('A')
     }
 
-    fn number(self) -> usize {
+    pub fn number(self) -> usize {
         self.0[1..].parse().expect("a number behind the network's letter")
     }
 
@@ -27,7 +30,7 @@ impl Name {
     }
 
     pub fn mac(self) -> String {
-        format!("fa:16:3e:0{}:00:{}", self.network().to_ascii_lowercase(), self.number() + 10)
+        format!("fa:16:3e:0{}:00:{}", digit(self.network()), self.number() + 10)
     }
 
     pub fn address(self) -> String {
@@ -45,13 +48,24 @@ impl Name {
 }
 
 /// An address on a network's subnet.
-fn subnet(network: char, host: usize) -> String {
-    format!("10.{}.0.{host}", if network == 'A' { 1 } else { 2 })
+pub fn subnet(network: char, host: usize) -> String {
+    let number = "ABVF".find(network).map_or(9, |n| n + 1);
+    format!("10.{number}.0.{host}")
+}
+
+/// A network's MTU, and that of its instances' interfaces: what VXLAN leaves of the underlay's, or all of a physical network's.
+pub fn mtu(network: char) -> u16 {
+    if "AB".contains(network) { MTU } else { outside::MTU }
 }
 
 /// MAC of the router's interface on a network.
 pub fn router_mac(network: char) -> String {
-    format!("fa:16:3e:0{}:00:01", network.to_ascii_lowercase())
+    format!("fa:16:3e:0{}:00:01", digit(network))
+}
+
+/// A network in the MAC addresses on it.
+fn digit(network: char) -> char {
+    if network == 'V' { 'c' } else { network.to_ascii_lowercase() }
 }
 
 /// Address of a host's VTEP.
@@ -79,19 +93,21 @@ pub fn model(vms: &[Name]) -> Value {
         json!({"id": n.to_string(), "name": n.to_string(), "project_id": "lab", "admin_state_up": true, "mtu": MTU,
                "router_external": false, "provider_network_type": "vxlan", "provider_segmentation_id": vni(n)})
     };
-    let subnets = |n: char| {
-        json!({"id": format!("{n}-v4"), "name": format!("{n}-v4"), "network_id": n.to_string(), "ip_version": 4,
-               "cidr": subnet(n, 0) + "/24", "gateway_ip": subnet(n, 1), "enable_dhcp": false})
-    };
     let mut ports: Vec<Value> = ['A', 'B'].map(interface).into();
     ports.extend(vms.iter().map(|vm| port(*vm)));
     json!({
         "hosts": [host(0), host(1)],
         "networks": (['A', 'B'].map(network)),
-        "subnets": (['A', 'B'].map(subnets)),
+        "subnets": (['A', 'B'].map(v4)),
         "routers": [{"id": "R1", "name": "R1", "distributed": true, "ha": false, "admin_state_up": true}],
         "ports": ports,
     })
+}
+
+/// A network's subnet.
+fn v4(n: char) -> Value {
+    json!({"id": format!("{n}-v4"), "name": format!("{n}-v4"), "network_id": n.to_string(), "ip_version": 4,
+           "cidr": subnet(n, 0) + "/24", "gateway_ip": subnet(n, 1), "enable_dhcp": false})
 }
 
 fn interface(network: char) -> Value {

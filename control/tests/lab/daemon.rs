@@ -104,6 +104,9 @@ fn config_text(lab: &Lab, host: usize, setup: &Setup) -> String {
     let netns = if setup.inside { String::new() } else { format!("netns = \"{}\"\n", lab.host(host).name()) };
     let mut text = format!("host = \"H{}\"\n\n[underlay]\ninterface = \"{}\"\n{netns}", host + 1, setup.interface);
     text += &format!("\n[workers]\ncount = {}\n", setup.workers);
+    for (name, interface) in lab.physical() {
+        text += &format!("\n[[physical_networks]]\nname = \"{name}\"\ninterface = \"{interface}\"\n{netns}");
+    }
     // Inside, a port has the interface Nova would give it: it need not be named.
     for vm in lab.vms_of(host).filter(|_| !setup.inside) {
         text += &format!("\n[[ports]]\nport = \"{}\"\ninterface = \"{}\"\n{netns}", vm.0, vm.tap());

@@ -130,6 +130,14 @@ impl Flow {
         })
     }
 
+    /// Mbit/s at the receiver, and the address the receiver saw the sender under.
+    pub fn seen_from(self) -> Res<(f64, String)> {
+        let (client, server) = self.finish()?;
+        let mbit = client["end"]["sum_received"]["bits_per_second"].as_f64().ok_or(format!("no rate in {client}"))? / 1e6;
+        let source = server["start"]["connected"][0]["remote_host"].as_str();
+        Ok((mbit, source.ok_or(format!("no remote_host in {server}"))?.to_owned()))
+    }
+
     pub fn udp(self) -> Res<Udp> {
         let (client, server) = self.finish()?;
         Udp::parse(&client, &server)
@@ -167,12 +175,17 @@ pub fn report(done: Done) -> Res<Value> {
     }
 }
 
+/// `ping -c count`, one every 20 ms, with this many bytes of data, from any machine.
+pub fn ping(from: &Netns, address: &str, count: u32, size: u16) -> Res<Ping> {
+    // -M do: not even the sender may fragment.
+    let line = format!("ping -n -c {count} -i 0.02 -W 1 -M do -s {size} {address}");
+    Ping::parse(&from.exec(&line, Duration::from_secs(20))?.out)
+}
+
 impl Lab {
     /// `ping -c count`, one every 20 ms, with this many bytes of data.
     pub fn ping(&self, from: &str, address: &str, count: u32, size: u16) -> Res<Ping> {
-        // -M do: not even the sender may fragment.
-        let line = format!("ping -n -c {count} -i 0.02 -W 1 -M do -s {size} {address}");
-        Ping::parse(&self.vm(from).exec(&line, Duration::from_secs(20))?.out)
+        ping(self.vm(from), address, count, size)
     }
 
     /// Pings until an answer comes, at most 5 s; how long that took.

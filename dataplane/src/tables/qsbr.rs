@@ -62,7 +62,18 @@ impl QsbrWorker {
     /// Start of a burst: nothing read from a table earlier is still held.
     #[inline]
     pub fn quiesce(&self) {
-        let token = self.qsbr.token.load(Ordering::Acquire);
+        self.passed(self.newest());
+    }
+
+    /// The newest token, for [`QsbrWorker::passed`] when what has to be done first is done.
+    #[inline]
+    pub fn newest(&self) -> u64 {
+        self.qsbr.token.load(Ordering::Acquire)
+    }
+
+    /// Nothing read before `token` was the newest is held, and whatever was told before has been acted on.
+    #[inline]
+    pub fn passed(&self, token: u64) {
         self.store(token);
     }
 

@@ -43,6 +43,8 @@ pub struct Rig {
     pub fdb: FlatWriter<1>,
     pub neigh: FlatWriter<1>,
     pub fip: FlatWriter<1>,
+    /// Its grace periods.
+    pub qsbr: Arc<Qsbr>,
     /// Tells packets that wait to look again.
     pub news: Arc<News>,
     /// Receive time of the next frames, ns.
@@ -135,7 +137,7 @@ impl Rig {
             };
         }
         worker.repeatable();
-        let mut rig = Rig { worker, snapshots, fdb, neigh, fip, news, now: 5_000_000_000 };
+        let mut rig = Rig { worker, snapshots, fdb, neigh, fip, qsbr, news, now: 5_000_000_000 };
         rig.store(&rows);
         rig
     }

@@ -65,7 +65,7 @@ impl<'u> Worker<'u> {
 
     /// One turn for what other workers hand over: up to [`BURST`] frames of one of them. Returns how many.
     pub fn take_over(&mut self) -> usize {
-        self.view.token.quiesce();
+        self.quiesce();
         let n = self.io.receive_handed(&mut self.burst);
         if n > 0 {
             self.through(process_handed);
@@ -89,18 +89,28 @@ impl<'u> Worker<'u> {
         self.io.publish();
     }
 
+    /// Nothing read earlier is held any more. Where packets wait for a neighbour only [`Worker::turn`] says so.
+    #[inline(always)]
+    fn quiesce(&self) {
+        if self.io.lot.len() == 0 {
+            self.view.token.quiesce();
+        }
+    }
+
     /// Nothing read earlier is held any more, and floods that wait go on.
     #[inline(always)]
     fn turn(&mut self) {
-        self.view.token.quiesce();
+        // Said when news have been heard: the row they are about stays until then (`Writer::bury_in_vain`).
+        let token = self.view.token.newest();
+        if self.io.lot.len() != 0 {
+            self.wake_parked();
+        }
+        self.view.token.passed(token);
         self.io.floods.next_turn();
         if self.io.floods.held() != 0 {
             self.through(|_, x, io| go_on(x, io));
         } else if self.io.unsent() {
             self.io.publish();
-        }
-        if self.io.lot.len() != 0 {
-            self.wake_parked();
         }
     }
 
@@ -108,7 +118,12 @@ impl<'u> Worker<'u> {
     #[cold]
     fn wake_parked(&mut self) {
         if self.hear_news() {
-            while self.wake_one() {}
+            // Each once: one that must go on waiting, because the writer does not know of it yet, is behind the others now.
+            for _ in 0..self.io.lot.len() {
+                if !self.wake_one() {
+                    break;
+                }
+            }
         }
     }
 
@@ -134,7 +149,7 @@ impl<'u> Worker<'u> {
 
     /// Sends an ARP frame the writer asks for.
     pub fn send_made(&mut self, made: &Made) {
-        self.view.token.quiesce();
+        self.quiesce();
         self.through(|b, x, io| send_made(b, x, io, made));
     }
 
@@ -146,16 +161,24 @@ impl<'u> Worker<'u> {
     }
 
     /// Sleeps until another worker hands something over, a socket its bell watches is readable, or `at_most` is
-    /// over. Grace periods do not wait for a sleeper. Returns whether it slept; a worker alone, or one in which
-    /// floods wait, does not.
+    /// over. Grace periods do not wait for a sleeper, but for one in which packets wait for a neighbour: it has to hear
+    /// of it. Returns whether it slept; a worker alone, or one in which floods wait, does not.
     pub fn sleep(&mut self, at_most: Duration) -> bool {
         self.idle();
         // What the kernel would not take at once is offered again soon.
         let at_most = if self.io.unsent() { at_most.min(OFFER_AGAIN) } else { at_most };
         let Some(links) = self.io.links().filter(|_| self.io.floods.held() == 0) else { return false };
-        self.view.token.offline();
-        let slept = links.bell().sleep(at_most, || links.has_work() || !self.orders.is_empty());
-        self.view.token.online();
+        let hears = self.io.lot.len() != 0;
+        if !hears {
+            self.view.token.offline();
+        }
+        // News of neighbours concern who has packets that wait for one.
+        let (lot, resolved) = (&self.io.lot, &self.view.tables.resolved);
+        let news = || lot.len() != 0 && resolved.told() != lot.seen;
+        let slept = links.bell().sleep(at_most, || links.has_work() || !self.orders.is_empty() || news());
+        if !hears {
+            self.view.token.online();
+        }
         slept
     }
 

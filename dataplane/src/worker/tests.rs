@@ -1,6 +1,7 @@
 use super::*;
 use crate::handoff::Links;
 use crate::io::MemoryPort;
+use crate::tables::{NeighValue, ip4_key};
 use crate::testkit::*;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -100,4 +101,98 @@ fn an_idle_worker_sleeps() {
     thread.join().unwrap();
     let ms = spent.load(Ordering::Relaxed) / 1_000_000;
     assert!(ms < 100, "{ms} ms of CPU time in 400 ms of nothing to do");
+}
+
+/// To an address of B that nobody is known to have.
+fn to_nobody() -> Vec<u8> {
+    let nobody = Vm { ip: B1.ip + 0x80, ..B1 };
+    eth(A1.mac, RA.mac, ip4(A1.ip, nobody.ip).udp(1000, 2000, b"x"))
+}
+
+/// The writer has news of something else before it knows that the packet waits: the packet asks once more, and waits on.
+#[test]
+fn news_of_others_do_not_end_the_waiting_of_what_nobody_asked_for_yet() {
+    let mut rig = Rig::h1();
+    rig.news.tell(rig.now);
+    rig.inject(A1.door, &to_nobody());
+    assert_eq!(rig.worker.poll_all(), 1);
+    for round in 0..3 {
+        assert_eq!(rig.worker.parked().0, 1, "round {round}");
+        assert!(rig.worker.learn_queue().len() <= 1 + round, "{} questions", rig.worker.learn_queue().len());
+        assert_eq!(rig.worker.counters().dropped.get(), 0);
+        rig.worker.idle();
+        rig.news.tell(rig.now);
+    }
+}
+
+/// What waits for a neighbour when the worker stops ends by name, and its buffer is free.
+#[test]
+fn what_waits_when_the_worker_stops_is_dropped_by_name() {
+    let mut rig = Rig::h1();
+    rig.inject(A1.door, &to_nobody());
+    assert_eq!(rig.worker.poll_all(), 1);
+    assert_eq!((rig.worker.parked().0, rig.worker.counters().held.get()), (1, 1));
+    let idle = Idle { spin: Duration::ZERO, sleep: Duration::ZERO };
+    rig.worker.work(idle, &AtomicBool::new(true));
+    let (free, total) = rig.worker.frames();
+    assert_eq!((rig.worker.parked().0, free), (0, total));
+    let count = rig.worker.counters();
+    assert_eq!((count.held.get(), count.reason(DropReason::NoNeigh).get(), count.dropped.get()), (0, 1, 1));
+    rig.assert_books();
+}
+
+/// Who has news rings, which ends a sleep.
+#[test]
+fn news_of_what_waits_end_a_sleep() {
+    let mut rig = Rig::h1();
+    rig.worker.connect(Links::alone().unwrap());
+    rig.inject(A1.door, &to_nobody());
+    assert_eq!(rig.worker.poll_all(), 1);
+    rig.worker.hear_news();
+    assert!(rig.worker.sleep(Duration::from_millis(1)), "nothing is new");
+    let (news, now) = (Arc::clone(&rig.news), rig.now);
+    let start = Instant::now();
+    std::thread::scope(|scope| {
+        let bell = rig.worker.bell().unwrap();
+        scope.spawn(move || {
+            std::thread::sleep(Duration::from_millis(50));
+            news.tell(now);
+            bell.ring();
+        });
+        rig.worker.sleep(Duration::from_secs(60));
+    });
+    assert!(start.elapsed() < Duration::from_secs(30));
+    assert!(rig.worker.hear_news(), "it has not looked yet");
+}
+
+/// Nobody answers: the row that says so stays until what waits has seen it, also if the worker sleeps meanwhile.
+#[test]
+fn a_grace_period_waits_for_who_has_to_hear_of_it() {
+    let mut rig = Rig::h1();
+    rig.worker.connect(Links::alone().unwrap());
+    let qsbr = Arc::clone(&rig.qsbr);
+    let epoch = qsbr.retire();
+    assert!(rig.worker.sleep(Duration::from_millis(1)));
+    assert!(qsbr.has_passed(epoch), "nothing waits: one turn");
+
+    rig.inject(A1.door, &to_nobody());
+    assert_eq!(rig.worker.poll_all(), 1);
+    let [key] = ip4_key(B, B1.ip + 0x80);
+    rig.neigh.put(&[key], NeighValue::UNANSWERED.to_word()).unwrap();
+    rig.news.tell(rig.now);
+    let epoch = qsbr.retire();
+    rig.worker.take_over();
+    assert!(!qsbr.has_passed(epoch), "it has not looked");
+    assert_eq!(rig.worker.parked().0, 1);
+    rig.worker.idle();
+    assert!(qsbr.has_passed(epoch));
+    assert_eq!((rig.worker.parked().0, rig.worker.counters().reason(DropReason::NoNeigh).get()), (0, 1));
+
+    // Another one, while it sleeps: for the whole sleep, but for the turn before it.
+    rig.inject(A1.door, &to_nobody());
+    rig.neigh.remove(&[key]);
+    assert_eq!(rig.worker.poll_all(), 1);
+    rig.worker.sleep(Duration::from_millis(1));
+    let epoch = qsbr.retire();
+    assert!(!qsbr.has_passed(epoch), "it is not offline");
 }

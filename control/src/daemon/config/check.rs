@@ -4,17 +4,21 @@ use std::collections::BTreeMap;
 
 use super::{Attachment, Config, Interface, bad_interface, default_interface};
 use crate::model::problem::{plain, quote};
-use crate::model::{Cloud, NotFound, Place, Port, Problem, Problems};
+use crate::host::MAX_PHYS;
+use crate::model::{Cloud, Host, NotFound, Place, Port, Problem, Problems};
 use crate::rows::derive::has_queues;
 
 impl Config {
-    /// Checks the file against the cloud: the host exists, each of `[[ports]]` is a port of this host that has an
-    /// interface, and no two ports have the same one.
+    /// Checks the file against the cloud: the host exists, each of its physical networks has a NIC and no other has one,
+    /// each of `[[ports]]` is a port of this host that has an interface, and no two ports have the same one.
     pub fn check(&self, cloud: &Cloud) -> Result<(), Problems> {
         let mut problems = Vec::new();
-        if let Err(e) = cloud.host_by_name(&self.host) {
-            problems.push(not_found(&self.place, "host", &e));
-            return Problems::check(problems); // nothing is bound to it; one problem says why
+        match cloud.host_by_name(&self.host) {
+            Ok(host) => self.check_physical(host, &mut problems),
+            Err(e) => {
+                problems.push(not_found(&self.place, "host", &e));
+                return Problems::check(problems); // nothing is bound to it; one problem says why
+            }
         }
         let mut seen: BTreeMap<&str, usize> = BTreeMap::new();
         for (i, entry) in self.ports.iter().enumerate() {
@@ -51,6 +55,39 @@ impl Config {
         })
     }
 
+    /// The physical networks of this host with the NIC of each, in the order of their names: their places are those of
+    /// [`Rows::phys`](crate::rows::Rows).
+    pub fn physical<'c>(&'c self, cloud: &'c Cloud) -> impl Iterator<Item = (&'c str, &'c Interface)> {
+        let names = cloud.hosts.get(&self.host).into_iter().flat_map(|h| h.bridge_mappings.keys());
+        let nic = |name: &String| self.physical_networks.iter().find(|p| p.name == *name);
+        names.filter_map(move |name| Some((name.as_str(), &nic(name)?.interface)))
+    }
+
+    /// Physical networks without a NIC here, and NICs without one there.
+    fn check_physical(&self, host: &Host, problems: &mut Vec<Problem>) {
+        let has: Vec<String> = host.bridge_mappings.keys().map(|name| plain(name)).collect();
+        let me = plain(&self.host);
+        if has.len() > MAX_PHYS {
+            let reason = format!("host {me} has {} physical networks (bridge_mappings), at most {MAX_PHYS} are possible", has.len());
+            problems.push(problem(&self.place, "host", reason, "take those out that no network here is on".to_owned()));
+        }
+        for (i, entry) in self.physical_networks.iter().enumerate() {
+            if !host.bridge_mappings.contains_key(&entry.name) {
+                let reason = format!("host {me} has no physical network {} (bridge_mappings)", quote(&entry.name));
+                let hint = match has.is_empty() {
+                    true => "take the entry out, or give the host bridge_mappings in the cloud file".to_owned(),
+                    false => format!("take the entry out, or give one of {}", has.join(", ")),
+                };
+                problems.push(problem(&entry.place, &format!("physical_networks[{i}].name"), reason, hint));
+            }
+        }
+        for name in host.bridge_mappings.keys().filter(|n| self.physical_networks.iter().all(|p| p.name != **n)) {
+            let reason = format!("host {me} has the physical network {} (bridge_mappings), and no NIC for it", quote(name));
+            let hint = "add [[physical_networks]] with its name and interface";
+            problems.push(problem(&self.place, "physical_networks", reason, hint.to_owned()));
+        }
+    }
+
     /// Why an interface cannot be given to this port here, and what to do.
     fn misplaced(&self, port: &Port) -> Option<(String, String)> {
         let id = plain(&port.id);
@@ -79,6 +116,8 @@ impl Config {
     fn shared(&self, cloud: &Cloud, problems: &mut Vec<Problem>) {
         let mut taken: BTreeMap<Interface, String> = BTreeMap::new();
         taken.insert(self.underlay.clone(), "the underlay's".to_owned());
+        let physical = self.physical_networks.iter();
+        taken.extend(physical.map(|p| (p.interface.clone(), format!("that of physical network {}", plain(&p.name)))));
         let (given, default): (Vec<_>, Vec<_>) = self.attachments(cloud).partition(|a| a.explicit);
         taken.extend(given.into_iter().map(|a| (a.interface, format!("that of port {}", plain(&a.port)))));
         for a in default {

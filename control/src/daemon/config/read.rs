@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{Config, Interface, PortInterface, Workers, bad_interface};
+use super::{Config, Interface, PhysicalInterface, PortInterface, Workers, bad_interface};
 use crate::model::Problems;
 use crate::model::parse::fields::Fields;
 use crate::model::problem::{Sink, Subject, plain, quote};
@@ -18,14 +18,21 @@ pub(super) fn config(text: &str, name: &str, cores: &BTreeSet<usize>) -> Result<
     f.require("underlay", "the interface to the other hosts: [underlay] with interface = \"...\"");
     let underlay = f.object("underlay", &[], |f| interface(f));
     let workers = f.object("workers", &[], |f| workers(f, cores)).unwrap_or_default();
+    let name = "a physical network of this host's bridge_mappings";
+    let physical = f.objects("physical_networks", &[], |f| (f.reference("name", name), interface(f)));
     let ports = f.objects("ports", &[], |f| (f.reference("port", "the id or name of the port"), interface(f)));
     f.finish(&[]);
-    twice(&mut f, underlay.as_ref(), &ports);
+    twice(&mut f, underlay.as_ref(), &physical, &ports);
     Problems::check(sink.problems)?;
+    let at = |(i, (name, interface))| {
+        let place = doc.place(&format!("physical_networks/{i}"));
+        PhysicalInterface { name, interface, place }
+    };
+    let physical_networks = physical.into_iter().enumerate().map(at).collect();
     let at = |(i, (port, interface))| PortInterface { port, interface, place: doc.place(&format!("ports/{i}")) };
     let ports = ports.into_iter().enumerate().map(at).collect();
     let underlay = underlay.unwrap_or(Interface { name: String::new(), netns: None });
-    Ok(Config { host, underlay, workers, ports, place: doc.place("host") })
+    Ok(Config { host, underlay, workers, physical_networks, ports, place: doc.place("host") })
 }
 
 fn interface(f: &mut Fields<'_, '_, '_>) -> Interface {
@@ -87,21 +94,30 @@ fn ranges(cores: &BTreeSet<usize>) -> String {
     runs.iter().map(text).collect::<Vec<_>>().join(", ")
 }
 
-/// A port or an interface that is given twice.
-fn twice(f: &mut Fields<'_, '_, '_>, underlay: Option<&Interface>, ports: &[(String, Interface)]) {
-    let mut names: BTreeMap<&str, usize> = BTreeMap::new();
-    let mut interfaces: BTreeMap<&Interface, String> = BTreeMap::new();
-    interfaces.extend(underlay.map(|i| (i, "the underlay's".to_owned())));
-    for (i, (port, interface)) in ports.iter().enumerate() {
-        if let Some(first) = names.get(port.as_str()).filter(|_| !port.is_empty()) {
-            let reason = format!("port {} has an interface already, in ports[{first}]", plain(port));
-            f.problem(&format!("ports/{i}/port"), reason, "keep one of them");
+/// A physical network, a port or an interface that is given twice.
+fn twice(
+    f: &mut Fields<'_, '_, '_>,
+    underlay: Option<&Interface>,
+    physical: &[(String, Interface)],
+    ports: &[(String, Interface)],
+) {
+    let mut taken: BTreeMap<&Interface, String> = BTreeMap::new();
+    taken.extend(underlay.map(|i| (i, "the underlay's".to_owned())));
+    let of = |word: &str, name: &str| format!("that of {word} {}", plain(name));
+    let lists = [("physical_networks", "name", "physical network", physical), ("ports", "port", "port", ports)];
+    for (list, key, word, entries) in lists {
+        let mut names: BTreeMap<&str, usize> = BTreeMap::new();
+        for (i, (name, interface)) in entries.iter().enumerate() {
+            if let Some(first) = names.get(name.as_str()).filter(|_| !name.is_empty()) {
+                let reason = format!("{word} {} has an interface already, in {list}[{first}]", plain(name));
+                f.problem(&format!("{list}/{i}/{key}"), reason, "keep one of them");
+            }
+            names.entry(name).or_insert(i);
+            if let Some(other) = taken.get(interface).filter(|_| !interface.name.is_empty()) {
+                let reason = format!("{interface} is {other} already");
+                f.problem(&format!("{list}/{i}/interface"), reason, format!("give each {word} an interface of its own"));
+            }
+            taken.entry(interface).or_insert_with(|| of(word, name));
         }
-        names.entry(port).or_insert(i);
-        if let Some(other) = interfaces.get(interface).filter(|_| !interface.name.is_empty()) {
-            let reason = format!("{interface} is {other} already");
-            f.problem(&format!("ports/{i}/interface"), reason, "give each port an interface of its own");
-        }
-        interfaces.entry(interface).or_insert_with(|| format!("that of port {}", plain(port)));
     }
 }

@@ -49,8 +49,14 @@ fn the_example_in_docs_is_read_whole() {
     assert_eq!(config.workers, Workers { count: 2, cores: Some(vec![0, 1]), spin_us: 50, frames: 16384 });
     let ports: Vec<_> = config.ports.iter().map(|p| (p.port.as_str(), p.interface.clone())).collect();
     assert_eq!(ports, [("A1", interface("tapA1", Some("h1")))]);
+    let nics: Vec<_> = config.physical_networks.iter().map(|p| (p.name.as_str(), p.interface.clone())).collect();
+    assert_eq!(nics, [("physnet1", interface("eth1", Some("h1"))), ("physext", interface("eth2", Some("h1")))]);
     let cloud = Cloud::load(&path("pcap-fixtures/T/cloud.json")).unwrap();
     config.check(&cloud).unwrap();
+    // In the order of their names, whatever the file's: as the rows number them.
+    let in_order: Vec<_> = config.physical(&cloud).map(|(name, i)| (name, i.name.as_str())).collect();
+    assert_eq!(in_order, [("physext", "eth2"), ("physnet1", "eth1")]);
+    assert_eq!(crate::rows::Rows::derive(&cloud, "H1").unwrap().phys, ["physext", "physnet1"]);
 }
 
 #[test]
@@ -74,9 +80,11 @@ fn what_is_missing_is_named() {
         ],
     );
     refused(
-        "host = \"H1\"\n[underlay]\n[[ports]]\n",
+        "host = \"H1\"\n[underlay]\n[[ports]]\n[[physical_networks]]\n",
         &[
             "dvrd.toml:2: configuration: underlay.interface: is missing; give the interface's name",
+            "dvrd.toml:4: configuration: physical_networks[0].name: is missing; give a physical network of this host's bridge_mappings",
+            "dvrd.toml:4: configuration: physical_networks[0].interface: is missing; give the interface's name",
             "dvrd.toml:3: configuration: ports[0].port: is missing; give the id or name of the port",
             "dvrd.toml:3: configuration: ports[0].interface: is missing; give the interface's name",
         ],
@@ -214,6 +222,29 @@ fn ports_and_interfaces_that_come_twice() {
 }
 
 #[test]
+fn physical_networks_and_their_nics_that_come_twice() {
+    let nic = |name: &str, interface: &str| {
+        format!("[[physical_networks]]\nname = \"{name}\"\ninterface = \"{interface}\"\n")
+    };
+    one(
+        &[nic("p", "a"), nic("p", "b")].concat(),
+        "dvrd.toml:8: configuration: physical_networks[1].name: physical network p has an interface already, in physical_networks[0]; keep one of them",
+    );
+    one(
+        &[nic("p", "a"), nic("q", "a")].concat(),
+        "dvrd.toml:9: configuration: physical_networks[1].interface: a is that of physical network p already; give each physical network an interface of its own",
+    );
+    one(
+        &nic("p", "und0"),
+        "dvrd.toml:6: configuration: physical_networks[0].interface: und0 is the underlay's already; give each physical network an interface of its own",
+    );
+    one(
+        &format!("{}[[ports]]\nport = \"A1\"\ninterface = \"a\"\n", nic("p", "a")),
+        "dvrd.toml:9: configuration: ports[0].interface: a is that of physical network p already; give each port an interface of its own",
+    );
+}
+
+#[test]
 fn a_file_that_is_not_there_or_no_toml() {
     let e = Config::read(&path("docs/nowhere.toml")).unwrap_err().to_string();
     assert!(e.contains("docs/nowhere.toml: file: cannot be read: No such file") && e.ends_with("1 problem"), "{e}");
@@ -304,4 +335,46 @@ fn two_ports_that_would_share_an_interface() {
     let text = format!("{text}[[ports]]\nport = \"web\"\ninterface = \"v\"\n");
     let expected = "dvrd.toml: port 0a7b52ec-3ac2-4b07-a5b4-14bb6a2cb2a5: its interface would be tap0a7b52ec-3a, which is the underlay's; give it an interface of its own in [[ports]]";
     assert_eq!(checked(&text, &cloud("")), [expected]);
+}
+
+#[test]
+fn physical_networks_are_those_of_the_host() {
+    let mapped = |names: &str| {
+        let mappings = format!("dvr_mac = \"fa:16:3f:00:00:01\", bridge_mappings = {{{names}}}}}");
+        let text = CLOUD.replace("dvr_mac = \"fa:16:3f:00:00:01\"}", &mappings);
+        Cloud::from_toml(&text, "cloud.toml").unwrap()
+    };
+    let nic = |name: &str, interface: &str| {
+        format!("[[physical_networks]]\nname = \"{name}\"\ninterface = \"{interface}\"\n")
+    };
+    // The ports of the cloud share an interface: that problem comes last, and is another test's.
+    let found = |text: &str, cloud: &Cloud| {
+        let mut all = checked(&format!("{MINIMAL}{text}"), cloud);
+        assert!(all.pop().unwrap().contains("its interface would be"));
+        all
+    };
+    let two = mapped("physnet1 = \"br-provider\", physext = \"br-ex\"");
+    assert_eq!(found(&[nic("physnet1", "a"), nic("physext", "b")].concat(), &two), [""; 0]);
+    assert_eq!(
+        found(&nic("physnet2", "a"), &two),
+        [
+            "dvrd.toml:4: configuration: physical_networks[0].name: host H1 has no physical network \"physnet2\" (bridge_mappings); take the entry out, or give one of physext, physnet1",
+            "dvrd.toml:1: configuration: physical_networks: host H1 has the physical network \"physext\" (bridge_mappings), and no NIC for it; add [[physical_networks]] with its name and interface",
+            "dvrd.toml:1: configuration: physical_networks: host H1 has the physical network \"physnet1\" (bridge_mappings), and no NIC for it; add [[physical_networks]] with its name and interface",
+        ]
+    );
+    assert_eq!(
+        found(&nic("physnet1", "a"), &mapped("")),
+        [
+            "dvrd.toml:4: configuration: physical_networks[0].name: host H1 has no physical network \"physnet1\" (bridge_mappings); take the entry out, or give the host bridge_mappings in the cloud file"
+        ]
+    );
+    let many: Vec<String> = (0..17).map(|n| format!("p{n:02} = \"b\"")).collect();
+    let all: String = (0..17).map(|n| nic(&format!("p{n:02}"), &format!("i{n}"))).collect();
+    assert_eq!(
+        found(&all, &mapped(&many.join(", "))),
+        [
+            "dvrd.toml:1: configuration: host: host H1 has 17 physical networks (bridge_mappings), at most 16 are possible; take those out that no network here is on"
+        ]
+    );
 }

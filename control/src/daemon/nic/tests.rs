@@ -9,7 +9,7 @@ fn taken(ns: &Ns, name: &str, test: impl FnOnce(Nic)) {
     let mut umem = Umem::shared(1024).unwrap();
     let region = umem.pools(1)[0].region();
     let interface = Interface { name: name.to_owned(), netns: Some(ns.0.clone()) };
-    let (nic, _ports) = Nic::open(&interface, Filter::Everything, region, SHARE).unwrap();
+    let (nic, _ports) = Nic::open(&interface, Role::Port, region, SHARE).unwrap();
     test(nic);
 }
 

@@ -61,8 +61,18 @@ fn an_underlay_that_goes_is_taken_again_when_it_is_back() {
     let (host, far) = (Ns::new("uh"), Ns::new("uf"));
     underlay(&host, &far);
     let cloud = Cloud::from_json(include_str!("../../../../pcap-fixtures/T/cloud.json"), "T").unwrap();
-    let text =
-        format!("host = \"H1\"\n[underlay]\ninterface = \"und0\"\nnetns = \"{}\"\n[workers]\nframes = 8192\n", host.0);
+    for nic in ["eth1", "eth2"] {
+        host.ip(&format!("link add {nic} type veth peer name far-{nic}"));
+    }
+    let netns = &host.0;
+    let nic = |name: &str, nic: &str| {
+        format!("[[physical_networks]]\nname = \"{name}\"\ninterface = \"{nic}\"\nnetns = \"{netns}\"\n")
+    };
+    let text = format!(
+        "host = \"H1\"\n[underlay]\ninterface = \"und0\"\nnetns = \"{netns}\"\n[workers]\nframes = 8192\n{}{}",
+        nic("physnet1", "eth1"),
+        nic("physext", "eth2")
+    );
     let config = Config::from_toml(&text, "dvrd.toml", &[0].into()).unwrap();
     let signals = Signals::default();
     let ((ready, is_ready), (told, books)) = (channel(), channel());

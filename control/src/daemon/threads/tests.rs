@@ -3,7 +3,7 @@ use crate::writer::Limits;
 use dataplane::umem::Umem;
 use std::time::Instant;
 
-fn idle_workers<'u>(writer: &Writer, umem: &'u mut Umem, count: usize) -> Vec<Worker<'u>> {
+pub(in crate::daemon) fn idle_workers<'u>(writer: &Writer, umem: &'u mut Umem, count: usize) -> Vec<Worker<'u>> {
     let pools = umem.pools(count);
     let links = mesh(&pools, RING).unwrap();
     let worker = |(id, (pool, links))| {

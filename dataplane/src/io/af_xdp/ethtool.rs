@@ -23,6 +23,7 @@ const ETHTOOL_SFLAGS: u32 = 0x26;
 const ETHTOOL_GCHANNELS: u32 = 0x3c;
 /// enum ethtool_flags
 const ETH_FLAG_TXVLAN: u32 = 1 << 7;
+const ETH_FLAG_RXVLAN: u32 = 1 << 8;
 
 /// What a command reads and writes.
 ///
@@ -144,10 +145,27 @@ pub fn tx_vlan(name: &str) -> io::Result<bool> {
 
 /// What `ethtool -K NAME txvlan on|off` does (`tx-vlan-offload`, of 802.1Q tags). Errors as of [`set_tx_checksum`].
 pub fn set_tx_vlan(name: &str, on: bool) -> io::Result<()> {
-    let others = flags(name)? & !ETH_FLAG_TXVLAN;
-    let data = if on { others | ETH_FLAG_TXVLAN } else { others };
+    set_flag(name, ETH_FLAG_TXVLAN, on)
+}
+
+/// Does the device take the 802.1Q tag out of what it receives, and pass it beside the frame? No XDP program and no AF_XDP
+/// socket sees it then.
+pub fn rx_vlan(name: &str) -> io::Result<bool> {
+    Ok(flags(name)? & ETH_FLAG_RXVLAN != 0)
+}
+
+/// What `ethtool -K NAME rxvlan on|off` does (`rx-vlan-offload`). Some drivers stop and start the device for it. Errors as
+/// of [`set_tx_checksum`].
+pub fn set_rx_vlan(name: &str, on: bool) -> io::Result<()> {
+    set_flag(name, ETH_FLAG_RXVLAN, on)
+}
+
+fn set_flag(name: &str, flag: u32, on: bool) -> io::Result<()> {
+    let others = flags(name)? & !flag;
+    let data = if on { others | flag } else { others };
     ethtool(name, &mut Value { command: ETHTOOL_SFLAGS, data })?;
-    if tx_vlan(name)? == on { Ok(()) } else { Err(Errno::OPNOTSUPP.into()) }
+    // The kernel takes what the device can, and says nothing of the rest.
+    if (flags(name)? & flag != 0) == on { Ok(()) } else { Err(Errno::OPNOTSUPP.into()) }
 }
 
 fn flags(name: &str) -> io::Result<u32> {

@@ -20,6 +20,7 @@
 
 pub mod ethtool;
 pub mod filter;
+mod promiscuous;
 mod queue;
 mod ring;
 mod socket;
@@ -33,6 +34,7 @@ use queue::Queue;
 use std::io;
 use std::time::Duration;
 
+pub use promiscuous::Promiscuous;
 pub use queue::now;
 
 /// Lengths of a socket's rings, entries: powers of two.

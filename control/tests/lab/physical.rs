@@ -1,0 +1,112 @@
+//! Networks on physical networks: VLAN and flat, bridged and routed.
+
+use crate::cloud::Name;
+use crate::cloud::outside::{METAL, VLAN};
+use crate::command::{Res, words};
+use crate::daemon::{Dvrd, Setup};
+use crate::floating::{OTHERS, SNAT_HOST, first, start, stop};
+use crate::lifecycle::xdp;
+use crate::paths::{both_ways, checksums};
+use crate::report::Checks;
+use crate::topology::Lab;
+use crate::traffic::ping;
+use std::time::Duration;
+
+/// V1 and V2 on VLAN 300, A1 and A2 on VXLAN, F1 and F2 on the flat network: odd ones at H1, even ones at H2.
+const VMS: [&str; 6] = ["A1", "A2", "V1", "V2", "F1", "F2"];
+
+pub fn physical_networks(checks: &mut Checks) -> Res<()> {
+    let lab = Lab::with_outside(&VMS, &[])?;
+    let all = start(checks, &lab)?;
+    // Bridged over the wire of VLAN 300; routed from VXLAN to VLAN and back, on one host and between hosts.
+    for path in [["V1", "V2"], ["A1", "V1"], ["A1", "V2"], ["V1", "A2"]] {
+        both_ways(checks, &lab, path)?;
+    }
+    tags(checks, &lab, "V1", "V2", Some(VLAN))?;
+    tags(checks, &lab, "F1", "F2", None)?;
+    metal(checks, &lab)?;
+    offloads(checks, &lab, true)?;
+    checksums(checks, &lab)?;
+    let theirs = ("router_mac_from_fabric", "what the machine sends to the gateway, at hosts that are not the gateway's");
+    let asked = ("router_arp_from_fabric", "the machine asks for the gateway, at hosts that are not the gateway's");
+    stop(checks, all, &[OTHERS, theirs, asked, SNAT_HOST])?;
+    offloads(checks, &lab, false)
+}
+
+/// What goes between two instances on different hosts has this tag on the wire, as tcpdump sees it; or none.
+fn tags(checks: &mut Checks, lab: &Lab, from: &'static str, to: &'static str, tag: Option<u16>) -> Res<()> {
+    first(checks, &format!("{from} > {to}"), lab.vm(from), &Name(to).address())?;
+    let filter = tag.map_or(String::new(), |tag| format!("vlan {tag} and "));
+    let line = format!("tcpdump -i prov0-h1 -n -e -l -c 4 {filter}icmp and host {}", Name(to).address());
+    let mut dump = lab.wires().start(&words(&line))?;
+    std::thread::sleep(Duration::from_millis(500));
+    lab.ping(from, &Name(to).address(), 10, 56)?;
+    for _ in 0..200 {
+        if dump.ended()? {
+            break;
+        }
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    let printed = dump.printed();
+    let lines: Vec<&str> = printed.lines().collect();
+    let good = lines.len() == 4 && lines.iter().all(|l| tag.is_some_and(|tag| l.contains(&format!("vlan {tag},"))) != (tag.is_none() && !l.contains("vlan ")));
+    let what = tag.map_or("no tag".to_owned(), |tag| format!("VLAN {tag}"));
+    checks.check(format!("{from} > {to} on the wire: {what}"), lines.first().unwrap_or(&"nothing"), good);
+    Ok(())
+}
+
+/// A machine of nobody's cloud on the flat network: bridged to instances of both hosts, routed by its gateway, H1.
+fn metal(checks: &mut Checks, lab: &Lab) -> Res<()> {
+    for (to, ttl) in [("F1", 64), ("F2", 64), ("A1", 63), ("A2", 63)] {
+        let way = format!("machine > {to}");
+        let address = Name(to).address();
+        first(checks, &way, lab.metal(), &address)?;
+        let seen = ping(lab.metal(), &address, 10, 56)?;
+        checks.check(format!("{way} ping"), &seen, seen.is_perfect(ttl));
+        let seen = ping(lab.vm(to), METAL, 10, 56)?;
+        checks.check(format!("{to} > machine ping"), &seen, seen.is_perfect(ttl));
+    }
+    Ok(())
+}
+
+/// While dvrd has it, a NIC keeps VLAN tags in its frames and takes those for any MAC address; then it is as before.
+fn offloads(checks: &mut Checks, lab: &Lab, running: bool) -> Res<()> {
+    let features = lab.host(0).exec("ethtool -k prov0", Duration::from_secs(5))?.good()?;
+    let link = lab.host(0).ip_json("-d link show prov0")?;
+    let promiscuity = link[0]["promiscuity"].as_u64();
+    let vlan = features.lines().find(|l| l.contains("rx-vlan-offload")).unwrap_or("none").trim();
+    let (want, count) = if running { ("rx-vlan-offload: off", 1) } else { ("rx-vlan-offload: on", 0) };
+    let good = vlan == want && promiscuity == Some(count);
+    let when = if running { "running" } else { "stopped" };
+    checks.check(format!("{when}: H1's NIC prov0"), format!("{vlan}, promiscuity {promiscuity:?}"), good);
+    Ok(())
+}
+
+/// The NIC of a physical network goes and comes back, as ports do.
+pub fn nic_comes_and_goes(checks: &mut Checks) -> Res<()> {
+    let lab = Lab::with_outside(&["V1", "V2"], &[])?;
+    let h1 = Dvrd::start(&lab, 0, &Setup::default())?;
+    let h2 = Dvrd::start(&lab, 1, &Setup::default())?;
+    first(checks, "V1 > V2", lab.vm("V1"), &Name("V2").address())?;
+    for round in ["first", "again"] {
+        lab.cut("prov0", 0)?;
+        std::thread::sleep(Duration::from_secs(2)); // it looks once a second
+        let none = lab.ping("V1", &Name("V2").address(), 3, 56)?;
+        checks.check(format!("{round}, without prov0: no way"), &none, none.received == 0);
+        lab.join("prov0", 0, 1400)?;
+        let start = std::time::Instant::now();
+        first(checks, "V1 > V2", lab.vm("V1"), &Name("V2").address())?;
+        let took = start.elapsed();
+        checks.check(format!("{round}, prov0 comes"), format!("forwards after {took:.1?}"), took < Duration::from_secs(3));
+        let with = xdp(&lab, 0)?.len();
+        checks.check(format!("{round}, prov0 comes: interfaces with XDP"), with, with == 4);
+    }
+    let (gone, small) = (h1.logged("prov0"), h1.logged("1400"));
+    let times = gone.iter().filter(|l| l.contains("physical network physnet1") && l.contains("gone")).count();
+    checks.check("prov0 went, twice: says so", times, times == 2);
+    let named = small.iter().any(|l| l.contains("WARN") && l.contains("prov0") && l.contains("1500"));
+    checks.check("it came back with a smaller MTU: says so", format!("{:?}", small.first()), named);
+    let gone = ("port_gone", "sent while the NIC was not there");
+    stop(checks, vec![h1, h2], &[OTHERS, gone])?;
+    Ok(())
+}
