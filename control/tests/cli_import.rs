@@ -71,6 +71,55 @@ fn the_order_of_dumps_does_not_matter() {
     assert_eq!(import([dir.write("all.json", all.to_string())]).ends(0).out, ran.out);
 }
 
+/// Neutron gives long lists in pages, which are put together again.
+#[test]
+fn pages_are_one_list() {
+    let dir = Dir::new("import-pages");
+    let whole = imported(&dir);
+    let link = |rel: &str| json!([{"rel": rel, "href": "http://neutron.example.org:9696/v2.0/ports?marker=1"}]);
+    let all = dump("ports")["ports"].as_array().unwrap().clone();
+    let page = |n: usize, ports: &[Value], links: Value| {
+        dir.write(&format!("ports-{n}.json"), json!({"ports": ports, "ports_links": links}).to_string())
+    };
+    let pages = [
+        page(1, &all[..5], link("next")),
+        page(2, &all[5..12], json!([link("next")[0], link("previous")[0]])),
+        page(3, &all[12..], link("previous")),
+    ];
+    let rest = LISTS.iter().chain(&["dvr_mac_address_list"]).filter(|l| **l != "ports");
+    let rest: Vec<String> = rest.map(|l| data(&format!("{l}.json")).display().to_string()).collect();
+    assert_eq!(import(rest.iter().chain(&pages)).ends(0).out, read(Path::new(&whole)));
+    let ran = import(rest.iter().chain(&pages[..2])).ends(2);
+    assert!(ran.err.contains("ports: is one page of several, and the last one is not among the files"), "{}", ran.err);
+}
+
+/// What only cloud files have goes in beside the dumps.
+#[test]
+fn neighbors_and_settings_go_in_as_they_are() {
+    let dir = Dir::new("import-beside");
+    let external =
+        dump("networks")["networks"].as_array().unwrap().iter().find(|n| n["name"] == "ext").unwrap()["id"].clone();
+    let neighbor = |ip: &str, mac: &str| json!({"network_id": external, "ip_address": ip, "mac_address": mac});
+    let (low, high) = (neighbor("203.0.113.1", "02:00:00:00:00:01"), neighbor("203.0.113.7", "02:00:00:00:00:07"));
+    let file = dir.write("more.json", json!({"neighbors": [high, low], "settings": {"vxlan_port": 8472}}).to_string());
+    let ran = with_changed(&dir, "agents", |_| (), &[&file]).ends(0);
+    let cloud: Value = serde_json::from_str(&ran.out).unwrap();
+    assert_eq!((&cloud["neighbors"], &cloud["settings"]), (&json!([low, high]), &json!({"vxlan_port": 8472})));
+    let again = dir.write("again.json", json!({"settings": {}}).to_string());
+    let ran = with_changed(&dir, "agents", |_| (), &[&file, &again]).ends(2);
+    assert!(ran.err.contains("again.json /settings: settings: are given twice; keep one of them"), "{}", ran.err);
+    // A problem in them is told at their place, too.
+    let bad = dir.write(
+        "bad.json",
+        json!({"settings": {"vxlan_port": 0}, "neighbors": [neighbor("192.0.2.1", "02:00:00:00:00:01")]}).to_string(),
+    );
+    let ran = with_changed(&dir, "agents", |_| (), &[&bad]).ends(2);
+    assert!(ran.err.contains("bad.json /settings/vxlan_port: settings: "), "{}", ran.err);
+    let fine = dir.write("out.json", json!({"neighbors": [neighbor("192.0.2.1", "02:00:00:00:00:01")]}).to_string());
+    let ran = with_changed(&dir, "agents", |_| (), &[&fine]).ends(2);
+    assert!(ran.err.contains("out.json /neighbors/0/ip_address: neighbor 192.0.2.1"), "{}", ran.err);
+}
+
 /// Runs the import with a dump changed.
 fn with_changed(dir: &Dir, list: &str, change: impl FnOnce(&mut Value), more: &[&str]) -> Ran {
     let mut changed = dump(list);

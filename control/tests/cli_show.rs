@@ -339,6 +339,8 @@ fn refuses_what_it_does_not_know() {
     let ran = dvrctl(["show", "--cloud", &file, "--host", "H1", "br-ex"]).ends(2);
     assert!(ran.err.contains("possible values: br-int, br-tun, rules, routes, neigh"), "{}", ran.err);
     dvrctl(["show", "--cloud", &file, "--host", "H1"]).ends(2);
+    let ran = dvrctl(["show", "--cloud", &file, "--host", "H1", "rules", "--all"]).ends(2);
+    assert!(ran.err.contains("--all: adds flows to br-int and br-tun"), "{}", ran.err);
     // A host without routers says so rather than nothing.
     let dir = Dir::new("show-none");
     let host = json!({"hosts": [{"name": "h", "agent_mode": "dvr", "vtep": "192.0.2.1"}]});

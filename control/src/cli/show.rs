@@ -24,7 +24,7 @@ pub(super) struct Args {
     /// What to print
     #[arg(value_name = "WHAT")]
     what: Word,
-    /// Also flows Neutron got after the dumps of docs/seed-flows: ARP answers, checks of ports (bridges only)
+    /// Also flows Neutron got after the dumps of docs/seed-flows: ARP answers, checks of ports; br-int, br-tun
     #[arg(long)]
     all: bool,
     /// Print a JSON list of parts, each with its command and its flows or lines
@@ -55,6 +55,9 @@ pub(super) fn run(args: &Args) -> Result<Answer, Failure> {
         Word::Routes => What::Routes,
         Word::Neigh => What::Neigh,
     };
+    if args.all && !matches!(what, What::BrInt | What::BrTun) {
+        return Err(Failure::new("--all: adds flows to br-int and br-tun and nothing to the others; leave it out"));
+    }
     let parts = show::show(&cloud, &args.host.host, what, args.all).unwrap_or_default();
     let out = match args.json {
         true => serde_json::to_string_pretty(&parts).map_err(|e| Failure::new(e.to_string()))? + "\n",
