@@ -55,7 +55,11 @@ pub fn run(dump: &Dump, recipes: &[Recipe], counts: &mut Counts) -> Result<(), S
     let mut pair = Pair { dump, host, world: (dump.world)(&dump.facts), now: START };
     for (n, recipe) in recipes.iter().enumerate() {
         let frame = make(&dump.facts, recipe);
-        pair.one(&frame, counts).map_err(|e| format!("{}, frame {n} of {}: {e}", dump.name, recipes.len()))?;
+        pair.one(&frame, counts).map_err(|e| {
+            let earlier = recipes[..n].iter().map(|r| make(&dump.facts, r));
+            let earlier: String = earlier.map(|f| format!("\nbefore it {:x?}\n  {}", f.from, show(&f.bytes))).collect();
+            format!("{}, frame {n} of {}: {e}{earlier}", dump.name, recipes.len())
+        })?;
     }
     let (free, total) = pair.host.frames();
     if free != total {
@@ -72,13 +76,19 @@ pub fn run(dump: &Dump, recipes: &[Recipe], counts: &mut Counts) -> Result<(), S
 impl Pair<'_, '_> {
     fn one(&mut self, frame: &Frame, counts: &mut Counts) -> Result<(), String> {
         let before = self.world.switch.learned();
+        let learned = self.world.learned();
         let seen = self.world.receive(&frame.from, &frame.bytes);
-        let want = departures::expect(&self.dump.facts, &frame.from, &frame.bytes, &seen, self.dump.is_seed);
+        let (facts, came) = (&self.dump.facts, (&frame.from, &*frame.bytes));
+        let mut want = departures::expect(facts, came, &seen, &learned, self.dump.is_seed);
         if want.teaches_nothing {
             self.world.switch.forget(&before);
         }
         let (mut got, drops) = self.ours(frame, &want);
         got.sort();
+        if let Some((name, open)) = want.open.take_if(|(_, open)| got != want.sent && got == *open) {
+            (want.sent, want.dropped) = (open, &[]);
+            want.names.push(name);
+        }
         let fate = want.dropped.is_empty() || drops.iter().any(|d| want.dropped.contains(&d.as_str()));
         let trace = self.host.take_trace();
         if got != want.sent || !fate {
@@ -91,7 +101,9 @@ impl Pair<'_, '_> {
             lines(&mut text, "oracle sent", &seen.sent);
             let _ = writeln!(text, "oracle's way\n  {}", seen.path.join("\n  "));
             let _ = writeln!(text, "our trace");
-            trace.iter().for_each(|r| drop(writeln!(text, "  {}: {:?}", r.stage.name(), r.note)));
+            for r in &trace {
+                let _ = writeln!(text, "  {}: {:?}", r.stage.name(), r.note);
+            }
             return Err(text);
         }
         counts.frames += 1;

@@ -250,7 +250,7 @@ impl Facts {
                 Interface { mac: p.mac_address.to_u64(), ip: v4(f.ip_address), len }
             };
             let fact = |p: &control::model::Port| {
-                let at = p.binding_host_id.as_deref()?;
+                let at = p.binding_host_id.as_deref().filter(|at| *at == host || p.is_active())?; // o7: else nobody has rows
                 let here = if p.device_owner.starts_with("compute:") { Place::Here } else { Place::Namespace };
                 Some(PortFact {
                     id: p.id.clone(),

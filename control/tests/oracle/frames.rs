@@ -143,7 +143,11 @@ impl Scene<'_> {
         }
     }
 
-    /// The MAC of somebody on this network.
+    /// The MAC of somebody on this network. Not the sender's: dvrd learns a stranger after its frame, Open vSwitch before.
+    fn target_of(&mut self, src: u64) -> u64 {
+        Some(self.target()).filter(|to| *to != src).unwrap_or(UNKNOWN)
+    }
+
     fn target(&mut self) -> u64 {
         let ports: Vec<u64> = self.seg.ports.iter().map(|p| p.mac).collect();
         let others = &self.facts.others;
@@ -232,7 +236,8 @@ impl Scene<'_> {
     }
 
     fn unicast(&mut self) -> Vec<u8> {
-        let (src, dst) = (self.source(), self.target());
+        let src = self.source();
+        let dst = self.target_of(src);
         let to = self.seg.port_mac(dst).and_then(|p| p.ips.first().copied());
         let (from, to) = (self.source_ip(), to.unwrap_or(0x0a01_00c8));
         let packet = self.packet(from, to);
@@ -334,14 +339,14 @@ impl Scene<'_> {
                 let router = self.seg.router_ip(tpa).map(|r| r.mac);
                 (1, owner.or(router).unwrap_or(UNKNOWN), 0)
             }
-            8 => (1, self.target(), 0),
+            8 => (1, self.target_of(src), 0),
             9 => (2, ip::BROADCAST, if self.dice.rarely(2) { ip::BROADCAST } else { sha }),
             10 => {
                 let gateway = self.seg.routers.first().map_or(UNKNOWN, |r| r.mac);
-                (2, self.target(), self.dice.one(&[UNKNOWN, gateway, ip::BROADCAST]))
+                (2, self.target_of(src), self.dice.one(&[UNKNOWN, gateway, ip::BROADCAST]))
             }
             _ => {
-                let to = self.target();
+                let to = self.target_of(src);
                 (2, to, to)
             }
         };
@@ -351,14 +356,21 @@ impl Scene<'_> {
 
     /// RARP, LLDP and what nobody knows.
     fn other(&mut self) -> Vec<u8> {
-        let (src, to) = (self.source(), self.target());
-        let (kind, dst) = self.dice.one(&[(0x8035, ip::BROADCAST), (0x88cc, LINK_LOCAL), (0x88b5, to), (0x88b5, 0x0100_0ccc_cccc)]);
+        let src = self.source();
+        let to = self.target_of(src);
+        let kinds = [(0x8035, ip::BROADCAST), (0x88cc, LINK_LOCAL), (0x88b5, to), (0x88b5, 0x0100_0ccc_cccc)];
+        let (kind, dst) = self.dice.one(&kinds);
+        if kind == 0x8035 {
+            let rarp = Arp { op: 3, sha: src, spa: 0, tha: src, tpa: 0 };
+            return padded(ip::ether(dst, src, kind, &rarp.bytes()));
+        }
         ip::ether(dst, src, kind, &[0x5a; 46])
     }
 
     /// Neighbour discovery and plain packets.
     fn ipv6(&mut self) -> Vec<u8> {
-        let (src, to) = (self.source(), self.target());
+        let src = self.source();
+        let to = self.target_of(src);
         let link_local = |mac: u64| {
             let b = ip::mac_bytes(mac);
             [0xfe, 0x80, 0, 0, 0, 0, 0, 0, b[0] ^ 2, b[1], b[2], 0xff, 0xfe, b[3], b[4], b[5]]

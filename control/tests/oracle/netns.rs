@@ -209,7 +209,7 @@ impl Namespaces {
         let unicast = !ip::multicast(ip::dst(frame)) && ip.dst >> 28 != 0xe;
         let route = match n.lookup(ip.src, ip.dst, dev) {
             Found::Local if !unicast && ip.proto != 1 => return Some(Ended::Silent),
-            Found::Local => return self.to_itself(ns, dev, frame, ip, payload, walk),
+            Found::Local => return self.to_itself(ns, dev, ip, payload, walk),
             Found::Broadcast => return Some(Ended::Silent),
             _ if !unicast => return Some(Ended::Silent),
             Found::None => return Some(Ended::NoRoute),
@@ -241,7 +241,7 @@ impl Namespaces {
     }
 
     /// Echo is answered with the bytes of spec 3.10; what else a stack answers is told to the caller.
-    fn to_itself(&self, ns: usize, dev: &str, frame: &[u8], ip: Ip4, payload: &[u8], walk: &mut Walk) -> Option<Ended> {
+    fn to_itself(&self, ns: usize, dev: &str, ip: Ip4, payload: &[u8], walk: &mut Walk) -> Option<Ended> {
         if ip.frag & 0x3fff != 0 {
             return Some(Ended::Silent);
         }
@@ -254,17 +254,12 @@ impl Namespaces {
                 let reply = Ip4 { ttl: 64, src: ip.dst, dst: ip.src, ..ip };
                 let n = &self.0[ns];
                 walk.path.push(format!("{} {dev}: echo reply", n.name));
-                let route = match n.lookup(reply.src, reply.dst, "") {
-                    Found::Via(route) => route,
-                    _ => return Some(Ended::Silent),
-                };
-                let hop = route.via.unwrap_or(reply.dst);
-                let Some(to) = n.neighbours.get(&(route.dev.clone(), hop)) else {
-                    return Some(Ended::NoNeighbour(route.dev.clone(), hop));
-                };
-                let (from, to) = (n.links[&route.dev].mac, *to);
-                self.send(ns, &route.dev, ip::ether(to, from, 0x0800, &reply.bytes(&echo)), walk);
-                let _ = frame;
+                if let Found::Via(route) = n.lookup(reply.src, reply.dst, "")
+                    && let Some(to) = n.neighbours.get(&(route.dev.clone(), route.via.unwrap_or(reply.dst)))
+                {
+                    let from = n.links[&route.dev].mac;
+                    self.send(ns, &route.dev, ip::ether(*to, from, 0x0800, &reply.bytes(&echo)), walk);
+                }
                 Some(Ended::Local(1))
             }
             _ => Some(Ended::Local(ip.proto)),

@@ -21,7 +21,7 @@ pub fn report(dump: &Dump, counts: &Counts, took: Duration) {
         println!("  {:>8.3} %  {n:>8}  {flow}", share(*n));
     }
     println!("departures");
-    for (name, rule, what) in departures::ALL {
+    for (name, rule, what) in departures::ALL.iter().chain(departures::OPEN) {
         let n = counts.departures.get(name).copied().unwrap_or(0);
         println!("  {:>8.3} %  {n:>8}  {name} ({rule}): {what}", share(n));
     }

@@ -1,6 +1,6 @@
 //! What dvrd must do with a packet for a router or for fg-: the namespaces' way, and where the two differ.
 
-use crate::cloud::Seg;
+use crate::cloud::{Place, PortFact, Seg};
 use crate::departures::{Case, Expect, flood_on};
 use crate::ip::{self, Arp, Ip4};
 use crate::netns::{End, Ended};
@@ -54,7 +54,25 @@ fn ended(case: &Case<'_>, ip: Ip4, end: &End, e: &mut Expect) {
     let fip = case.facts.fips.iter().any(|(fip, _)| *fip == ip.dst);
     match &end.how {
         // To fg- only echo is answered, and what is no floating IP of this host is of no concern to it.
-        _ if outside && !fip && !matches!(end.how, Ended::Local(1)) => e.dropped = &["fip_not_local", "not_ours"],
+        _ if outside && !fip && !matches!(end.how, Ended::Local(1)) => {
+            e.dropped = &["fip_not_local", "martian", "link_local"];
+            if case.facts.fg.is_some_and(|(_, fg)| fg == ip.dst) && matches!(end.how, Ended::Local(6 | 17)) {
+                e.names.push("fg-echo-only");
+            }
+            if end.how == Ended::Martian && ip.proto == 1 && is_echo(case) && case.facts.fg.is_some_and(|(_, fg)| ip.dst == fg) {
+                let mut open = Expect::default();
+                echo(case, &mut open);
+                e.open = Some(("open-fg-martian", open.sent));
+            }
+        }
+        // fg- from inside
+        Ended::Local(proto) if case.facts.fg.is_some_and(|(_, fg)| fg == ip.dst) && !(*proto == 1 && is_echo(case)) => {
+            e.names.push("fg-echo-only");
+        }
+        Ended::NoRoute if ip.ttl <= 1 && !outside => {
+            e.names.push("ttl-first");
+            told(case, error((11, 0)), ip.src, e);
+        }
         Ended::NoRoute => told(case, error((3, 0)), ip.src, e),
         Ended::TtlExceeded => told(case, error((11, 0)), ip.src, e),
         Ended::NoNeighbour(dev, hop) => unresolved(case, dev, *hop, ip, e),
@@ -114,6 +132,11 @@ fn echo(case: &Case<'_>, e: &mut Expect) {
     if e.sent == case.seen.sent {
         e.names.pop();
     }
+    if case.facts.fg.is_some_and(|(_, fg)| fg == ip.dst) && !case.seg.external {
+        // routed through the fip namespace and back
+        e.names.push("fip-no-hop");
+        e.open = Some(("open-fg-from-inside", Vec::new()));
+    }
 }
 
 /// RFC 9293, 3.10.7.1.
@@ -143,6 +166,12 @@ fn reset(case: &Case<'_>, ip: Ip4, e: &mut Expect) {
 
 /// Asked for at 0, 1 and 2 s, then the sender is told.
 fn unresolved(case: &Case<'_>, dev: &str, hop: u32, ip: Ip4, e: &mut Expect) {
+    let down = |p: &PortFact| p.place == Place::Here && !p.active && p.ips.contains(&hop);
+    if case.facts.segs.iter().flat_map(|s| &s.ports).any(down) {
+        e.names.push("port-down");
+        e.dropped = &["port_down"];
+        return;
+    }
     e.names.push("neighbour-probes");
     e.waits = true;
     for _ in 0..3 {

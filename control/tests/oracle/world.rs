@@ -5,6 +5,7 @@ use crate::dump;
 use crate::ip::{self, Arp};
 use crate::netns::{End, Namespace, Namespaces, Walk, read};
 use crate::switch::{Bridge, End as PortEnd, Left, Port, Switch, Trip};
+use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 
 /// By which way a frame comes in.
@@ -160,6 +161,16 @@ impl World {
         let int = &self.switch.bridges[self.int];
         let mut macs = seg.routers.iter().map(|r| r.mac).chain(facts.fg.filter(|_| seg.external).map(|(mac, _)| mac));
         macs.find_map(|mac| int.macs.keys().find(|(_, m)| *m == mac).map(|(vlan, _)| *vlan))
+    }
+
+    /// MACs that br-int has learned at the ports of VMs, but for the VMs' own: to the port's id.
+    pub fn learned(&self) -> BTreeMap<u64, String> {
+        let int = &self.switch.bridges[self.int];
+        let at = int.macs.iter().filter(|(key, _)| !int.pinned.contains_key(key)).filter_map(|((_, mac), no)| {
+            let (_, id) = self.taps.iter().find(|(name, _)| *name == int.ports[no].name)?;
+            Some((*mac, id.clone()))
+        });
+        at.collect()
     }
 
     pub fn receive(&mut self, from: &In, frame: &[u8]) -> Seen {
