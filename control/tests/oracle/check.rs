@@ -76,10 +76,10 @@ pub fn run(dump: &Dump, recipes: &[Recipe], counts: &mut Counts) -> Result<(), S
 impl Pair<'_, '_> {
     fn one(&mut self, frame: &Frame, counts: &mut Counts) -> Result<(), String> {
         let before = self.world.switch.learned();
-        let learned = self.world.learned();
+        let known = self.world.known();
         let seen = self.world.receive(&frame.from, &frame.bytes);
         let (facts, came) = (&self.dump.facts, (&frame.from, &*frame.bytes));
-        let mut want = departures::expect(facts, came, &seen, &learned, self.dump.is_seed);
+        let mut want = departures::expect(facts, came, &seen, &known, self.dump.is_seed);
         if want.teaches_nothing {
             self.world.switch.forget(&before);
         }

@@ -6,8 +6,7 @@
 use crate::cloud::{Facts, Place, PortFact, Seg};
 use crate::ip::{self, Arp, Ip4};
 use crate::router;
-use crate::world::{In, Out, Seen, Sent};
-use std::collections::BTreeMap;
+use crate::world::{In, Known, Out, Seen, Sent};
 
 /// What dvrd must do with a frame.
 #[derive(Debug, Default)]
@@ -34,6 +33,7 @@ pub const ALL: &[(&str, &str, &str)] = &[
     ("reserved-src", "D7, I2", "a port may not send as a router or from the DVR OUI"),
     ("ra-guest", "I2", "a router advertisement of a port is dropped"),
     ("reserved-dst", "L2, T5", "a frame to a DVR MAC is dropped, but for answers to probes"),
+    ("probe-answer", "L2", "the answer to a probe goes to the host whose DVR MAC it is for; NORMAL floods it"),
     ("announcement", "D4, L5", "an announcement floods; table 21 answers some"),
     ("arp-reply", "D4", "an ARP reply to broadcast floods; table 21 answers it like a request"),
     ("own-probe", "D4", "an address probe for the asker's own address is not answered"),
@@ -84,8 +84,7 @@ pub struct Case<'a> {
     /// Without the tag of its network.
     pub inner: Vec<u8>,
     pub seen: &'a Seen,
-    /// Strangers' MACs that NORMAL has last learned at a local port: to its id.
-    pub learned: &'a BTreeMap<u64, String>,
+    pub known: &'a Known,
     pub is_seed: bool,
 }
 
@@ -129,7 +128,7 @@ pub fn expect(
     facts: &Facts,
     (from, frame): (&In, &[u8]),
     seen: &Seen,
-    learned: &BTreeMap<u64, String>,
+    known: &Known,
     is_seed: bool,
 ) -> Expect {
     if let In::Tunnel(vtep, _) = from
@@ -149,7 +148,7 @@ pub fn expect(
         In::Port(id) => seg.ports.iter().find(|p| p.id == *id),
         _ => None,
     };
-    let case = Case { facts, seg, from, port, inner, seen, learned, is_seed };
+    let case = Case { facts, seg, from, port, inner, seen, known, is_seed };
     let mut e = case.decode().or_else(|| case.by_entry()).unwrap_or_else(|| case.layer2());
     e.sent.sort();
     e
@@ -222,6 +221,17 @@ impl Case<'_> {
             return (e.sent != self.seen.sent).then_some(e);
         }
         if self.is_dvr(self.dst()) {
+            let answer = arp.is_some_and(|a| a.op == 2 && a.tpa == 0) || self.icmp6() == Some(136);
+            let owner = self.facts.others.iter().find(|(_, mac)| *mac == self.dst());
+            if let Some((vtep, _)) = owner.filter(|_| answer) {
+                let mut sent = flood_on(self.facts, self.seg, &self.inner, None);
+                sent.retain(|(out, _)| match out {
+                    Out::Tunnel(to, _) => to == vtep,
+                    Out::Phys => true,
+                    Out::Port(_) => false,
+                });
+                return (sent != self.seen.sent).then(|| Expect::sends("probe-answer", sent));
+            }
             return Some(Expect { teaches_nothing: false, ..Expect::only("reserved-dst", &["reserved_dst"]) });
         }
         self.seg.router_mac(self.dst()).map(|_| router::expect(self))
@@ -349,8 +359,8 @@ impl Case<'_> {
 
     /// What T4 would send to the local port at which `mac` was learned last.
     fn learned_here(&self, mac: u64) -> Option<Vec<Sent>> {
-        let id = self.learned.get(&mac)?;
-        let port = self.seg.ports.iter().find(|p| p.id == *id)?;
+        let at = self.known.here.iter().filter(|(_, m)| *m == mac);
+        let port = at.filter_map(|(id, _)| self.seg.ports.iter().find(|p| p.id == *id)).next()?;
         Some(vec![self.with_gateway(port, Arp::read(&self.inner))])
     }
 
@@ -369,18 +379,27 @@ impl Case<'_> {
         if self.is_dvr(src) {
             return Some(Expect::nothing(&[]));
         }
-        let gateway = self.seg.ports.iter().find(|p| p.mac == dst && p.place == Place::Namespace);
-        if gateway.is_some_and(|p| fg.is_none_or(|(mac, _)| mac != p.mac)) {
-            return Some(self.to_snat()); // qg-
-        }
-        if fg.is_some_and(|(mac, _)| mac == dst) && self.ip().is_some() {
-            return Some(router::expect(self));
-        }
-        if self.is_dvr(dst) {
-            return Some(Expect::only("reserved-dst", &["reserved_dst"]));
-        }
+        let request = self.fg_request().filter(|_| !self.is_dvr(dst));
+        request.or_else(|| {
+            let gateway = self.seg.ports.iter().find(|p| p.mac == dst && p.place == Place::Namespace);
+            if gateway.is_some_and(|p| fg.is_none_or(|(mac, _)| mac != p.mac)) {
+                return Some(self.to_snat()); // qg-
+            }
+            if fg.is_some_and(|(mac, _)| mac == dst) && self.ip().is_some() {
+                return Some(router::expect(self));
+            }
+            if self.is_dvr(dst) {
+                return Some(Expect::only("reserved-dst", &["reserved_dst"]));
+            }
+            None
+        })
+    }
+
+    /// E1: a request for fg- or a floating IP of this host.
+    fn fg_request(&self) -> Option<Expect> {
+        let src = self.src();
         let arp = Arp::read(&self.inner).filter(|a| a.op == 1 && a.spa != a.tpa)?;
-        let (fg_mac, fg_ip) = fg?;
+        let (fg_mac, fg_ip) = self.facts.fg?;
         let ours = arp.tpa == fg_ip || self.facts.fips.iter().any(|(fip, _)| *fip == arp.tpa);
         if !ours {
             return None;
@@ -388,7 +407,7 @@ impl Case<'_> {
         let reply = Arp { op: 2, sha: fg_mac, spa: arp.tpa, tha: arp.sha, tpa: arp.spa };
         let sent = vec![(Out::Phys, ip::ether(src, fg_mac, 0x0806, &reply.bytes()))];
         let name = match () {
-            () if self.seen.sent == sent => return None,
+            () if self.seen.sent == sent => return Some(Expect { sent, ..Expect::default() }),
             () if self.seen.sent.is_empty() => "arp-any-mac",
             () => "arp-to-sender",
         };
@@ -428,7 +447,11 @@ impl Case<'_> {
                     Out::Tunnel(vtep, _) => (p.place != Place::Away(*vtep)).then_some("not-here"),
                     Out::Phys => (!matches!(p.place, Place::Away(_))).then_some("not-here"),
                 },
-                None => None,
+                None => {
+                    let away = self.known.away.iter().any(|(s, m)| *s == seg.id && *m == ip::dst(frame));
+                    let here = self.known.here.iter().any(|(p, m)| way == In::Port(p.clone()) && *m == ip::dst(frame));
+                    (away && !here && matches!(out, Out::Port(_))).then_some("not-here")
+                }
             };
             let unknown = gone.is_none()
                 && known(seg, frame).is_none()

@@ -5,7 +5,6 @@ use crate::dump;
 use crate::ip::{self, Arp};
 use crate::netns::{End, Namespace, Namespaces, Walk, read};
 use crate::switch::{Bridge, End as PortEnd, Left, Port, Switch, Trip};
-use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 
 /// By which way a frame comes in.
@@ -44,6 +43,15 @@ pub struct Seen {
     pub to_snat: bool,
 }
 
+/// Strangers' MACs that have been learned.
+#[derive(Debug, Default)]
+pub struct Known {
+    /// At a local port: its id, the MAC.
+    pub here: Vec<(String, u64)>,
+    /// Behind a tunnel or the physical network: id of the network, the MAC.
+    pub away: Vec<(String, u64)>,
+}
+
 pub struct World {
     pub switch: Switch,
     pub namespaces: Namespaces,
@@ -51,6 +59,9 @@ pub struct World {
     taps: Vec<(String, String)>,
     int: usize,
     tun: usize,
+    /// Local VLANs of networks, and VLANs on the physical network.
+    vlans: Vec<(u16, String)>,
+    vids: Vec<(u16, String)>,
     /// Bridge and port of the physical NIC.
     phys: Option<(usize, u16)>,
 }
@@ -80,7 +91,8 @@ impl World {
         let (taps, tun) = (taps.collect(), switch.bridge("br-tun").unwrap());
         let ex = switch.bridge("br-ex").unwrap();
         let phys = Some((ex, switch.bridges[ex].port_no("pub0").unwrap()));
-        World { switch, namespaces, taps, int, tun, phys }.warm(facts)
+        let (vlans, vids) = Default::default();
+        World { switch, namespaces, taps, int, tun, phys, vlans, vids }.warm(facts)
     }
 
     /// The seed's host: compute1.
@@ -110,7 +122,8 @@ impl World {
         let taps = vec![("vm81".into(), id(0xfa16_3e30_ee23)), ("vm90".into(), id(0xfa16_3e4a_22ff))];
         let namespaces = Namespaces(vec![crate::seed::qrouter()]);
         let switch = Switch { bridges: vec![int, tun] };
-        World { switch, namespaces, taps, int: 0, tun: 1, phys: None }.warm(facts)
+        let (vlans, vids) = Default::default();
+        World { switch, namespaces, taps, int: 0, tun: 1, phys: None, vlans, vids }.warm(facts)
     }
 
     /// Everybody on this host has announced itself, as in a deployment that has run for a while. From then on a MAC of the
@@ -137,6 +150,9 @@ impl World {
             bridge.tables.values().flatten().for_each(|f| f.hits.set(0));
         }
         self.pin_remote(facts);
+        let vlans = facts.segs.iter().filter_map(|s| Some((self.local_vlan(facts, s)?, s.id.clone())));
+        self.vlans = vlans.collect();
+        self.vids = facts.segs.iter().filter_map(|s| Some((s.vid?, s.id.clone()))).collect();
         self
     }
 
@@ -163,14 +179,22 @@ impl World {
         macs.find_map(|mac| int.macs.keys().find(|(_, m)| *m == mac).map(|(vlan, _)| *vlan))
     }
 
-    /// MACs that br-int has learned at the ports of VMs, but for the VMs' own: to the port's id.
-    pub fn learned(&self) -> BTreeMap<u64, String> {
+    /// Where strangers' MACs have been learned.
+    pub fn known(&self) -> Known {
         let int = &self.switch.bridges[self.int];
         let at = int.macs.iter().filter(|(key, _)| !int.pinned.contains_key(key)).filter_map(|((_, mac), no)| {
             let (_, id) = self.taps.iter().find(|(name, _)| *name == int.ports[no].name)?;
-            Some((*mac, id.clone()))
+            Some((id.clone(), *mac))
         });
-        at.collect()
+        let here = at.collect();
+        let seg = |vlan: u64| self.vlans.iter().find(|(v, _)| u64::from(*v) == vlan).map(|(_, seg)| seg.clone());
+        let flows = self.switch.bridges[self.tun].tables.get(&20).into_iter().flatten().filter(|f| f.learned);
+        let by_tunnel = flows.filter_map(|f| Some((seg(f.matches[0].value)?, f.matches[1].value)));
+        let by_phys = self.phys.iter().flat_map(|(ex, pub0)| {
+            let macs = self.switch.bridges[*ex].macs.iter().filter(move |(_, no)| *no == pub0);
+            macs.filter_map(|((vid, mac), _)| Some((self.vids.iter().find(|(v, _)| v == vid)?.1.clone(), *mac)))
+        });
+        Known { here, away: by_tunnel.chain(by_phys).collect() }
     }
 
     pub fn receive(&mut self, from: &In, frame: &[u8]) -> Seen {
