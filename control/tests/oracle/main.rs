@@ -1,0 +1,100 @@
+//! The OpenFlow oracle: random frames through dvrd and through a literal interpreter of the flows, rules, routes,
+//! neighbours and NAT that Neutron's own agents made for the same cloud. docs/testing.md says how to read it.
+
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test")]
+
+mod check;
+mod cloud;
+mod departures;
+mod dump;
+mod flow;
+mod frames;
+mod ip;
+mod netns;
+mod packet;
+mod report;
+mod router;
+mod seed;
+mod switch;
+mod world;
+
+use check::{Counts, Dump};
+use cloud::Facts;
+use frames::Recipe;
+use proptest::prelude::*;
+use proptest::strategy::ValueTree;
+use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
+use world::World;
+
+/// Frames in one run on a fresh host: what is learned in it matters to those behind.
+const RUN: usize = 500;
+
+fn frames() -> u64 {
+    std::env::var("ORACLE_FRAMES").map_or(100_000, |n| n.parse().expect("ORACLE_FRAMES is a number"))
+}
+
+/// Runs until enough frames agreed; the first run in which they do not is cut down to what shows it.
+fn compare(dump: &Dump) {
+    let start = std::time::Instant::now();
+    let seed: [u8; 32] = std::array::from_fn(|n| dump.name.as_bytes().get(n).copied().unwrap_or(n as u8));
+    let rng = TestRng::from_seed(RngAlgorithm::ChaCha, &seed);
+    let mut runner = TestRunner::new_with_rng(Config::default(), rng);
+    let strategy = prop::collection::vec(any::<Recipe>(), RUN);
+    let mut counts = Counts::default();
+    while counts.frames < frames() {
+        let recipes = strategy.new_tree(&mut runner).expect("recipes are drawn without conditions").current();
+        if check::run(dump, &recipes, &mut counts).is_err() {
+            panic!("{}", shortest(dump, recipes));
+        }
+    }
+    report::report(dump, &counts, start.elapsed());
+}
+
+/// What a run that fails says after every frame that is not needed for it has been left out.
+fn shortest(dump: &Dump, mut recipes: Vec<Recipe>) -> String {
+    let failure = |recipes: &[Recipe]| check::run(dump, recipes, &mut Counts::default()).err();
+    let mut why = failure(&recipes).expect("the run failed a moment ago");
+    let mut chunk = recipes.len() / 2;
+    while chunk > 0 {
+        let mut at = 0;
+        while at < recipes.len() {
+            let mut fewer = recipes.clone();
+            fewer.drain(at..(at + chunk).min(recipes.len()));
+            match failure(&fewer) {
+                Some(still) => (why, recipes) = (still, fewer),
+                None => at += chunk,
+            }
+        }
+        chunk /= 2;
+    }
+    why
+}
+
+fn captured(host: &'static str, flood_unknown: Option<bool>) -> Dump {
+    let cloud = cloud::captured(flood_unknown);
+    let facts = Facts::of(&cloud, host);
+    Dump { name: host, cloud, facts, world: World::captured, is_seed: false }
+}
+
+#[test]
+fn seed() {
+    let cloud = cloud::seed();
+    let mut facts = Facts::of(&cloud, "compute1");
+    (facts.phys, facts.fg) = (None, None); // the seed has no dump of br-ex
+    compare(&Dump { name: "seed", cloud, facts, world: World::seed, is_seed: true });
+}
+
+#[test]
+fn compute1() {
+    compare(&captured("compute1", Some(true)));
+}
+
+#[test]
+fn compute2() {
+    compare(&captured("compute2", None));
+}
+
+#[test]
+fn network1() {
+    compare(&captured("network1", Some(true)));
+}
