@@ -63,12 +63,13 @@ impl Writers {
         };
         let mut s = Snapshot { host: host.clone(), ..Snapshot::default() };
         for h in 0..HOSTS {
-            let end = TunnelEnd { vtep: rvtep_ip(h), mac: Some(rvtep_mac(h)), dvr_mac: dvr_mac(h), df: true };
+            let end = TunnelEnd { vtep: rvtep_ip(h), mac: Some(rvtep_mac(h)), dvr_mac: dvr_mac(h), df: true, phys: 0 };
             s.tunnels.set(h, Some(TunnelRow::new(0, &host, end)));
         }
         for n in 0..NETS {
             s.segments.set(seg_ix(n), Some(segment(n)));
-            let interface = InterfaceRow { seg: seg_ix(n), router: 1, mac: gw_mac(n), mtu: 1450, up: true, scope: 0 };
+            let interface =
+                InterfaceRow { seg: seg_ix(n), router: 1, mac: gw_mac(n), ip: gw_ip(n), mtu: 1450, up: true, scope: 0 };
             s.interfaces.set(n, Some(interface));
             let stored = self.neigh.put(&ip4_key(seg_ix(n), gw_ip(n)), NeighValue::router(n).to_word());
             assert_eq!(stored, Ok(()), "the tables are sized for the topology");
@@ -85,6 +86,8 @@ impl Writers {
             active: true,
             routes: RouteSet::new((0..NETS).map(connected)),
             own: (0..NETS).map(gw_ip).collect(),
+            own_masks: (0..NETS).map(|_| !0xffff).collect(),
+            fip_routes: RouteSet::default(),
             scoped: Box::default(),
             snat: Box::default(),
             gateway_here: false,
@@ -120,7 +123,12 @@ impl Writers {
         let view = WorkerView {
             published: self.snapshot.subscribe(),
             newest: self.snapshot.source(),
-            tables: Tables { fdb: self.fdb.reader(), neigh: self.neigh.reader(), fip: self.fip.reader() },
+            tables: Tables {
+                fdb: self.fdb.reader(),
+                neigh: self.neigh.reader(),
+                fip: self.fip.reader(),
+                resolved: Arc::default(),
+            },
             token: self.qsbr.worker(usize::from(pool.id().0)).expect("the number of workers was given"),
         };
         Worker::new(view, pool, usize::from(NETS * LOCAL), 0)
@@ -136,6 +144,8 @@ fn segment(n: u16) -> SegRow {
         flood_unknown: false,
         strict: true,
         vlan_transparent: false,
+        external: false,
+        phys_gw: false,
         interfaces: [SegInterface { mac: gw_mac(n), iface: n }].into(),
         router_ips: [RouterAddress { ip: gw_ip(n), mac: gw_mac(n), answers: true }].into(),
         router_ips6: [].into(),

@@ -63,13 +63,13 @@ pub fn captured(flood_unknown: Option<bool>) -> Cloud {
             })
         })
         .collect();
-    let routers: Vec<Value> =
-        HOSTS.iter().map(|h| json_of(&format!("{CAPTURES}/steady-sync_routers-{h}.json"))["result"][0].clone()).collect();
-    let external = routers[0]["gw_port"]["network_id"].clone();
-    let neighbors: Vec<Value> = OUTSIDE
+    let routers: Vec<Value> = HOSTS
         .iter()
-        .map(|(ip, mac)| json!({"network_id": external, "ip_address": ip, "mac_address": mac}))
+        .map(|h| json_of(&format!("{CAPTURES}/steady-sync_routers-{h}.json"))["result"][0].clone())
         .collect();
+    let external = routers[0]["gw_port"]["network_id"].clone();
+    let neighbors: Vec<Value> =
+        OUTSIDE.iter().map(|(ip, mac)| json!({"network_id": external, "ip_address": ip, "mac_address": mac})).collect();
     let (router, ports, fips) = (router(&routers[0]), ports(&objects, &routers), fips(&routers));
     let cloud = json!({
         "settings": {"flood_unknown": flood_unknown}, "hosts": hosts, "networks": networks, "subnets": subnets,
@@ -120,9 +120,13 @@ fn ports(objects: &Value, routers: &[Value]) -> Vec<Value> {
         of(objects, "Subnet").find(|(_, s)| within(s["cidr"].as_str().unwrap())).unwrap().0.clone()
     };
     for (id, p) in of(objects, "Port").filter(|(_, p)| p["device_owner"] == "compute:nova") {
-        let ips: Vec<Value> = p["ips"].as_array().unwrap().iter().map(|ip| ip.as_str().unwrap()).map(|ip| {
-            json!({"subnet_id": subnet(ip), "ip_address": ip})
-        }).collect();
+        let ips: Vec<Value> = p["ips"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|ip| ip.as_str().unwrap())
+            .map(|ip| json!({"subnet_id": subnet(ip), "ip_address": ip}))
+            .collect();
         let port = json!({
             "id": id, "name": p["name"], "network_id": p["network"], "mac_address": p["mac"], "fixed_ips": ips,
             "device_owner": p["device_owner"], "binding_host_id": p["hosts"][0], "port_security_enabled": false,
@@ -133,9 +137,12 @@ fn ports(objects: &Value, routers: &[Value]) -> Vec<Value> {
         let lists = ["_interfaces", "_snat_router_interfaces", "_floatingip_agent_interfaces"];
         let listed = lists.iter().filter_map(|l| r[*l].as_array()).flatten();
         for p in listed.chain([&r["gw_port"]]) {
-            let ips: Vec<Value> = p["fixed_ips"].as_array().unwrap().iter().map(|f| {
-                json!({"subnet_id": f["subnet_id"], "ip_address": f["ip_address"]})
-            }).collect();
+            let ips: Vec<Value> = p["fixed_ips"]
+                .as_array()
+                .unwrap()
+                .iter()
+                .map(|f| json!({"subnet_id": f["subnet_id"], "ip_address": f["ip_address"]}))
+                .collect();
             let port = json!({
                 "id": p["id"], "network_id": p["network_id"], "mac_address": p["mac_address"], "fixed_ips": ips,
                 "device_owner": p["device_owner"], "device_id": p["device_id"], "binding_host_id": p["binding:host_id"],

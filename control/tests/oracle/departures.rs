@@ -29,7 +29,11 @@ pub struct Expect {
 /// Name, the rule or design decision it is, what it says.
 pub const ALL: &[(&str, &str, &str)] = &[
     ("eth-src", "I0", "a multicast source is dropped; Open vSwitch forwards it"),
-    ("tagged", "I1, T2", "a tag from a VM or in a tunnel is dropped; table 60 lets a VM's tag 101 into the VLAN network"),
+    (
+        "tagged",
+        "I1, T2",
+        "a tag from a VM or in a tunnel is dropped; table 60 lets a VM's tag 101 into the VLAN network",
+    ),
     ("reserved-src", "D7, I2", "a port may not send as a router or from the DVR OUI"),
     ("ra-guest", "I2", "a router advertisement of a port is dropped"),
     ("reserved-dst", "L2, T5", "a frame to a DVR MAC is dropped, but for answers to probes"),
@@ -40,7 +44,11 @@ pub const ALL: &[(&str, &str, &str)] = &[
     ("arp-consumed", "I3-a", "an ARP request answered here is not flooded to this host's other ports besides"),
     ("arp-local", "I3-a", "an ARP request for a local port goes to it alone"),
     ("arp-responder", "I3-a", "the seed has no table 21: requests for remote ports flood"),
-    ("arp-leak", "D10", "ARP about routers does not leave the host; on VLANs the filter sits in a table nothing jumps to"),
+    (
+        "arp-leak",
+        "D10",
+        "ARP about routers does not leave the host; on VLANs the filter sits in a table nothing jumps to",
+    ),
     ("arp-any-mac", "E1", "a request for a floating IP or fg- of this host is answered whatever MAC it was sent to"),
     ("arp-to-sender", "E1", "the answer goes to the request's Ethernet source; the kernel's to its sender MAC"),
     ("fg-echo-only", "FI", "the fg- address answers echo only; the kernel says port unreachable and resets"),
@@ -59,8 +67,16 @@ pub const ALL: &[(&str, &str, &str)] = &[
     ("port-down", "I1, L1", "a port bound here that is not ACTIVE gets nothing; NORMAL floods its frames"),
     ("static-rows", "L4", "a MAC of the model is not learned anywhere else"),
     ("fip-no-hop", "D3, D6", "the fip namespace is no hop"),
-    ("neighbour-probes", "R7-probe", "the next hop is asked for from the DVR MAC, sender 0.0.0.0, three times; then ICMP 3/1"),
-    ("made-bytes", "3.10, R2-R4", "ICMP errors, resets and echo replies straight back, with the bytes of the specification"),
+    (
+        "neighbour-probes",
+        "R7-probe",
+        "the next hop is asked for from the DVR MAC, sender 0.0.0.0, three times; then ICMP 3/1",
+    ),
+    (
+        "made-bytes",
+        "3.10, R2-R4",
+        "ICMP errors, resets and echo replies straight back, with the bytes of the specification",
+    ),
     ("ttl-first", "R3", "the TTL is looked at before the route; the kernel looks for the route first"),
     ("link-local", "R1", "169.254/16 is not forwarded"),
     ("martian", "R1", "what the kernel lets pass and R1 does not"),
@@ -70,9 +86,21 @@ pub const ALL: &[(&str, &str, &str)] = &[
 
 /// Differences without an explanation, reported and not settled yet. An entry goes when dvrd does what `Expect::sent` says.
 pub const OPEN: &[(&str, &str, &str)] = &[
-    ("open-fg-from-inside", "FO, FI", "a VM with a floating IP asks its host's fg- address: no_neigh; the fip namespace answers"),
-    ("open-fg-martian", "R1, FI", "an echo request to fg- with fg-'s address as its source is answered; the kernel drops it"),
-    ("open-t4-learned", "T4", "what a remote router sends to a MAC learned at a local port is delivered; T4 lists ports only"),
+    (
+        "open-fg-from-inside",
+        "FO, FI",
+        "a VM with a floating IP asks its host's fg- address: no_neigh; the fip namespace answers",
+    ),
+    (
+        "open-fg-martian",
+        "R1, FI",
+        "an echo request to fg- with fg-'s address as its source is answered; the kernel drops it",
+    ),
+    (
+        "open-t4-learned",
+        "T4",
+        "what a remote router sends to a MAC learned at a local port is delivered; T4 lists ports only",
+    ),
 ];
 
 /// A frame and what is known of it.
@@ -124,13 +152,7 @@ pub fn place<'f>(facts: &'f Facts, from: &In, frame: &[u8]) -> Option<(&'f Seg, 
 }
 
 /// What dvrd must do. The order is that of the rules.
-pub fn expect(
-    facts: &Facts,
-    (from, frame): (&In, &[u8]),
-    seen: &Seen,
-    known: &Known,
-    is_seed: bool,
-) -> Expect {
+pub fn expect(facts: &Facts, (from, frame): (&In, &[u8]), seen: &Seen, known: &Known, is_seed: bool) -> Expect {
     if let In::Tunnel(vtep, _) = from
         && !facts.others.iter().any(|(v, _)| v == vtep)
     {

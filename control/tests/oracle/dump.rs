@@ -99,7 +99,9 @@ fn configs(lines: &[(usize, &str)]) -> Res<BTreeMap<String, Config>> {
         let words: Vec<&str> = line.trim().splitn(2, [' ', ':']).map(str::trim).collect();
         let config = all.entry(port.clone()).or_default();
         match *words.as_slice() {
-            [""] | ["Manager" | "Controller" | "Bridge" | "Interface" | "is_connected" | "fail_mode" | "datapath_type", _] => {}
+            [""]
+            | ["Manager" | "Controller" | "Bridge" | "Interface" | "is_connected" | "fail_mode" | "datapath_type", _] =>
+                {}
             ["Port", name] => port = name.to_owned(),
             ["tag", tag] => config.tag = Some(tag.parse().map_err(|_| format!("{n}: tag {tag}"))?),
             ["type", kind] => config.kind = kind.to_owned(),

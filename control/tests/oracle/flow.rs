@@ -133,9 +133,7 @@ fn matches(key: &str, value: &str, port: PortNo<'_>) -> Res<Vec<Match>> {
         let (v, m) = value.split_once('/').unwrap_or((value, ""));
         let mask = match m {
             "" => full,
-            m if field == Field::IpDst && !m.contains('.') => {
-                full << (32 - number(m)?) & full
-            }
+            m if field == Field::IpDst && !m.contains('.') => full << (32 - number(m)?) & full,
             m => constant(m)?,
         };
         Ok(vec![Match { field, value: constant(v)? & mask, mask }])

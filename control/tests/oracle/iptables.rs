@@ -14,9 +14,16 @@ enum Match {
     Dst(u32, u32),
     Proto(u8),
     Dport(u16),
-    Mark { not: bool, conn: bool, value: u32, mask: u32 },
+    Mark {
+        not: bool,
+        conn: bool,
+        value: u32,
+        mask: u32,
+    },
     /// `--ctstate DNAT`
-    Dnat { not: bool },
+    Dnat {
+        not: bool,
+    },
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -102,7 +109,15 @@ impl Chains {
         Verdict::Accept
     }
 
-    fn chain(&self, table: &str, chain: &str, devs: (&str, &str), ip: &mut Ip4, payload: &[u8], m: &mut Mark) -> Verdict {
+    fn chain(
+        &self,
+        table: &str,
+        chain: &str,
+        devs: (&str, &str),
+        ip: &mut Ip4,
+        payload: &[u8],
+        m: &mut Mark,
+    ) -> Verdict {
         let rules = self.0.get(&(table.to_owned(), chain.to_owned()));
         for rule in rules.into_iter().flatten() {
             if !rule.matches.iter().all(|x| x.holds(devs, ip, payload, m)) {

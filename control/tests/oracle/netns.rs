@@ -6,10 +6,10 @@ use crate::ip::{self, Arp, Ip4};
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 
-#[path = "netns_read.rs"]
-pub mod read;
 #[path = "iptables.rs"]
 pub mod iptables;
+#[path = "netns_read.rs"]
+pub mod read;
 
 use iptables::{Chains, Mark, Verdict};
 

@@ -105,7 +105,8 @@ impl Packet {
     /// # Panics
     /// If the packet has no such field, or it cannot be written: the flow is one we misread.
     pub fn set(&mut self, field: Field, value: u64) {
-        let arp = |p: &Packet, at: usize| p.payload(0x0806).expect("a flow writes a field of ARP into another packet") + at;
+        let arp =
+            |p: &Packet, at: usize| p.payload(0x0806).expect("a flow writes a field of ARP into another packet") + at;
         match field {
             Field::TunId => self.tun_id = value,
             Field::Reg(n) => self.regs[usize::from(n)] = u32::try_from(value).expect("a register has 32 bits"),

@@ -16,7 +16,14 @@ impl Counts {
 
 pub fn report(dump: &Dump, counts: &Counts, took: Duration) {
     let share = |n: u64| 100.0 * n as f64 / counts.frames.max(1) as f64;
-    println!("\n{}: {} frames in {:.1} s, {} of them sent on, {} not", dump.name, counts.frames, took.as_secs_f64(), counts.sent, counts.silent);
+    println!(
+        "\n{}: {} frames in {:.1} s, {} of them sent on, {} not",
+        dump.name,
+        counts.frames,
+        took.as_secs_f64(),
+        counts.sent,
+        counts.silent
+    );
     for (flow, n) in &counts.flows {
         println!("  {:>8.3} %  {n:>8}  {flow}", share(*n));
     }

@@ -59,7 +59,11 @@ fn ended(case: &Case<'_>, ip: Ip4, end: &End, e: &mut Expect) {
             if case.facts.fg.is_some_and(|(_, fg)| fg == ip.dst) && matches!(end.how, Ended::Local(6 | 17)) {
                 e.names.push("fg-echo-only");
             }
-            if end.how == Ended::Martian && ip.proto == 1 && is_echo(case) && case.facts.fg.is_some_and(|(_, fg)| ip.dst == fg) {
+            if end.how == Ended::Martian
+                && ip.proto == 1
+                && is_echo(case)
+                && case.facts.fg.is_some_and(|(_, fg)| ip.dst == fg)
+            {
                 let mut open = Expect::default();
                 echo(case, &mut open);
                 e.open = Some(("open-fg-martian", open.sent));

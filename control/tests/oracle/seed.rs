@@ -12,7 +12,8 @@ fn block(text: &str, of: &str, command: &str) -> Vec<String> {
 
 /// Interfaces by `router-interface-macs.txt`; rules of three subnets (4.5.1), the main table (4.5.3), neighbours (4.4).
 pub fn qrouter() -> Namespace {
-    let (routes, macs) = (text("../docs/seed-flows/ip-rule-and-routes.txt"), text("../docs/seed-flows/router-interface-macs.txt"));
+    let (routes, macs) =
+        (text("../docs/seed-flows/ip-rule-and-routes.txt"), text("../docs/seed-flows/router-interface-macs.txt"));
     let mut ns = Namespace { name: "qrouter-e8f12f7a".to_owned(), ..Namespace::default() };
     for line in macs.lines().filter(|l| !l.starts_with('#')) {
         let words: Vec<&str> = line.split(['|', '"', ' ']).filter(|w| !w.is_empty()).collect();

@@ -70,7 +70,8 @@ impl World {
     /// A host of the captures.
     pub fn captured(facts: &Facts) -> World {
         let host = &facts.host;
-        let (ovs, netns) = (format!("tests/oracle/captures/{host}-ovs.txt"), format!("tests/oracle/captures/{host}-netns.txt"));
+        let (ovs, netns) =
+            (format!("tests/oracle/captures/{host}-ovs.txt"), format!("tests/oracle/captures/{host}-netns.txt"));
         let more = "tests/oracle/captures/more.txt";
         let switch = dump::read(&ovs, &text(&ovs), host, (more, &text(more))).unwrap_or_else(|e| panic!("{e}"));
         let mut namespaces = read::namespaces(&netns, &text(&netns)).unwrap_or_else(|e| panic!("{e}"));
