@@ -9,9 +9,9 @@ use dataplane::{addr, burst, drop_reason, handoff, io, learn, parking, stage, ta
 mod testkit;
 
 use addr::MacAddr;
+use burst::Door;
 use dataplane::police::Rate;
 use dataplane::told::TellLimits;
-use burst::Door;
 use std::collections::BTreeSet;
 use testkit::*;
 
