@@ -10,6 +10,7 @@ mod testkit;
 use addr::MacAddr;
 use burst::Door;
 use dataplane::flood::FloodLimits;
+use dataplane::told::TellLimits;
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 use testkit::rig::Outcome;
@@ -208,16 +209,117 @@ fn drops() {
     let frames = [
         (A1.door, vec![0; 13], "parse_short"),
         (A1.door, other(ip4(A3.ip, B1.ip).udp(1, 2, b"")), "ip_spoof"),
-        (A1.door, other(ip4(A1.ip, B1.ip).ttl(1).udp(1, 2, b"")), "ttl"),
-        (A1.door, other(ip4(A1.ip, ip("10.2.0.99")).udp(1, 2, b"")), "no_neigh"),
+        (A1.door, other(ip4(A1.ip, B1.ip).ttl(1).fragment(1, false).carry(17, &[0; 8])), "ttl"),
+        (A1.door, other(ip4(A1.ip, fg(H1).1).udp(1, 2, b"")), "no_neigh"),
         (A1.door, udp(A1, mac("fa:16:3e:0a:00:77"), A3.ip), "unknown_unicast"),
         (Door::Tunnel, vx(H2, H1, 4242, &udp(A2, A1.mac, A1.ip)), "unknown_vni"),
-        (Door::Phys(0), udp(V2, V1.mac, V1.ip), "not_built"),
+        (Door::Phys(0), udp(V2, V1.mac, V1.ip), "vlan_unexpected"),
+        (Door::Phys(0), phy(&udp(V1, V1.mac, V1.ip)), "local_mac_from_fabric"),
+        (Door::Phys(1), ext(&eth(GX.0, fg(H1).0, ip4(E, FIP_B2).udp(1, 2, b""))), "fip_not_local"),
+        (Door::Phys(1), ext(&eth(GX.0, MacAddr::BROADCAST, arp_request(GX.0, GX.1, GX.1 + 1))), "not_ours"),
         (Door::Unknown, udp(A1, A3.mac, A3.ip), "port_down"),
     ];
     for (door, frame, reason) in frames {
         assert_did(&assert_no_allocation(h1(), door, &frame), 0, &format!("drop.{reason}"));
     }
+}
+
+fn to_fg(dst: u32) -> Vec<u8> {
+    ext(&eth(GX.0, fg(H1).0, ip4(E, dst).tcp(5000, 22)))
+}
+
+#[test]
+fn physical_networks() {
+    let arp = eth(A1.mac, MacAddr::BROADCAST, arp_request(A1.mac, VIP, VIP));
+    let asks = ext(&eth(GX.0, MacAddr::BROADCAST, arp_request(GX.0, GX.1, FIP_A1)));
+    let p = phy(&eth(P.0, V1.mac, ip4(P.1, V1.ip).udp(1, 2, b"")));
+    let routed = phy(&eth(H2.dvr, V1.mac, ip4(A2.ip, V1.ip).ttl(63).udp(1, 2, b"")));
+    assert_did(&assert_no_allocation(h1(), V1.door, &udp(V1, V2.mac, V2.ip)), 64, "stage.lv_to_phys.packets");
+    assert_did(&assert_no_allocation(h1(), A1.door, &udp(A1, RA.mac, V2.ip)), 64, "phys.0.tx");
+    assert_did(&assert_no_allocation(h1(), Door::Phys(0), &p), 64, "port.4.tx");
+    assert_did(&assert_no_allocation(h1(), Door::Phys(0), &routed), 64, "stage.dvr_to_src_mac.packets");
+    assert_did(&assert_no_allocation(h1(), Door::Phys(1), &asks), 64, "phys.1.tx");
+    let out = assert_no_allocation(h1(), A1.door, &arp);
+    assert_eq!(out.reports.len(), 64, "what is watched is told");
+}
+
+#[test]
+fn floating_ips() {
+    let ping = eth(A1.mac, RA.mac, ip4(A1.ip, FIP_B1).echo(1, 1, b"x"));
+    assert_did(&assert_no_allocation(h1(), A1.door, &udp(A1, RA.mac, E)), 64, "phys.1.tx");
+    assert_did(&assert_no_allocation(h1(), A1.door, &ping), 64, "port.2.tx");
+    assert_did(&assert_no_allocation(h1(), Door::Phys(1), &to_fg(FIP_A1)), 64, "port.0.tx");
+    let quote = ip4(FIP_A1, E).udp(53, 53, b"?").bytes;
+    let refused = [&[3, 3, 0, 0, 0, 0, 0, 0], &quote[..]].concat();
+    let error = ext(&eth(GX.0, fg(H1).0, ip4(E, FIP_A1).carry(1, &refused)));
+    assert_did(&assert_no_allocation(h1(), Door::Phys(1), &error), 64, "port.0.tx");
+}
+
+#[test]
+fn errors_resets_and_those_beyond_the_limit() {
+    let dying = |to| eth(A1.mac, RA.mac, ip4(A1.ip, to).ttl(2).udp(1, 2, b"x"));
+    let dead = eth(A1.mac, RA.mac, ip4(A1.ip, B1.ip).ttl(1).udp(1, 2, b"x"));
+    let syn = eth(A1.mac, RA.mac, ip4(A1.ip, RA.ip).tcp(1, 22));
+    for frame in [dead, dying(K1.ip), syn, dying(RK.ip)] {
+        let out = assert_no_allocation(h1(), A1.door, &frame);
+        assert_eq!(out.moved.get("icmp_limited"), Some(&64), "told ten times in this second, before");
+    }
+    let mut rig = h1();
+    let all = dataplane::police::Rate { per_second: u32::MAX, burst: u32::MAX };
+    rig.worker.set_tell_limits(TellLimits { router: all, source: all });
+    assert_did(&assert_no_allocation(rig, A1.door, &dying(K1.ip)), 64, "generated");
+}
+
+#[test]
+fn pieces() {
+    let mut rows = Rows::h1();
+    rows.iface(RB, |i| i.mtu = 100);
+    let frame = eth(A1.mac, RA.mac, ip4(A1.ip, B1.ip).udp(1, 2, &[7; 300]));
+    let rig = Rig::with_room(rows, Room { frames: 1024, queue: 512, tunnel_queue: 512 });
+    assert_did(&assert_no_allocation(rig, A1.door, &frame), 64 * 4, "copied");
+}
+
+#[test]
+fn waiting_waking_and_giving_up() {
+    let to = |n| eth(A1.mac, RA.mac, ip4(A1.ip, ip("10.2.0.100") + n).udp(1, 2, b"x"));
+    let mut rig = h1();
+    let there = tables::NeighValue::host(mac("fa:16:3e:0b:00:99"), tables::Target::Port(2), tables::NeighValue::ROUTE);
+    let unanswered = tables::NeighValue::UNANSWERED;
+    for round in 0..12 {
+        rig.now += 1_000_000_000;
+        for n in 0..40 {
+            rig.inject(A1.door, &to(n % 10)); // three each of eight addresses wait, the rest is too much
+        }
+        let parking = counted(|| assert_eq!(rig.worker.poll(A1.door, 64), 40));
+        assert_eq!(rig.worker.parked().0, 24);
+        for n in 0..8 {
+            let row = if n < 4 { there } else { unanswered };
+            rig.neigh.put(&tables::ip4_key(B, ip("10.2.0.100") + n), row.to_word()).unwrap();
+        }
+        rig.news.tell(rig.now);
+        let waking = counted(|| rig.worker.idle());
+        assert_eq!((rig.worker.parked().0, rig.drain().len()), (0, 12 + 10), "sent, and ten errors a second");
+        assert!(round < 2 || (parking, waking) == (0, 0), "{parking} and {waking} allocations or frees");
+        for n in 0..8 {
+            rig.neigh.remove(&tables::ip4_key(B, ip("10.2.0.100") + n));
+        }
+        while rig.worker.learn_queue().pop().is_some() {}
+    }
+    rig.assert_sound();
+}
+
+#[test]
+fn frames_the_writer_asks_for() {
+    let mut rig = h1();
+    let frame = eth(H1.dvr, MacAddr::BROADCAST, arp_request(H1.dvr, 0, ip("10.1.0.99")));
+    let frame = frame.as_slice().try_into().unwrap();
+    let made = stage::Made { seg: A, seg_generation: 1, to: stage::MadeFor::Everybody, frame, time: 1 };
+    for round in 0..4 {
+        let n = counted(|| rig.worker.send_made(&made));
+        assert_eq!(rig.drain().len(), 5);
+        assert!(round < 2 || n == 0, "{n} allocations or frees");
+    }
+    rig.assert_sound();
 }
 
 /// Every round drops 64; the tap holds 100, so it is full in some of them.

@@ -18,7 +18,10 @@ pub struct Team {
     pub workers: Vec<Worker<'static>>,
     pub snapshots: SnapshotWriter,
     pub qsbr: Arc<Qsbr>,
-    _flat: [FlatWriter<1>; 3],
+    pub neigh: FlatWriter<1>,
+    /// Tells packets that wait to look again.
+    pub news: Arc<News>,
+    _flat: [FlatWriter<1>; 2],
 }
 
 impl Team {
@@ -26,12 +29,16 @@ impl Team {
     pub fn new(rows: &Rows, n: usize, ring: usize) -> Team {
         let qsbr = Qsbr::new(n);
         let writer = || FlatWriter::new(256, qsbr.clone(), ahash::RandomState::with_seeds(1, 2, 3, 4));
-        let (mut fdb, mut neigh, fip) = (writer(), writer(), writer());
+        let (mut fdb, mut neigh, mut fip) = (writer(), writer(), writer());
+        let news = Arc::new(News::default());
         for ((seg, mac), row) in &rows.fdb {
             fdb.put(&fdb_key(*seg, *mac), FdbValue::pack(*row)).unwrap();
         }
         for ((seg, ip), row) in &rows.neigh {
             neigh.put(&ip4_key(*seg, *ip), row.to_word()).unwrap();
+        }
+        for (router, ip, address) in &rows.fip {
+            fip.put(&fip_key(*router, *ip), u64::from(*address)).unwrap();
         }
         let mut snapshots = SnapshotWriter::default();
         snapshots.publish(rows.snap.clone());
@@ -47,20 +54,23 @@ impl Team {
                     fdb: fdb.reader(),
                     neigh: neigh.reader(),
                     fip: fip.reader(),
-                    resolved: Arc::default(),
+                    resolved: Arc::clone(&news),
                 },
                 token: qsbr.worker(id).unwrap(),
             };
-            let mut worker = Worker::new(view, pool, LOCAL_PORTS, 1);
+            let mut worker = Worker::new(view, pool, LOCAL_PORTS, 2);
+            worker.repeatable();
             worker.connect(links);
             let memory = || Port::Memory(MemoryPort::new(FRAMES));
-            worker.attach(Door::Tunnel, memory());
+            for nic in [Door::Tunnel, Door::Phys(0), Door::Phys(1)] {
+                worker.attach(nic, memory()); // each worker has a queue of it
+            }
             for (ix, row) in rows.snap.ports.iter().filter(|(_, row)| usize::from(row.owner.0) == id) {
                 worker.attach_port(ix, row.generation, memory());
             }
             workers.push(worker);
         }
-        Team { workers, snapshots, qsbr, _flat: [fdb, neigh, fip] }
+        Team { workers, snapshots, qsbr, neigh, news, _flat: [fdb, fip] }
     }
 
     /// Puts a frame in front of a worker's door.

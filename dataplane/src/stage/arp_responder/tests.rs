@@ -488,3 +488,29 @@ fn a_trace_says_that_the_writer_was_told() {
     let notes: Vec<_> = std::iter::from_fn(|| rig.worker.tracer().pop()).map(|r| r.note).collect();
     assert!(notes.contains(&Note::Heard(VIP)), "{notes:?}");
 }
+
+/// Rules: I3-b (until built), L6.
+#[test]
+fn router_solicitations_of_other_hosts_reach_local_ports() {
+    let frame = eth(A2.mac, mac("33:33:00:00:00:02"), rs(lla(A2.mac), A2.mac));
+    let path = format!("{BY_TUNNEL} local_switching egress flood_to_tun");
+    let both = [(A1.door, frame.clone()), (A3.door, frame.clone())];
+    Rig::h1().one(Tunnel, vx(H2, H1, 1001, &frame)).assert_sent(Tunnel, &path, &both);
+}
+
+/// Rules: E1.
+#[test]
+fn nobody_asks_for_floating_ips_by_a_tunnel() {
+    // An external network that is a VXLAN: its machines are behind no NIC of this host.
+    let mut rig = Rig::h1_with(|r| {
+        r.seg(A, |s| {
+            s.external = true;
+            s.interfaces = [SegInterface { mac: fg(H1).0, iface: FG_IX }].into();
+        });
+        r.neigh.insert((A, FIP_A1), NeighValue::floating_ip(R1, A1.ip));
+    });
+    let frame = eth(A2.mac, MacAddr::BROADCAST, arp_request(A2.mac, A2.ip, FIP_A1));
+    let path = format!("{BY_TUNNEL} local_switching egress flood_to_tun");
+    let both = [(A1.door, frame.clone()), (A3.door, frame.clone())];
+    rig.one(Tunnel, vx(H2, H1, 1001, &frame)).assert_sent(Tunnel, &path, &both);
+}

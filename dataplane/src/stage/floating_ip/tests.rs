@@ -99,7 +99,7 @@ fn in_to_the_fixed_address_with_every_checksum_right() {
     }
 }
 
-/// Rules: FI, X.
+/// Rules: FI, D6.
 #[test]
 fn fragments_keep_their_offsets() {
     let data = [7u8; 40];
@@ -139,6 +139,14 @@ fn what_is_no_floating_ip_of_this_host_is_fip_not_local() {
         let out = Rig::h1().one(Phys(1), from_gx(ip4(E, dst).udp(1, 2, b"")));
         out.assert_dropped(Phys(1), IN, "fip_not_local");
     }
+    // Nobody's ping is answered in another's name.
+    let ping = from_gx(ip4(E, GX.1).echo(1, 1, b""));
+    Rig::h1().one(Phys(1), ping).assert_dropped(Phys(1), IN, "fip_not_local");
+    let mut rig = Rig::h1_with(|r| {
+        r.neigh.insert((X, FIP_B2), NeighValue::ASKED);
+    });
+    let out = rig.one(A1.door, from_a1(ip4(A1.ip, FIP_B2).echo(1, 1, b"")));
+    assert_eq!((out.sent.len(), out.held), (0, 1), "asked for, not here");
     // A row of a batch that this burst does not see yet.
     let mut rig = Rig::h1_with(|r| r.floating_ip(NO_ROUTER, A1.ip, FIP_B2));
     let out = rig.one(Phys(1), from_gx(ip4(E, FIP_B2).udp(1, 2, b"")));
@@ -277,7 +285,7 @@ fn between_two_tenants_with_the_same_addresses() {
 #[test]
 fn a_ttl_that_ends_at_either_of_two_tenants_is_told_by_the_senders_own_router() {
     // Quoted as sent: neither FO nor the first router has touched it.
-    for ttl in [1, 2] {
+    for ttl in [0, 1, 2] {
         for to in [FIP_Z1, FIP_B1, FIP_A1] {
             let p = ip4(A1.ip, to).ttl(ttl).echo(1, 1, b"x");
             let told = eth(RA.mac, A1.mac, icmp_error(RA.ip, EXCEEDED, &p));

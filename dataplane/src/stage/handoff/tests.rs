@@ -237,3 +237,95 @@ fn handing_over_and_taking_over_keep_the_grace_period_going() {
     t.assert_sound();
     assert!(t.qsbr.has_passed(next));
 }
+
+/// Rules: W1, R7-probe.
+#[test]
+fn what_waits_in_each_worker_wakes_there_and_finds_its_port() {
+    let (dst, there) = (ip("10.1.0.99"), mac("fa:16:3e:0a:00:99"));
+    let mut t = team();
+    let frame = |src: Vm, dst_mac, ttl, from| eth(from, dst_mac, ip4(src.ip, dst).ttl(ttl).udp(1, 2, b"waits"));
+    t.inject(0, B1.door, &frame(B1, RB.mac, 64, B1.mac));
+    t.inject(1, K1.door, &frame(K1, RK.mac, 64, K1.mac));
+    t.workers[0].poll(B1.door, 64);
+    t.workers[1].poll(K1.door, 64);
+    let parked = |t: &Team| t.workers.iter().map(|w| w.parked().0).collect::<Vec<_>>();
+    assert_eq!((parked(&t), t.sum("sent"), t.sum("dropped")), (vec![1, 1], 0, 0));
+    let held: u64 = t.workers.iter().map(|w| w.counters().held.get()).sum();
+    assert_eq!(held, 2);
+    // Each of them has told the writer; the writer asks once, and the answer is at A3, worker 1's.
+    assert!(t.workers.iter().all(|w| w.learn_queue().pop().is_some()));
+    t.neigh.put(&ip4_key(A, dst), NeighValue::host(there, Target::Port(1), NeighValue::ROUTE).to_word()).unwrap();
+    t.news.tell(6_000_000_000);
+    t.workers[0].poll(A1.door, 64);
+    assert_eq!((parked(&t), t.sum("handed_over")), (vec![0, 1], 1), "the other one has had no turn yet");
+    assert_eq!(t.workers[1].take_over(), 1);
+    t.workers[1].idle();
+    assert_eq!(parked(&t), [0, 0]);
+    let routed = |src: Vm, ttl| frame(src, there, ttl, RA.mac);
+    assert_eq!(t.drain(1, A3.door), [routed(B1, 63), routed(K1, 62)]);
+    t.assert_sound();
+}
+
+/// Rules: W1, R7-probe, F42.
+#[test]
+fn a_made_frame_reaches_the_ports_of_every_worker() {
+    use crate::stage::{Made, MadeFor};
+    let frame = eth(H1.dvr, MacAddr::BROADCAST, arp_request(H1.dvr, 0, ip("10.1.0.99")));
+    let bytes = frame.as_slice().try_into().unwrap();
+    let mut t = team();
+    t.workers[0].send_made(&Made { seg: A, seg_generation: 1, to: MadeFor::Everybody, frame: bytes, time: 1 });
+    assert_eq!(t.workers[1].take_over(), 1);
+    assert_eq!(t.drain(0, A1.door), std::slice::from_ref(&frame));
+    assert_eq!(t.drain(1, A3.door), std::slice::from_ref(&frame));
+    let far = |h| vx(H1, h, 1001, &frame);
+    assert_eq!(t.drain(0, Door::Tunnel), [far(H2), far(H3), far(H4)]);
+    assert_eq!((t.sum("generated"), t.sum("copied"), t.sum("sent")), (1, 4, 5));
+    t.assert_sound();
+}
+
+/// Rules: W1, R8-icmp.
+#[test]
+fn pieces_for_another_workers_port_arrive_in_order() {
+    let mut small = rows();
+    small.iface(RK, |i| i.mtu = 600);
+    let mut t = Team::new(&small, 2, RING);
+    let data = [7; 1000];
+    t.inject(0, A1.door, &eth(A1.mac, RA.mac, ip4(A1.ip, K1.ip).udp(1, 2, &data)));
+    t.workers[0].poll(A1.door, 64);
+    assert_eq!(t.workers[1].take_over(), 2);
+    let whole = ip4(A1.ip, K1.ip).udp(1, 2, &data).bytes;
+    let piece = |offset, more, bytes: &[u8]| {
+        eth(RK.mac, K1.mac, ip4(A1.ip, K1.ip).ttl(62).fragment(offset, more).carry(17, bytes))
+    };
+    assert_eq!(t.drain(1, K1.door), [piece(0, true, &whole[20..596]), piece(72, false, &whole[596..])]);
+    t.assert_sound();
+}
+
+/// Rules: W1, ICMP.
+#[test]
+fn an_error_that_is_routed_to_another_workers_port_arrives() {
+    let mut free = rows();
+    free.unsecure(A1);
+    let mut t = Team::new(&free, 2, RING);
+    // In A3's name: R2 tells A3.
+    let p = ip4(A3.ip, K1.ip).ttl(2).udp(1, 2, b"x");
+    t.inject(0, A1.door, &eth(A1.mac, RA.mac, p.clone()));
+    t.workers[0].poll(A1.door, 64);
+    assert_eq!(t.workers[1].take_over(), 1);
+    assert_eq!(t.drain(1, A3.door), [eth(RA.mac, A3.mac, icmp_error_ttl(RC2.ip, EXCEEDED, &p, 63))]);
+    t.assert_sound();
+}
+
+/// Rules: W1, E1, FI.
+#[test]
+fn what_comes_in_by_a_workers_queue_of_a_nic_is_answered_or_delivered_from_there() {
+    let mut t = team();
+    let gx = |dst, p| ext(&eth(GX.0, dst, p));
+    t.inject(1, Door::Phys(1), &gx(MacAddr::BROADCAST, arp_request(GX.0, GX.1, FIP_A1)));
+    t.inject(1, Door::Phys(1), &gx(fg(H1).0, ip4(E, FIP_A1).tcp(5000, 22)));
+    t.workers[1].poll(Door::Phys(1), 64);
+    assert_eq!(t.drain(1, Door::Phys(1)), [ext(&eth(fg(H1).0, GX.0, arp_reply(fg(H1).0, FIP_A1, GX.0, GX.1)))]);
+    assert_eq!(t.workers[0].take_over(), 1);
+    assert_eq!(t.drain(0, A1.door), [eth(RA.mac, A1.mac, ip4(E, A1.ip).ttl(63).tcp(5000, 22))]);
+    t.assert_sound();
+}
