@@ -102,7 +102,9 @@ impl Model {
     /// Networks on a physical network whose MTU is above `mtu`, each with its own.
     pub fn larger_than(&self, physical: &str, mtu: u32) -> Vec<(String, u32)> {
         let on = self.cloud.networks.values().filter(|n| n.provider_physical_network.as_deref() == Some(physical));
-        on.filter(|n| u32::from(n.mtu) > mtu).map(|n| (if n.name.is_empty() { &n.id } else { &n.name }.clone(), n.mtu.into())).collect()
+        on.filter(|n| u32::from(n.mtu) > mtu)
+            .map(|n| (if n.name.is_empty() { &n.id } else { &n.name }.clone(), n.mtu.into()))
+            .collect()
     }
 
     /// Makes all of it what the workers see, or changes nothing.

@@ -265,7 +265,8 @@ impl Tagged {
             let on = ethtool::rx_vlan(name)?;
             if on { ethtool::set_rx_vlan(name, false).map(|()| true) } else { Ok(false) }
         })?;
-        let what = "it takes VLAN tags out of what it receives, and that cannot be turned off (`ethtool -K NAME rxvlan off`)";
+        let what =
+            "it takes VLAN tags out of what it receives, and that cannot be turned off (`ethtool -K NAME rxvlan off`)";
         tagged.turned = turned.map_err(|error| ethtool(what, error))?;
         Ok(tagged)
     }
@@ -279,7 +280,11 @@ impl Tagged {
         };
         let Some(link) = link_by_index(&netns, self.identity.ifindex)? else { return Ok(()) };
         let turned = netns.run(|| ethtool::set_rx_vlan(&link.name, true))?;
-        turned.map_err(|error| NicError::Ethtool { interface: link.name, what: "its offload cannot be restored", error })
+        turned.map_err(|error| NicError::Ethtool {
+            interface: link.name,
+            what: "its offload cannot be restored",
+            error,
+        })
     }
 }
 

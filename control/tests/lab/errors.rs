@@ -21,9 +21,14 @@ pub fn icmp_errors(checks: &mut Checks) -> Res<()> {
     too_big(checks, lab.vm("V1"), "V1 > B2, on the other host", &b2.address(), &subnet('V', 1))?;
     too_big(checks, lab.client(), "client > floating IP of A1", &floating_ip(a1), &floating_ip(a1))?;
     // The next one has not been told; it may be cut on the way.
-    let cut = lab.vm("V1").exec(&format!("ping -n -c 5 -i 0.2 -W 1 -M dont -s {} {}", OUTSIDE - 28, a2.address()), STEP)?;
+    let cut =
+        lab.vm("V1").exec(&format!("ping -n -c 5 -i 0.2 -W 1 -M dont -s {} {}", OUTSIDE - 28, a2.address()), STEP)?;
     let cut = Ping::parse(&cut.out)?;
-    checks.check(format!("V1 > A2, {OUTSIDE} bytes, may be fragmented"), &cut, cut.received == 5 && cut.duplicates == 0);
+    checks.check(
+        format!("V1 > A2, {OUTSIDE} bytes, may be fragmented"),
+        &cut,
+        cut.received == 5 && cut.duplicates == 0,
+    );
 
     route(checks, lab.vm("A1"), "A1 > B2, on the other host", &b2.address(), &[&subnet('A', 1), &b2.address()])?;
     route(checks, lab.vm("A1"), "A1 > client", CLIENT, &[&subnet('A', 1), ROUTER, CLIENT])?;
@@ -35,7 +40,10 @@ pub fn icmp_errors(checks: &mut Checks) -> Res<()> {
     let named = [
         OTHERS,
         SNAT_HOST,
-        ("dvr_unknown_dst", "to V1 from H2's router: V1 only ever sent to its own gateway, so the switch floods it to H3 too"),
+        (
+            "dvr_unknown_dst",
+            "to V1 from H2's router: V1 only ever sent to its own gateway, so the switch floods it to H3 too",
+        ),
         ("mtu", "too big for the network behind the router"),
         ("ttl", "traceroute"),
         ("no_neigh", "for the address nobody has"),
@@ -56,7 +64,11 @@ fn too_big(checks: &mut Checks, from: &Netns, way: &str, to: &str, router: &str)
     let seen = out.lines().find(|l| l.contains("Frag needed")).unwrap_or("no error").to_owned();
     checks.check(format!("{way}, {} bytes, DF", MTU + 1), &seen, seen == said && out.contains(" 0 received"));
     let known = from.ip(&format!("route get {to}"))?;
-    checks.check(format!("{way}, its stack believes it"), known.split_once("cache").map_or("none", |(_, cache)| cache.trim()), known.contains(&format!("mtu {MTU}")));
+    checks.check(
+        format!("{way}, its stack believes it"),
+        known.split_once("cache").map_or("none", |(_, cache)| cache.trim()),
+        known.contains(&format!("mtu {MTU}")),
+    );
     Ok(())
 }
 

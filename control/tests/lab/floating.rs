@@ -44,7 +44,8 @@ pub fn stop(checks: &mut Checks, all: Vec<Dvrd>, expected: &[(&str, &str)]) -> R
 pub const OTHERS: (&str, &str) = ("not_ours", "broadcasts on a physical network that no instance here is on");
 
 /// The SNAT host is in the flood list of the router's networks.
-pub const SNAT_HOST: (&str, &str) = ("no_receiver", "multicast, probes and unknown unicast at H3, which has no instance");
+pub const SNAT_HOST: (&str, &str) =
+    ("no_receiver", "multicast, probes and unknown unicast at H3, which has no instance");
 
 pub fn floating_ips(checks: &mut Checks) -> Res<()> {
     let lab = Lab::with_outside(&VMS, &FLOATING)?;
@@ -81,7 +82,11 @@ fn inward(checks: &mut Checks, lab: &Lab, vm: Name) -> Res<()> {
     checks.check(format!("{way} ping, full MTU, unfragmented"), &seen, seen.is_perfect(62));
     let flow = Flow::start(lab, lab.client(), lab.vm(vm.0), &address, 2, "");
     if let Some(tcp) = checks.tried(format!("{way} TCP"), flow.and_then(Flow::tcp)) {
-        checks.check(format!("{way} TCP"), format!("{:.0} Mbit/s, {} retransmits", tcp.mbit, tcp.retransmits), tcp.mbit > 50.0);
+        checks.check(
+            format!("{way} TCP"),
+            format!("{:.0} Mbit/s, {} retransmits", tcp.mbit, tcp.retransmits),
+            tcp.mbit > 50.0,
+        );
     }
     Ok(())
 }
@@ -95,7 +100,11 @@ fn outward(checks: &mut Checks, lab: &Lab, vm: Name) -> Res<()> {
     let flow = Flow::start(lab, lab.vm(vm.0), lab.client(), CLIENT, 2, "");
     if let Some(source) = checks.tried(format!("{way} TCP"), flow.and_then(Flow::seen_from)) {
         let (mbit, source) = source;
-        checks.check(format!("{way} TCP, seen from"), format!("{source}, {mbit:.0} Mbit/s"), source == floating_ip(vm) && mbit > 50.0);
+        checks.check(
+            format!("{way} TCP, seen from"),
+            format!("{source}, {mbit:.0} Mbit/s"),
+            source == floating_ip(vm) && mbit > 50.0,
+        );
     }
     Ok(())
 }
@@ -114,7 +123,11 @@ fn between(checks: &mut Checks, lab: &Lab, from: Name, to: Name) -> Res<()> {
     checks.check(format!("{way} ping"), &seen, seen.is_perfect(62));
     let flow = Flow::start(lab, lab.vm(from.0), lab.vm(to.0), &address, 2, "");
     if let Some((mbit, source)) = checks.tried(format!("{way} TCP"), flow.and_then(Flow::seen_from)) {
-        checks.check(format!("{way} TCP, seen from"), format!("{source}, {mbit:.0} Mbit/s"), source == floating_ip(from) && mbit > 50.0);
+        checks.check(
+            format!("{way} TCP, seen from"),
+            format!("{source}, {mbit:.0} Mbit/s"),
+            source == floating_ip(from) && mbit > 50.0,
+        );
     }
     Ok(())
 }
@@ -128,7 +141,11 @@ fn asked_for(checks: &mut Checks, lab: &Lab, vm: Name) -> Res<()> {
     let answers = done.out.lines().filter(|l| l.contains("reply from")).collect::<Vec<_>>();
     let from: BTreeSet<&str> = answers.iter().filter_map(|l| Some(l.split_once('[')?.1.split_once(']')?.0)).collect();
     let good = answers.len() == PROBES && from.iter().eq([&mac.as_str()]);
-    checks.check(format!("arping {address} of {}", vm.0), format!("{} answers to {PROBES}, from {from:?}", answers.len()), good);
+    checks.check(
+        format!("arping {address} of {}", vm.0),
+        format!("{} answers to {PROBES}, from {from:?}", answers.len()),
+        good,
+    );
     Ok(())
 }
 

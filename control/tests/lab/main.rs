@@ -43,10 +43,22 @@ const TESTS: &[(&str, &str, Run)] = &[
     ("killed", "kill -9 under traffic, and started again", killed::killed),
     ("stops_clean", "started and stopped: what was found is left", lifecycle::stops_clean),
     ("comes_and_goes", "an instance's interface that is missing, comes and goes", lifecycle::comes_and_goes),
-    ("floating_ips", "floating IPs in, out and between hosts, with a router and a client outside", floating::floating_ips),
-    ("physical_networks", "VLAN and flat networks, bridged, routed, with a machine that is none of the cloud's", physical::physical_networks),
+    (
+        "floating_ips",
+        "floating IPs in, out and between hosts, with a router and a client outside",
+        floating::floating_ips,
+    ),
+    (
+        "physical_networks",
+        "VLAN and flat networks, bridged, routed, with a machine that is none of the cloud's",
+        physical::physical_networks,
+    ),
     ("nic_comes_and_goes", "the NIC of a physical network goes and comes back", physical::nic_comes_and_goes),
-    ("icmp_errors", "packets that are too big, run out of hops, or are for nobody: what ping and traceroute hear", errors::icmp_errors),
+    (
+        "icmp_errors",
+        "packets that are too big, run out of hops, or are for nobody: what ping and traceroute hear",
+        errors::icmp_errors,
+    ),
     ("vip_moves", "keepalived moves an address between two instances on two hosts", vip::vip_moves),
     ("refuses", "what it cannot start with: refused in words, nothing left behind", lifecycle::refuses),
 ];

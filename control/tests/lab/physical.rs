@@ -27,7 +27,8 @@ pub fn physical_networks(checks: &mut Checks) -> Res<()> {
     metal(checks, &lab)?;
     offloads(checks, &lab, true)?;
     checksums(checks, &lab)?;
-    let theirs = ("router_mac_from_fabric", "what the machine sends to the gateway, at hosts that are not the gateway's");
+    let theirs =
+        ("router_mac_from_fabric", "what the machine sends to the gateway, at hosts that are not the gateway's");
     let asked = ("router_arp_from_fabric", "the machine asks for the gateway, at hosts that are not the gateway's");
     stop(checks, all, &[OTHERS, theirs, asked, SNAT_HOST])?;
     offloads(checks, &lab, false)
@@ -49,7 +50,10 @@ fn tags(checks: &mut Checks, lab: &Lab, from: &'static str, to: &'static str, ta
     }
     let printed = dump.printed();
     let lines: Vec<&str> = printed.lines().collect();
-    let good = lines.len() == 4 && lines.iter().all(|l| tag.is_some_and(|tag| l.contains(&format!("vlan {tag},"))) != (tag.is_none() && !l.contains("vlan ")));
+    let good = lines.len() == 4
+        && lines.iter().all(|l| {
+            tag.is_some_and(|tag| l.contains(&format!("vlan {tag},"))) != (tag.is_none() && !l.contains("vlan "))
+        });
     let what = tag.map_or("no tag".to_owned(), |tag| format!("VLAN {tag}"));
     checks.check(format!("{from} > {to} on the wire: {what}"), lines.first().unwrap_or(&"nothing"), good);
     Ok(())
@@ -97,7 +101,11 @@ pub fn nic_comes_and_goes(checks: &mut Checks) -> Res<()> {
         let start = std::time::Instant::now();
         first(checks, "V1 > V2", lab.vm("V1"), &Name("V2").address())?;
         let took = start.elapsed();
-        checks.check(format!("{round}, prov0 comes"), format!("forwards after {took:.1?}"), took < Duration::from_secs(3));
+        checks.check(
+            format!("{round}, prov0 comes"),
+            format!("forwards after {took:.1?}"),
+            took < Duration::from_secs(3),
+        );
         let with = xdp(&lab, 0)?.len();
         checks.check(format!("{round}, prov0 comes: interfaces with XDP"), with, with == 4);
     }

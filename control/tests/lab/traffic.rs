@@ -133,7 +133,8 @@ impl Flow {
     /// Mbit/s at the receiver, and the address the receiver saw the sender under.
     pub fn seen_from(self) -> Res<(f64, String)> {
         let (client, server) = self.finish()?;
-        let mbit = client["end"]["sum_received"]["bits_per_second"].as_f64().ok_or(format!("no rate in {client}"))? / 1e6;
+        let mbit =
+            client["end"]["sum_received"]["bits_per_second"].as_f64().ok_or(format!("no rate in {client}"))? / 1e6;
         let source = server["start"]["connected"][0]["remote_host"].as_str();
         Ok((mbit, source.ok_or(format!("no remote_host in {server}"))?.to_owned()))
     }

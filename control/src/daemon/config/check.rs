@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use super::{Attachment, Config, Interface, bad_interface, default_interface};
-use crate::model::problem::{plain, quote};
 use crate::host::MAX_PHYS;
+use crate::model::problem::{plain, quote};
 use crate::model::{Cloud, Host, NotFound, Place, Port, Problem, Problems};
 use crate::rows::derive::has_queues;
 
@@ -68,7 +68,10 @@ impl Config {
         let has: Vec<String> = host.bridge_mappings.keys().map(|name| plain(name)).collect();
         let me = plain(&self.host);
         if has.len() > MAX_PHYS {
-            let reason = format!("host {me} has {} physical networks (bridge_mappings), at most {MAX_PHYS} are possible", has.len());
+            let reason = format!(
+                "host {me} has {} physical networks (bridge_mappings), at most {MAX_PHYS} are possible",
+                has.len()
+            );
             problems.push(problem(&self.place, "host", reason, "take those out that no network here is on".to_owned()));
         }
         for (i, entry) in self.physical_networks.iter().enumerate() {
@@ -82,7 +85,8 @@ impl Config {
             }
         }
         for name in host.bridge_mappings.keys().filter(|n| self.physical_networks.iter().all(|p| p.name != **n)) {
-            let reason = format!("host {me} has the physical network {} (bridge_mappings), and no NIC for it", quote(name));
+            let reason =
+                format!("host {me} has the physical network {} (bridge_mappings), and no NIC for it", quote(name));
             let hint = "add [[physical_networks]] with its name and interface";
             problems.push(problem(&self.place, "physical_networks", reason, hint.to_owned()));
         }

@@ -115,7 +115,11 @@ fn twice(
             names.entry(name).or_insert(i);
             if let Some(other) = taken.get(interface).filter(|_| !interface.name.is_empty()) {
                 let reason = format!("{interface} is {other} already");
-                f.problem(&format!("{list}/{i}/interface"), reason, format!("give each {word} an interface of its own"));
+                f.problem(
+                    &format!("{list}/{i}/interface"),
+                    reason,
+                    format!("give each {word} an interface of its own"),
+                );
             }
             taken.entry(interface).or_insert_with(|| of(word, name));
         }

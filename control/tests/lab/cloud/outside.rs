@@ -40,8 +40,12 @@ pub fn model(vms: &[Name], floating: &[Name]) -> Value {
         Some(there) => there.extend(all),
         None => cloud[list] = all.into(),
     };
-    add(&mut cloud, "hosts", vec![json!({"name": "H3", "vtep": vtep(2), "dvr_mac": super::dvr_mac(2),
-                                         "underlay_mtu": super::UNDERLAY_MTU})]);
+    add(
+        &mut cloud,
+        "hosts",
+        vec![json!({"name": "H3", "vtep": vtep(2), "dvr_mac": super::dvr_mac(2),
+                                         "underlay_mtu": super::UNDERLAY_MTU})],
+    );
     for host in cloud["hosts"].as_array_mut().into_iter().flatten() {
         host["agent_mode"] = if host["name"] == "H3" { "dvr_snat" } else { "dvr" }.into();
         host["bridge_mappings"] = json!({"physext": "br-ex", "physnet1": "br-provider"});
@@ -52,8 +56,10 @@ pub fn model(vms: &[Name], floating: &[Name]) -> Value {
     add(&mut cloud, "subnets", vec![v4('V'), v4('F'), gateway]);
     cloud["routers"][0]["external_gateway_info"] = json!({"network_id": "X", "enable_snat": true,
         "external_fixed_ips": [{"subnet_id": "X-v4", "ip_address": "203.0.113.10"}]});
-    let fixed = |vm: &Name| json!({"id": format!("fip-{}", vm.0), "floating_ip_address": floating_ip(*vm),
-        "floating_network_id": "X", "router_id": "R1", "port_id": vm.0, "fixed_ip_address": vm.address()});
+    let fixed = |vm: &Name| {
+        json!({"id": format!("fip-{}", vm.0), "floating_ip_address": floating_ip(*vm),
+        "floating_network_id": "X", "router_id": "R1", "port_id": vm.0, "fixed_ip_address": vm.address()})
+    };
     cloud["floatingips"] = floating.iter().map(fixed).collect();
     for port in cloud["ports"].as_array_mut().into_iter().flatten().filter(|p| p["id"] == "A1" || p["id"] == "A2") {
         port["allowed_address_pairs"] = json!([{"ip_address": VIP}]);
