@@ -8,6 +8,12 @@ use cli_support::{Dir, cloud};
 use std::process::Command;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+/// A file for H1 that fits the cloud, with an underlay that is not there.
+fn right() -> String {
+    let nic = |name: &str| format!("[[physical_networks]]\nname = \"{name}\"\ninterface = \"dvrd-{name}\"\n");
+    format!("host = \"H1\"\n[underlay]\ninterface = \"dvrd-none0\"\n{}{}", nic("physnet1"), nic("physext"))
+}
+
 /// What it says on standard error, of a configuration and a cloud it must not start with.
 fn refused(config: &str, cloud: &str) -> String {
     // Tests run beside each other: a folder for each call.
@@ -40,11 +46,14 @@ fn a_configuration_that_does_not_fit_the_cloud_is_refused() {
         "host = \"H1\"\n[underlay]\ninterface = \"und0\"\n[[ports]]\nport = \"B2\"\ninterface = \"tapB2\"\n";
     let said = refused(elsewhere, &cloud());
     assert!(said.contains("B2") && said.contains("H2"), "it says where the port is: {said}");
+    for network in ["physnet1", "physext"] {
+        assert!(said.contains(&format!("\"{network}\"")), "and which physical networks have no NIC: {said}");
+    }
 }
 
 #[test]
 fn missing_files_and_interfaces_are_named() {
-    let right = "host = \"H1\"\n[underlay]\ninterface = \"dvrd-none0\"\n";
+    let right = &right();
     let said = refused(right, "no-such-cloud.json");
     assert!(said.contains("no-such-cloud.json"), "{said}");
     // Found out before anything that needs root.
@@ -69,7 +78,7 @@ fn help_names_options_signals_and_what_it_needs() {
 fn books_that_cannot_be_written_are_refused_before_anything_starts() {
     let dir = Dir::new("dvrd-totals");
     let (config, totals) = (dir.path("dvrd.toml"), dir.path("none/totals.json"));
-    std::fs::write(&config, "host = \"H1\"\n[underlay]\ninterface = \"dvrd-none0\"\n").unwrap();
+    std::fs::write(&config, right()).unwrap();
     let mut dvrd = Command::new(env!("CARGO_BIN_EXE_dvrd"));
     dvrd.arg("--config").arg(&config).args(["--cloud", &cloud()]).arg("--totals").arg(&totals);
     let output = dvrd.output().unwrap();

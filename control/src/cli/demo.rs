@@ -1,4 +1,5 @@
-//! `dvrctl demo`: a ping from a VM on one host to a VM on another, across a distributed router.
+//! `dvrctl demo`: a ping from a VM on one host to a VM on another, across a distributed router; then one to a machine outside
+//! of the cloud, by a floating IP.
 
 use std::fmt::Write;
 use std::fs;
@@ -15,13 +16,14 @@ use crate::model::Cloud;
 use crate::replay::buffers;
 
 mod frames;
+mod outside;
 
 /// The cloud of the regression captures: four hosts, seven networks, two routers.
 const CLOUD: &str = include_str!("../../../pcap-fixtures/T/cloud.json");
 /// When the demo's first frame is sent, ns since 1970.
 const START: u64 = 1_700_000_000_000_000_000;
 
-/// Follow one ping through two hosts: routed where it starts, over VXLAN, and back
+/// Follow one ping through two hosts, routed where it starts, over VXLAN and back; and one out by a floating IP
 #[derive(clap::Args)]
 pub(super) struct Args {}
 
@@ -71,17 +73,23 @@ impl<'u> Node<'u> {
     }
 }
 
-/// A frame, on two lines if it is inside another.
+/// A frame with more to say than this, characters, takes two lines.
+const WIDTH: usize = 94;
+
+/// A frame, on two lines if it is inside another or long.
 fn show(s: &mut String, head: &str, frame: &[u8]) {
     let decoded = Decoded::of(frame, 4789);
     let inner = decoded.inner;
-    let inner = format!("{} > {}, {}", inner.src, inner.dst, inner.payload);
+    let (addresses, payload) = (format!("{} > {},", inner.src, inner.dst), inner.payload);
     match decoded.outer {
         Some(outer) => {
-            let _ = writeln!(s, "  {head}: {}, and inside:\n          {inner}", outer.line());
+            let _ = writeln!(s, "  {head}: {}, and inside:\n          {addresses} {payload}", outer.line());
+        }
+        None if head.len() + addresses.len() + payload.len() > WIDTH => {
+            let _ = writeln!(s, "  {head}: {addresses}\n          {payload}");
         }
         None => {
-            let _ = writeln!(s, "  {head}: {inner}");
+            let _ = writeln!(s, "  {head}: {addresses} {payload}");
         }
     }
 }
@@ -115,6 +123,8 @@ pub(super) fn run(_: &Args) -> Result<Answer, Failure> {
     s.push_str("\n5. H1 delivers the answer to A1.\n");
     let at_a1 = h1.hop(&mut s, ("tunnel", "A1"), &on_wire, t + 100_000)?;
     verify(&at_a1, &a1, &b2)?;
+    between(&mut s);
+    outside::tell(&mut s, &cloud, (&mut h1, &a1), router)?;
 
     let dir = fresh_dir()?;
     save(&dir, &[h1, h2])?;
@@ -128,11 +138,15 @@ fn intro(s: &mut String, a1: &frames::Vm, b2: &frames::Vm) {
     s.push_str("  A1 --- H1 [R1] ======= VXLAN ======= [R1] H2 --- B2\n");
 }
 
-fn outro(s: &mut String, dir: &Path) {
+fn between(s: &mut String) {
     s.push_str(
         "\nThe ping is answered. Each way was routed once (TTL 64 -> 63), on the sender's own host; no network\n",
     );
-    s.push_str("node was involved, and the fabric saw only DVR MACs, never the router's.\n\n");
+    s.push_str("node was involved, and the fabric saw only DVR MACs, never the router's.\n");
+}
+
+fn outro(s: &mut String, dir: &Path) {
+    s.push_str("\nAnswered too. Outside only the floating IP was seen, with the MAC of H1's own port there.\n\n");
     let dir = dir.display();
     let _ = writeln!(s, "Captures of every wire, and the cloud file, are in {dir}");
     s.push_str("Each frame explained in full, for instance that of step 2:\n");

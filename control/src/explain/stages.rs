@@ -30,6 +30,8 @@ pub(super) struct Tale<'t> {
     pub(super) iface: Option<u16>,
     /// The network of the next hop.
     pub(super) hop_seg: Option<u16>,
+    /// The destination behind a floating IP.
+    inside: Option<Ipv4Addr>,
 }
 
 /// The records of one stage in a row.
@@ -47,7 +49,7 @@ struct Context {
 impl<'t> Tale<'t> {
     pub(super) fn new(words: &'t Words<'t>, port: &'t str, frame: &'t Decoded) -> Self {
         let (src, dst) = (frame.inner.src, frame.inner.dst);
-        Tale { words, port, frame, seg: words.start(), src, dst, ttl: None, iface: None, hop_seg: None }
+        Tale { words, port, frame, seg: words.start(), src, dst, ttl: None, iface: None, hop_seg: None, inside: None }
     }
 
     /// The steps worth telling, and how frames ended in them.
@@ -123,8 +125,9 @@ impl<'t> Tale<'t> {
                 });
             }
             Stage::LearningBlocker if !dropped && !has(|n| matches!(n, Note::SourceIsDvrMac(_))) => {
-                step.found
-                    .push(format!("source {} is no DVR MAC and not local: a machine on that host sent it", source()));
+                let sent =
+                    if self.port == "tunnel" { "a machine on that host" } else { "a machine on the physical network" };
+                step.found.push(format!("source {} is no DVR MAC and not local: {sent} sent it", source()));
             }
             Stage::ArpResponder if !has(|n| !matches!(n, Note::Enter)) => {
                 step.found.push(format!("{}: not for this stage to answer", self.frame.inner.payload));
@@ -208,6 +211,7 @@ impl<'t> Tale<'t> {
             Note::FloatingIpIn(router, fixed) => {
                 self.iface = None;
                 let inside = Ipv4Addr::from(fixed);
+                self.inside = Some(inside);
                 format!("T14 floating IP: served by this host; it is {inside} behind {}", w.router(router))
             }
             Note::Vlan(vid, seg) => {
@@ -288,14 +292,15 @@ impl<'t> Tale<'t> {
 
     fn route(&self, out: u16, via: u32, out_seg: Option<u16>) -> String {
         let w = self.words;
-        let destination = self.addresses().map_or_else(|| "the destination".to_owned(), |(_, dst)| dst.to_string());
+        let destination = self.inside.map(IpAddr::V4).or(self.addresses().map(|(_, dst)| dst));
+        let subnet = match destination {
+            Some(IpAddr::V4(dst)) => out_seg.and_then(|seg| w.subnet(seg, dst.into())),
+            _ => None,
+        };
+        let destination = destination.map_or_else(|| "the destination".to_owned(), |dst| dst.to_string());
         if via != 0 {
             return format!("T12 route: {destination} by way of {}, out of {}", w.ip(out_seg, via), w.iface(out));
         }
-        let subnet = match self.addresses() {
-            Some((_, IpAddr::V4(dst))) => out_seg.and_then(|seg| w.subnet(seg, dst.into())),
-            _ => None,
-        };
         let connected = subnet.map_or_else(|| "connected".to_owned(), |cidr| format!("connected ({cidr})"));
         format!("T12 route: {destination} is {connected}, out of {}", w.iface(out))
     }

@@ -1,6 +1,6 @@
-//! `dvrd` on real interfaces: two hosts, instances and the programs people use, in network namespaces.
+//! `dvrd` on real interfaces: hosts, instances, machines outside and the programs people use, in network namespaces.
 //!
-//! Needs root, iproute2, iputils-ping, iperf3 and ethtool; docs/testing.md, "The lab", has a drawing.
+//! Needs root and what `.ci/lab-tools` installs; docs/testing.md, "The lab", has drawings.
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test")]
 

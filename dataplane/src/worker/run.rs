@@ -118,12 +118,7 @@ impl<'u> Worker<'u> {
     #[cold]
     fn wake_parked(&mut self) {
         if self.hear_news() {
-            // Each once: one that must go on waiting, because the writer does not know of it yet, is behind the others now.
-            for _ in 0..self.io.lot.len() {
-                if !self.wake_one() {
-                    break;
-                }
-            }
+            while self.wake_one() {}
         }
     }
 

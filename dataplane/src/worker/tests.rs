@@ -125,22 +125,6 @@ fn news_of_others_do_not_end_the_waiting_of_what_nobody_asked_for_yet() {
     }
 }
 
-/// What waits for a neighbour when the worker stops ends by name, and its buffer is free.
-#[test]
-fn what_waits_when_the_worker_stops_is_dropped_by_name() {
-    let mut rig = Rig::h1();
-    rig.inject(A1.door, &to_nobody());
-    assert_eq!(rig.worker.poll_all(), 1);
-    assert_eq!((rig.worker.parked().0, rig.worker.counters().held.get()), (1, 1));
-    let idle = Idle { spin: Duration::ZERO, sleep: Duration::ZERO };
-    rig.worker.work(idle, &AtomicBool::new(true));
-    let (free, total) = rig.worker.frames();
-    assert_eq!((rig.worker.parked().0, free), (0, total));
-    let count = rig.worker.counters();
-    assert_eq!((count.held.get(), count.reason(DropReason::NoNeigh).get(), count.dropped.get()), (0, 1, 1));
-    rig.assert_books();
-}
-
 /// Who has news rings, which ends a sleep.
 #[test]
 fn news_of_what_waits_end_a_sleep() {

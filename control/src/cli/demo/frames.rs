@@ -1,4 +1,4 @@
-//! The frames the demo's VMs send, built with etherparse: nothing of the pipeline is used to make its own input.
+//! The frames the demo's machines send, built with etherparse: nothing of the pipeline is used to make its own input.
 
 use std::net::{IpAddr, Ipv4Addr};
 
@@ -10,7 +10,7 @@ use etherparse::{
 use crate::cli::Failure;
 use crate::model::Cloud;
 
-/// A VM's address.
+/// The addresses of a VM, or of another machine.
 pub(super) struct Vm {
     pub(super) mac: MacAddr,
     pub(super) ip: Ipv4Addr,
@@ -49,7 +49,7 @@ impl Vm {
 
 /// What a VM sends back for an echo request: through the router it came from.
 pub(super) fn echo_reply(request: &[u8]) -> Result<Vec<u8>, Failure> {
-    let bad = || Failure::new("demo: what reached B2 is no echo request");
+    let bad = || Failure::new("demo: what arrived is no echo request");
     let packet = LaxSlicedPacket::from_ethernet(request).map_err(|_| bad())?;
     let eth = request.first_chunk::<12>().ok_or_else(bad)?;
     let (Some(LaxNetSlice::Ipv4(ip)), Some(TransportSlice::Icmpv4(icmp))) = (&packet.net, &packet.transport) else {
@@ -60,6 +60,18 @@ pub(super) fn echo_reply(request: &[u8]) -> Result<Vec<u8>, Failure> {
     let (src, dst) = (ip.header().destination(), ip.header().source());
     let builder = PacketBuilder::ethernet2(from, to).ipv4(src, dst, 64).icmpv4_echo_reply(id, sequence);
     Ok(written(|frame| builder.write(frame, icmp.payload()).is_ok()))
+}
+
+/// The frame with the 802.1Q tag of a network.
+pub(super) fn tagged(frame: &[u8], vid: u16) -> Vec<u8> {
+    let (eth, rest) = frame.split_at(frame.len().min(12));
+    [eth, &[0x81, 0], &vid.to_be_bytes(), rest].concat()
+}
+
+/// Ethernet destination of a frame.
+pub(super) fn receiver(frame: &[u8]) -> Result<MacAddr, Failure> {
+    let eth = frame.first_chunk::<12>().ok_or_else(|| Failure::new("demo: the frame is too short"))?;
+    Ok(MacAddr::new(octets(eth, 0)))
 }
 
 /// Ethernet source of a frame.
