@@ -201,7 +201,9 @@ impl Scene<'_> {
 
     fn packet(&mut self, src: u32, dst: u32) -> Vec<u8> {
         let ttl = self.dice.one(&[64, 64, 64, 255, 128, 63, 2, 1]);
-        let len = self.dice.one(&[0usize, 8, 32, 32, 100, 700]);
+        // Longer than a VXLAN network's packets where the network allows it.
+        let long = if self.seg.vni.is_none() { 1380 } else { 700 };
+        let len = self.dice.one(&[0usize, 8, 32, 32, 100, long]) + if long > 700 { self.dice.below(80) } else { 0 };
         let body: Vec<u8> = (0..len).map(|n| n as u8).collect();
         let (sport, dport) = (1024 + self.dice.below(3) as u16, self.dice.one(&[53u16, 80, 5000, 33434]));
         let mut l4 = Vec::new();

@@ -70,10 +70,10 @@ fn shortest(dump: &Dump, mut recipes: Vec<Recipe>) -> String {
     why
 }
 
-fn captured(host: &'static str, flood_unknown: Option<bool>) -> Dump {
+fn captured(host: &'static str, letter: char, flood_unknown: Option<bool>) -> Dump {
     let cloud = cloud::captured(flood_unknown);
     let facts = Facts::of(&cloud, host);
-    Dump { name: host, cloud, facts, world: World::captured, is_seed: false }
+    Dump { name: host, letter, cloud, facts, world: World::captured, is_seed: false }
 }
 
 #[test]
@@ -81,20 +81,20 @@ fn seed() {
     let cloud = cloud::seed();
     let mut facts = Facts::of(&cloud, "compute1");
     (facts.phys, facts.fg) = (None, None); // the seed has no dump of br-ex
-    compare(&Dump { name: "seed", cloud, facts, world: World::seed, is_seed: true });
+    compare(&Dump { name: "seed", letter: 's', cloud, facts, world: World::seed, is_seed: true });
 }
 
 #[test]
 fn compute1() {
-    compare(&captured("compute1", Some(true)));
+    compare(&captured("compute1", '1', Some(true)));
 }
 
 #[test]
 fn compute2() {
-    compare(&captured("compute2", None));
+    compare(&captured("compute2", '2', None));
 }
 
 #[test]
 fn network1() {
-    compare(&captured("network1", Some(true)));
+    compare(&captured("network1", 'n', Some(true)));
 }
