@@ -97,7 +97,7 @@ impl Scene<'_> {
         let mut f = match kind {
             0..20 => self.unicast(),
             20..34 if self.port.is_some() || self.seg.external => self.routed(),
-            20..34 => self.from_remote_router(),
+            20..34 => self.remote_router(),
             34..38 => self.multicast(),
             38..52 => self.arp(),
             52..56 => self.other(),
@@ -265,7 +265,7 @@ impl Scene<'_> {
     }
 
     /// What a remote host's router sends.
-    fn from_remote_router(&mut self) -> Vec<u8> {
+    fn remote_router(&mut self) -> Vec<u8> {
         let (vtep, own) = self.dice.one(&self.facts.others);
         let lies = self.dice.rarely(20);
         if let In::Tunnel(at, _) = &mut self.from
@@ -311,7 +311,7 @@ impl Scene<'_> {
 
     fn arp(&mut self) -> Vec<u8> {
         let src = self.source();
-        let sha = if self.dice.rarely(24) { self.source() } else { src };
+        let sha = if self.dice.rarely(8) { self.source() } else { src };
         let spa = match self.dice.below(16) {
             0 => 0,
             1 => self.ip_of(self.seg),

@@ -86,7 +86,7 @@ impl Ip4 {
         let count = payload.len().div_ceil(size);
         let part = |(n, part): (usize, &[u8])| {
             let more = if n + 1 < count { 0x2000 } else { 0 };
-            Ip4 { frag: self.frag + (n * size / 8) as u16 | more, ..*self }.bytes(part)
+            Ip4 { frag: (self.frag + (n * size / 8) as u16) | more, ..*self }.bytes(part)
         };
         payload.chunks(size).enumerate().map(part).collect()
     }

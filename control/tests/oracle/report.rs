@@ -32,19 +32,11 @@ const NEVER: &[(&str, &str, &str)] = &[
     ("s", "br-tun table=22,priority=0 ", "both VLANs have a row"),
     ("12n", "br-tun table=3,", "GRE"),
     ("12n", "br-tun table=6,", "Geneve"),
+    ("1", "br-tun table=21,priority=1,arp,dl_vlan=2,", "no VM of that network is on this host to ask"),
+    ("1", "br-tun table=22,priority=3,arp,dl_vlan=2,", "no VM of that network is on this host to ask"),
     ("n", "br-tun table=21,priority=1,", "who asks on this host are routers, and they have permanent neighbours"),
     ("n", "br-tun table=22,priority=3,", "nobody on this host asks for routers"),
 ];
-
-impl Counts {
-    pub fn add(&mut self, other: Counts) {
-        self.frames += other.frames;
-        self.sent += other.sent;
-        self.silent += other.silent;
-        other.flows.into_iter().for_each(|(k, n)| *self.flows.entry(k).or_default() += n);
-        other.departures.into_iter().for_each(|(k, n)| *self.departures.entry(k).or_default() += n);
-    }
-}
 
 /// Prints what was seen.
 ///
@@ -53,7 +45,11 @@ impl Counts {
 pub fn report(dump: &Dump, counts: &Counts, took: Duration) {
     let share = |n: u64| 100.0 * n as f64 / counts.frames.max(1) as f64;
     let Counts { frames, sent, silent, .. } = counts;
-    println!("\n{}: {frames} frames in {:.1} s; something was sent for {sent}, nothing for {silent}", dump.name, took.as_secs_f64());
+    println!(
+        "\n{}: {frames} frames in {:.1} s; something was sent for {sent}, nothing for {silent}",
+        dump.name,
+        took.as_secs_f64()
+    );
     println!("matches per 100 frames (a frame may match a flow more than once), matches, flow");
     let mut wrong = Vec::new();
     for (flow, n) in &counts.flows {
@@ -73,7 +69,10 @@ pub fn report(dump: &Dump, counts: &Counts, took: Duration) {
             println!("{:>9.3}  {n:>8}  {name} ({rule}): {what}", share(n));
         }
         if (n > 0) != dumps.contains(dump.letter) {
-            wrong.push(format!("departure {name} concerned {n} frames; its dumps are {dumps:?}, this one is {}", dump.letter));
+            wrong.push(format!(
+                "departure {name} concerned {n} frames; its dumps are {dumps:?}, this one is {}",
+                dump.letter
+            ));
         }
     }
     let known = |name: &&&str| departures::ALL.iter().chain(departures::OPEN).all(|(n, ..)| n != *name);

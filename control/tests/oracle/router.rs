@@ -58,7 +58,11 @@ fn ended(case: &Case<'_>, ip: Ip4, end: &Ended, e: &mut Expect) {
             if case.facts.fg.is_some_and(|(_, fg)| fg == ip.dst) && matches!(end, Ended::Local(6 | 17)) {
                 e.names.push("fg-echo-only");
             }
-            if *end == Ended::Martian && ip.proto == 1 && is_echo(case) && case.facts.fg.is_some_and(|(_, fg)| ip.dst == fg) {
+            if *end == Ended::Martian
+                && ip.proto == 1
+                && is_echo(case)
+                && case.facts.fg.is_some_and(|(_, fg)| ip.dst == fg)
+            {
                 let mut open = Expect::default();
                 echo(case, &mut open);
                 e.open = Some(("open-fg-martian", open.sent));
@@ -75,7 +79,7 @@ fn ended(case: &Case<'_>, ip: Ip4, end: &Ended, e: &mut Expect) {
         Ended::NoRoute => told(case, (3, 0, 0), e),
         Ended::TtlExceeded => told(case, (11, 0, 0), e),
         Ended::TooBig(mtu) => told(case, (3, 4, u32::from(*mtu)), e),
-        Ended::NoNeighbour(dev, hop) => unresolved(case, dev, *hop, ip, e),
+        Ended::NoNeighbour(dev, hop) => unresolved(case, dev, *hop, e),
         Ended::Local(1) if is_echo(case) => echo(case, e),
         Ended::Local(17) => {
             told(case, (3, 3, 0), e);
@@ -165,7 +169,7 @@ fn reset(case: &Case<'_>, ip: Ip4, e: &mut Expect) {
 }
 
 /// Asked for at 0, 1 and 2 s, then the sender is told.
-fn unresolved(case: &Case<'_>, dev: &str, hop: u32, ip: Ip4, e: &mut Expect) {
+fn unresolved(case: &Case<'_>, dev: &str, hop: u32, e: &mut Expect) {
     let down = |p: &PortFact| p.place == Place::Here && !p.active && p.ips.contains(&hop);
     if case.facts.segs.iter().flat_map(|s| &s.ports).any(down) {
         e.names.push("port-down");
