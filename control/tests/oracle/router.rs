@@ -109,7 +109,6 @@ fn told(case: &Case<'_>, error: (u8, u8, u32), e: &mut Expect) {
         return;
     }
     let from = match error {
-        (3, 3, _) => ip.dst,
         _ if case.seg.external => ip.dst,
         _ => speaker(case, ip.src),
     };
