@@ -18,6 +18,8 @@ const START: u64 = 1000 * SECOND;
 /// A dump: its cloud, host, and how its oracle is made.
 pub struct Dump {
     pub name: &'static str,
+    /// Stands for it in lists.
+    pub letter: char,
     pub cloud: Cloud,
     pub facts: Facts,
     pub world: fn(&Facts) -> World,

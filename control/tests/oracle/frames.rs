@@ -97,7 +97,7 @@ impl Scene<'_> {
         let mut f = match kind {
             0..20 => self.unicast(),
             20..34 if self.port.is_some() || self.seg.external => self.routed(),
-            20..34 => self.from_remote_router(),
+            20..34 => self.remote_router(),
             34..38 => self.multicast(),
             38..52 => self.arp(),
             52..56 => self.other(),
@@ -201,7 +201,9 @@ impl Scene<'_> {
 
     fn packet(&mut self, src: u32, dst: u32) -> Vec<u8> {
         let ttl = self.dice.one(&[64, 64, 64, 255, 128, 63, 2, 1]);
-        let len = self.dice.one(&[0usize, 8, 32, 32, 100, 700]);
+        // Longer than a VXLAN network's packets where the network allows it.
+        let long = if self.seg.vni.is_none() { 1380 } else { 700 };
+        let len = self.dice.one(&[0usize, 8, 32, 32, 100, long]) + if long > 700 { self.dice.below(80) } else { 0 };
         let body: Vec<u8> = (0..len).map(|n| n as u8).collect();
         let (sport, dport) = (1024 + self.dice.below(3) as u16, self.dice.one(&[53u16, 80, 5000, 33434]));
         let mut l4 = Vec::new();
@@ -263,7 +265,7 @@ impl Scene<'_> {
     }
 
     /// What a remote host's router sends.
-    fn from_remote_router(&mut self) -> Vec<u8> {
+    fn remote_router(&mut self) -> Vec<u8> {
         let (vtep, own) = self.dice.one(&self.facts.others);
         let lies = self.dice.rarely(20);
         if let In::Tunnel(at, _) = &mut self.from
@@ -309,7 +311,7 @@ impl Scene<'_> {
 
     fn arp(&mut self) -> Vec<u8> {
         let src = self.source();
-        let sha = if self.dice.rarely(24) { self.source() } else { src };
+        let sha = if self.dice.rarely(8) { self.source() } else { src };
         let spa = match self.dice.below(16) {
             0 => 0,
             1 => self.ip_of(self.seg),

@@ -77,6 +77,20 @@ impl Ip4 {
         p
     }
 
+    /// The packet, or if it is longer than `mtu` (0: never) its fragments, each but the last as long as can be (RFC 791).
+    pub fn fragments(&self, payload: &[u8], mtu: usize) -> Vec<Vec<u8>> {
+        if mtu == 0 || 20 + payload.len() <= mtu {
+            return vec![self.bytes(payload)];
+        }
+        let size = (mtu - 20) / 8 * 8;
+        let count = payload.len().div_ceil(size);
+        let part = |(n, part): (usize, &[u8])| {
+            let more = if n + 1 < count { 0x2000 } else { 0 };
+            Ip4 { frag: (self.frag + (n * size / 8) as u16) | more, ..*self }.bytes(part)
+        };
+        payload.chunks(size).enumerate().map(part).collect()
+    }
+
     /// Of a packet whose header is good; `None` if it is not.
     pub fn read(p: &[u8]) -> Option<(Ip4, &[u8])> {
         let len = usize::from(u16::from_be_bytes([*p.get(2)?, p[3]]));

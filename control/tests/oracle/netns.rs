@@ -38,6 +38,8 @@ pub struct Link {
     /// The other side of a veth pair: namespace and interface; none: a port of br-int.
     pub peer: Option<(usize, String)>,
     pub proxy_arp: bool,
+    /// Largest packet; 0: any.
+    pub mtu: u16,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -61,6 +63,8 @@ pub enum Ended {
     TtlExceeded,
     /// Nobody known has this address on this interface: the kernel asks by ARP.
     NoNeighbour(String, u32),
+    /// ICMP type 3 code 4, with this MTU.
+    TooBig(u16),
     /// To an address of the namespace itself, this protocol.
     Local(u8),
     /// Redirected to the metadata proxy.
@@ -71,21 +75,13 @@ pub enum Ended {
     Silent,
 }
 
-/// How a packet ended in a namespace: which one, by which interface it came, the frame that came.
-#[derive(Clone, Debug)]
-pub struct End {
-    pub namespace: usize,
-    pub dev: String,
-    pub frame: Vec<u8>,
-    pub how: Ended,
-}
-
 /// Where a packet is on its way through namespaces.
 #[derive(Debug, Default)]
 pub struct Walk {
     /// Frames that leave, by which interface.
     pub out: Vec<(String, Vec<u8>)>,
-    pub ends: Vec<End>,
+    /// How packets ended.
+    pub ends: Vec<Ended>,
     /// Steps, for people.
     pub path: Vec<String>,
     /// Times it passed the fip namespace, which is no hop (D3).
@@ -167,7 +163,7 @@ impl Namespaces {
                 walk.path.push(format!("{} {dev}: in", n.name));
                 if let Some(how) = self.ip(ns, dev, frame, walk) {
                     walk.path.push(format!("{} {dev}: {how:?}", n.name));
-                    walk.ends.push(End { namespace: ns, dev: dev.to_owned(), frame: frame.to_vec(), how });
+                    walk.ends.push(how);
                 }
             }
             _ => {}
@@ -236,7 +232,13 @@ impl Namespaces {
         };
         let from = n.links[&route.dev].mac;
         walk.path.push(format!("{} {}: out to {}", n.name, route.dev, Ipv4Addr::from(hop)));
-        self.send(ns, &route.dev, ip::ether(*to, from, 0x0800, &ip.bytes(&ip.summed(payload))), walk);
+        let (mtu, payload) = (usize::from(n.links[&route.dev].mtu), ip.summed(payload));
+        if mtu != 0 && 20 + payload.len() > mtu && ip.frag & ip::DF != 0 {
+            return Some(Ended::TooBig(mtu as u16));
+        }
+        for packet in ip.fragments(&payload, mtu) {
+            self.send(ns, &route.dev, ip::ether(*to, from, 0x0800, &packet), walk);
+        }
         None
     }
 

@@ -145,8 +145,4 @@ impl Packet {
     pub fn vid(&self) -> u16 {
         (self.get(Field::VlanVid).unwrap_or(0) & 0x0fff) as u16
     }
-
-    pub fn has_tag(&self) -> bool {
-        self.tagged()
-    }
 }

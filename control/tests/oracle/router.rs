@@ -3,7 +3,7 @@
 use crate::cloud::{Place, PortFact, Seg};
 use crate::departures::{Case, Expect, flood_on};
 use crate::ip::{self, Arp, Ip4};
-use crate::netns::{End, Ended};
+use crate::netns::Ended;
 use crate::world::{In, Sent};
 
 pub fn expect(case: &Case<'_>) -> Expect {
@@ -12,7 +12,7 @@ pub fn expect(case: &Case<'_>) -> Expect {
         e.names.push("static-rows");
     }
     let Some(ip) = case.ip() else { return e }; // ARP for somebody else, IPv6: taken in
-    if !case.seg.external && early(case, ip, &mut e) {
+    if early(case, ip, &mut e) {
         return e;
     }
     if case.seen.not_hops > 0 {
@@ -34,9 +34,9 @@ pub fn expect(case: &Case<'_>) -> Expect {
 /// R1 and R2-m, where the kernel thinks otherwise. `true`: decided.
 fn early(case: &Case<'_>, ip: Ip4, e: &mut Expect) -> bool {
     let link_local = |ip: u32| ip >> 16 == 0xa9fe;
-    let name = match case.seen.ends.first().map(|end| &end.how) {
+    let name = match case.seen.ends.first() {
         Some(Ended::Metadata) => ("metadata", &["meta_blocked", "not_built"][..]),
-        Some(Ended::Martian) => {
+        Some(Ended::Martian) if !case.seg.external => {
             e.dropped = &["martian"];
             return true;
         }
@@ -48,18 +48,17 @@ fn early(case: &Case<'_>, ip: Ip4, e: &mut Expect) -> bool {
     true
 }
 
-fn ended(case: &Case<'_>, ip: Ip4, end: &End, e: &mut Expect) {
-    let error = |kind: (u8, u8)| (kind.0, kind.1, 0);
+fn ended(case: &Case<'_>, ip: Ip4, end: &Ended, e: &mut Expect) {
     let outside = case.seg.external;
     let fip = case.facts.fips.iter().any(|(fip, _)| *fip == ip.dst);
-    match &end.how {
+    match end {
         // To fg- only echo is answered, and what is no floating IP of this host is of no concern to it.
-        _ if outside && !fip && !matches!(end.how, Ended::Local(1)) => {
+        _ if outside && !fip && !matches!(end, Ended::Local(1)) => {
             e.dropped = &["fip_not_local", "martian", "link_local"];
-            if case.facts.fg.is_some_and(|(_, fg)| fg == ip.dst) && matches!(end.how, Ended::Local(6 | 17)) {
+            if case.facts.fg.is_some_and(|(_, fg)| fg == ip.dst) && matches!(end, Ended::Local(6 | 17)) {
                 e.names.push("fg-echo-only");
             }
-            if end.how == Ended::Martian
+            if *end == Ended::Martian
                 && ip.proto == 1
                 && is_echo(case)
                 && case.facts.fg.is_some_and(|(_, fg)| ip.dst == fg)
@@ -75,14 +74,15 @@ fn ended(case: &Case<'_>, ip: Ip4, end: &End, e: &mut Expect) {
         }
         Ended::NoRoute if ip.ttl <= 1 && !outside => {
             e.names.push("ttl-first");
-            told(case, error((11, 0)), ip.src, e);
+            told(case, (11, 0, 0), e);
         }
-        Ended::NoRoute => told(case, error((3, 0)), ip.src, e),
-        Ended::TtlExceeded => told(case, error((11, 0)), ip.src, e),
-        Ended::NoNeighbour(dev, hop) => unresolved(case, dev, *hop, ip, e),
+        Ended::NoRoute => told(case, (3, 0, 0), e),
+        Ended::TtlExceeded => told(case, (11, 0, 0), e),
+        Ended::TooBig(mtu) => told(case, (3, 4, u32::from(*mtu)), e),
+        Ended::NoNeighbour(dev, hop) => unresolved(case, dev, *hop, e),
         Ended::Local(1) if is_echo(case) => echo(case, e),
         Ended::Local(17) => {
-            told(case, (3, 3, 0), ip.src, e);
+            told(case, (3, 3, 0), e);
         }
         Ended::Local(6) => reset(case, ip, e),
         Ended::Local(_) | Ended::Silent | Ended::Martian | Ended::Metadata => {}
@@ -101,7 +101,7 @@ fn back(case: &Case<'_>, packet: &[u8], e: &mut Expect) {
 }
 
 /// An error about the packet as it came, if one may be sent about it.
-fn told(case: &Case<'_>, error: (u8, u8, u32), _src: u32, e: &mut Expect) {
+fn told(case: &Case<'_>, error: (u8, u8, u32), e: &mut Expect) {
     let about = &case.inner[14..];
     let (ip, payload) = Ip4::read(about).expect("a packet of ours");
     let of_error = ip.proto == 1 && !matches!(payload[0], 0 | 8);
@@ -109,7 +109,6 @@ fn told(case: &Case<'_>, error: (u8, u8, u32), _src: u32, e: &mut Expect) {
         return;
     }
     let from = match error {
-        (3, 3, _) => ip.dst,
         _ if case.seg.external => ip.dst,
         _ => speaker(case, ip.src),
     };
@@ -169,7 +168,7 @@ fn reset(case: &Case<'_>, ip: Ip4, e: &mut Expect) {
 }
 
 /// Asked for at 0, 1 and 2 s, then the sender is told.
-fn unresolved(case: &Case<'_>, dev: &str, hop: u32, ip: Ip4, e: &mut Expect) {
+fn unresolved(case: &Case<'_>, dev: &str, hop: u32, e: &mut Expect) {
     let down = |p: &PortFact| p.place == Place::Here && !p.active && p.ips.contains(&hop);
     if case.facts.segs.iter().flat_map(|s| &s.ports).any(down) {
         e.names.push("port-down");
@@ -181,7 +180,7 @@ fn unresolved(case: &Case<'_>, dev: &str, hop: u32, ip: Ip4, e: &mut Expect) {
     for _ in 0..3 {
         e.sent.append(&mut probe(case, dev, hop));
     }
-    told(case, (3, 1, 0), ip.src, e);
+    told(case, (3, 1, 0), e);
 }
 
 fn probe(case: &Case<'_>, dev: &str, hop: u32) -> Vec<Sent> {

@@ -3,7 +3,7 @@
 use crate::cloud::{Facts, OUTSIDE, Place, text};
 use crate::dump;
 use crate::ip::{self, Arp};
-use crate::netns::{End, Namespace, Namespaces, Walk, read};
+use crate::netns::{Ended, Namespace, Namespaces, Walk, read};
 use crate::switch::{Bridge, End as PortEnd, Left, Port, Switch, Trip};
 use std::net::Ipv4Addr;
 
@@ -33,7 +33,7 @@ pub type Sent = (Out, Vec<u8>);
 pub struct Seen {
     pub sent: Vec<Sent>,
     /// How packets ended in namespaces.
-    pub ends: Vec<End>,
+    pub ends: Vec<Ended>,
     /// Flows and steps, for people.
     pub path: Vec<String>,
     pub not_hops: usize,
@@ -81,6 +81,15 @@ impl World {
                 let ip: Ipv4Addr = ip.parse().unwrap();
                 fip.neighbours.insert((fg.clone(), ip.into()), read::mac_of(mac).unwrap());
             }
+        }
+        // `ip -br link` shows no MTU; Neutron sets that of the network, and of the external one on rfp- and fpr- (1823798).
+        let external = facts.segs.iter().find(|s| s.external).map_or(0, |s| s.mtu);
+        for (dev, link) in namespaces.0.iter_mut().flat_map(|n| &mut n.links) {
+            let seg = facts.segs.iter().find(|s| s.router_mac(link.mac).is_some());
+            link.mtu = match dev.as_str() {
+                "lo" => 0,
+                _ => seg.map_or(external, |s| s.mtu),
+            };
         }
         let ids: Vec<&str> = facts.segs.iter().flat_map(|s| s.locals()).map(|p| p.id.as_str()).collect();
         let int = switch.bridge("br-int").unwrap();
