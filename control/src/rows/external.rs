@@ -31,7 +31,7 @@ impl<'c> View<'c> {
         places.fold(0, |mask, (n, _)| mask | 1 << n)
     }
 
-    /// Does this host serve floating IPs (F41)?
+    /// Does this host serve floating IPs? Rules: F41.
     pub(super) fn serves_fips(&self) -> bool {
         matches!(self.me.agent_mode, AgentMode::Dvr | AgentMode::DvrSnat)
     }

@@ -254,7 +254,7 @@ impl Writer {
 
     /// Makes `rows` what the workers see, in the six steps of docs/behaviour.md ("Batches"). Refused
     /// before the first store if a table has no room. Addresses that are new are announced from `now` on (ns);
-    /// `None`: nothing is, this is how it was. Rules: o1, o2, o3, o5, F42.
+    /// `None`: nothing is, this is how it was. Rules: o1, o2, o5, F42.
     pub fn apply(&mut self, rows: &Rows, now: Option<u64>) -> Result<(), TableFull> {
         self.check_room(rows)?;
         let mut indexes = self.indexes.clone();

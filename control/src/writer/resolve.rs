@@ -14,8 +14,9 @@ const ASKING: [u64; 4] = [0, SECOND, 2 * SECOND, 3 * SECOND];
 const TENANT: [u64; 2] = [270 * SECOND, 300 * SECOND];
 /// The same on an external network.
 const EXTERNAL: [u64; 4] = [30 * SECOND, 31 * SECOND, 32 * SECOND, 33 * SECOND];
-/// A VIP moves at most so often.
-const MOVES: Rate = Rate { per_second: 10, burst: 10 };
+/// A VIP moves at most so often, and so often at once.
+const MOVES_A_SECOND: u32 = 10;
+const MOVES: Rate = Rate { per_second: MOVES_A_SECOND, burst: MOVES_A_SECOND };
 
 /// What is known of an address the model does not have.
 #[derive(Clone, Copy, Debug)]

@@ -63,6 +63,8 @@ pub struct Burst<'u> {
     pub ports: Lanes<u32>,
     /// ARP or ND.
     pub talk: Lanes<Talk>,
+    /// Frames whose `talk` is not none, and some in which a tag hides it.
+    pub talking: Mask,
     /// Link-layer address inside ARP (SHA) or ND (option); zero if none.
     pub inner_mac: Lanes<MacAddr>,
     /// IPv6 source.
@@ -123,6 +125,7 @@ impl Default for Burst<'_> {
             ip_dst: Lanes::splat(0),
             ports: Lanes::splat(0),
             talk: Lanes::splat(Talk::None),
+            talking: Mask::NONE,
             inner_mac: Lanes::splat(MacAddr::ZERO),
             ip6_src: Lanes::splat(0),
             ip6_dst: Lanes::splat(0),
@@ -300,7 +303,7 @@ impl<'u> Burst<'u> {
         (self.live, self.decided, self.traced, self.ended) = (Mask::NONE, Mask::NONE, Mask::NONE, Mask::NONE);
         self.vouched = Mask::NONE;
         (self.nat_src, self.nat_dst, self.unmasked) = (Mask::NONE, Mask::NONE, Mask::NONE);
-        (self.cut, self.owing) = (Mask::NONE, Mask::NONE);
+        (self.cut, self.owing, self.talking) = (Mask::NONE, Mask::NONE, Mask::NONE);
     }
 
     /// Frames still to be decided about.

@@ -89,7 +89,7 @@ fn all_together_256() {
     let mut f = Fill::new();
     let asked: usize = (0..100).map(|n| f.put_all(n * 8..n * 8 + 8, n as RouterIx, n)).sum();
     assert_eq!((asked, f.lot.len()), (256, 256));
-    assert!(!f.put(0, 0, 0), "not even for one that is asked for");
+    assert!(!f.put(0, 0, 0), "`neigh_queue_full`, even for one that is asked for");
     assert!(f.lot.take_first(|p| p.key == 3).is_some());
     assert!(f.put(0, 0, 0));
 }

@@ -20,7 +20,7 @@ const ARP_FRAME: u16 = 42;
 /// watches; swallows router discovery, which is not built. Rules: I3-a, I3-b (until built), I3-c, L5-vip, R7-probe, E1,
 /// V4, D4, D9, D10.
 pub fn arp_responder(b: &mut Burst<'_>, x: &Ctx<'_>, m: Mask) {
-    let talking: Mask = m.filter(|lane| !matches!(b.talk[*lane], Talk::None | Talk::Redirect)).collect();
+    let talking: Mask = (m & b.talking).filter(|lane| !matches!(b.talk[*lane], Talk::None | Talk::Redirect)).collect();
     x.enter(STAGE, b, talking);
     for lane in talking {
         let Some(seg) = x.seg(b, lane) else { continue };

@@ -164,6 +164,7 @@ fn arp(b: &mut Burst<'_>, lane: Lane, l3: u16) -> Result<L3, DropReason> {
         _ => return Err(DropReason::ParseL3),
     };
     b.talk[lane] = talk;
+    b.talking.insert(lane);
     b.inner_mac[lane] = sha;
     b.ip_src[lane] = spa;
     b.ip_dst[lane] = tpa;

@@ -18,10 +18,11 @@ const STAGE: Stage = Stage::DvrProcess;
 pub fn dvr_process(b: &mut Burst<'_>, x: &Ctx<'_>, routed: Mask) {
     x.enter(STAGE, b, routed);
     let own = x.snap.host.dvr_mac;
+    let (unmasked, translated) = (b.unmasked, b.nat_src | b.nat_dst);
     for lane in routed {
         let mut src = b.src[lane];
         let stays = matches!(b.out[lane], Out::Port(_) | Out::Flood(FloodSet { fabric: false, .. }));
-        if !stays && !b.unmasked.has(lane) {
+        if !stays && !unmasked.has(lane) {
             if own.is_zero() {
                 b.drop(lane, STAGE, DropReason::RouterDown); // never with the router's MAC in its place
                 continue;
@@ -30,7 +31,7 @@ pub fn dvr_process(b: &mut Burst<'_>, x: &Ctx<'_>, routed: Mask) {
             src = own;
         }
         write(b, lane, src);
-        if (b.nat_src | b.nat_dst).has(lane) {
+        if translated.has(lane) {
             translate(b, x, lane);
         }
     }

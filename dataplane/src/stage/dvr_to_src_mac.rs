@@ -12,7 +12,7 @@ use crate::trace::{Field, Note};
 
 const STAGE: Stage = Stage::DvrToSrcMac;
 
-/// Delivers what remote routers sent. Rules: T4, D5.
+/// Delivers what remote routers sent, by tunnel or by VLAN. Rules: T4, V3, D5.
 pub fn dvr_to_src_mac(b: &mut Burst<'_>, x: &Ctx<'_>, m: Mask) {
     x.enter(STAGE, b, m);
     let mut home = Lanes::splat(Home::default());

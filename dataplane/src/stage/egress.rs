@@ -19,13 +19,33 @@ const STAGE: Stage = Stage::Egress;
 /// G2 (until built), Q (until built).
 pub fn egress<'u>(b: &mut Burst<'u>, x: &Ctx<'_>, io: &mut WorkerIo<'u>) {
     x.enter(STAGE, b, b.decided);
+    if !(b.owing | b.cut).is_empty() {
+        return with_errors(b, x, io);
+    }
+    for lane in b.decided {
+        send(b, x, lane, io);
+    }
+}
+
+/// A burst in which some frames are cut, or their senders told how they ended.
+#[cold]
+fn with_errors<'u>(b: &mut Burst<'u>, x: &Ctx<'_>, io: &mut WorkerIo<'u>) {
     for lane in b.decided | b.owing {
-        match b.out[lane] {
-            _ if b.owing.has(lane) => icmp_error(b, x, lane, io),
-            _ if b.cut.has(lane) => fragments(b, x, lane, io),
-            Out::Flood(set) => flood_to_tun(b, x, lane, set, io),
-            _ => transmit(b, x, lane, io),
+        if b.owing.has(lane) {
+            icmp_error(b, x, lane, io);
+        } else if b.cut.has(lane) {
+            fragments(b, x, lane, io);
+        } else {
+            send(b, x, lane, io);
         }
+    }
+}
+
+#[inline(always)]
+fn send<'u>(b: &mut Burst<'u>, x: &Ctx<'_>, lane: Lane, io: &mut WorkerIo<'u>) {
+    match b.out[lane] {
+        Out::Flood(set) => flood_to_tun(b, x, lane, set, io),
+        _ => transmit(b, x, lane, io),
     }
 }
 

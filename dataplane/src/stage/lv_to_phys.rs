@@ -14,6 +14,9 @@ const TAG: u16 = 4;
 
 /// Pushes the tag on every frame of `m` that goes to its physical network. Rules: O4.
 pub fn lv_to_phys(b: &mut Burst<'_>, x: &Ctx<'_>, m: Mask) {
+    if x.snap.vlans.is_empty() {
+        return; // no physical network here
+    }
     for lane in m {
         if b.out[lane] == Out::Phys {
             x.count.stage(STAGE).packets.add(1);

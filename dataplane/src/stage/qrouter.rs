@@ -38,7 +38,7 @@ pub fn qrouter(b: &mut Burst<'_>, x: &Ctx<'_>, m: Mask) -> Mask {
     walk(b, x, here, visit)
 }
 
-/// Routes frames that routers of this host made themselves: `by` says which.
+/// Routes frames that routers of this host made themselves: `by` says which. Rules: ICMP, R9.
 pub fn from_router(b: &mut Burst<'_>, x: &Ctx<'_>, m: Mask, by: RouterIx) -> Mask {
     let mut visit = Visit::new();
     (visit.own, visit.made) = (m, m);

@@ -1,11 +1,18 @@
 //! [`U32Index`]: a small immutable hash from a 32-bit wire value to a dense index.
 
 /// VNI to segment, VTEP address to tunnel, DVR MAC to tunnel. Built whole by control, never changed.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct U32Index {
     /// `key << 32 | index + 1`; 0 is free.
     slots: Box<[u64]>,
     mask: usize,
+    empty: bool,
+}
+
+impl Default for U32Index {
+    fn default() -> Self {
+        U32Index { slots: Box::default(), mask: 0, empty: true }
+    }
 }
 
 impl U32Index {
@@ -13,7 +20,7 @@ impl U32Index {
     pub fn new(pairs: impl IntoIterator<Item = (u32, u16)>) -> Self {
         let pairs: Vec<_> = pairs.into_iter().collect();
         let n = (pairs.len().max(4) * 2).next_power_of_two();
-        let mut index = U32Index { slots: vec![0; n].into(), mask: n - 1 };
+        let mut index = U32Index { slots: vec![0; n].into(), mask: n - 1, empty: pairs.is_empty() };
         for (key, ix) in pairs {
             if index.get(key).is_none() {
                 let free = (Self::hash(key)..).map(|i| i & index.mask).find(|i| index.slots.get(*i) == Some(&0));
@@ -23,6 +30,12 @@ impl U32Index {
             }
         }
         index
+    }
+
+    /// Nothing in it?
+    #[inline(always)]
+    pub fn is_empty(&self) -> bool {
+        self.empty
     }
 
     /// The index of `key`.

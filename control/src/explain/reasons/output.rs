@@ -1,6 +1,6 @@
 //! Output, and what can happen anywhere.
 
-use dataplane::stage::Stage::{self, Egress, FloodToTun, Fragments, Handoff, Ingress, LvToPhys, VxlanEncap};
+use dataplane::stage::Stage::{self, Egress, FloodToTun, Fragments, Handoff, IcmpError, Ingress, LvToPhys, VxlanEncap};
 
 use super::Occurs::{Defect, Now};
 use super::Place::{Anywhere, Output};
@@ -38,9 +38,9 @@ pub(super) const TX_FULL: Reason = Reason {
 pub(super) const NO_FRAME: Reason = Reason {
     place: Output,
     occurs: Now,
-    stages: &[FloodToTun, Ingress, Fragments, Egress],
+    stages: &[FloodToTun, Ingress, Fragments, IcmpError, Egress],
     more: "Packet memory is used up: no buffer for the copy of a flooded frame (stage flood_to_tun), for a fragment (stage \
-           fragments), for a probe or an announcement (stage egress), or for a received frame (stage ingress). The other copies \
+           fragments), for an ICMP error or a reset (stage icmp_error), for a probe or an announcement (stage egress), or for a received frame (stage ingress). The other copies \
            went out.",
     cause: "Broadcasts in a network with very many receivers, or slow receivers that hold the buffers: look at tx_full too.",
     look: &[

@@ -1,6 +1,8 @@
 //! From the tunnel.
 
-use dataplane::stage::Stage::{DvrToSrcMac, FloodToTun, LearnFromTun, LearningBlocker, VxlanDecap, VxlanTunToLv};
+use dataplane::stage::Stage::{
+    ArpResponder, DvrToSrcMac, FloodToTun, LearnFromTun, LearningBlocker, VxlanDecap, VxlanTunToLv,
+};
 
 use super::Occurs::Now;
 use super::Place::Tunnel;
@@ -9,10 +11,11 @@ use super::Reason;
 pub(super) const NOT_OURS: Reason = Reason {
     place: Tunnel,
     occurs: Now,
-    stages: &[VxlanDecap, FloodToTun],
+    stages: &[VxlanDecap, FloodToTun, ArpResponder],
     more: "Whatever arrives on the underlay NIC and is not VXLAN for this host's VTEP: another destination MAC or address, \
            another protocol, another UDP port. On a NIC that is shared with the host this is most of its traffic, and no fault. \
-           On a physical network's NIC (stage flood_to_tun): broadcasts, ARP requests among them, that no port here gets.",
+           On a physical network's NIC: broadcasts, ARP requests among them, that no port here gets (stage flood_to_tun), and ARP \
+           answers to fg that nobody waits for (stage arp_responder).",
     cause: "A busy provider or external network. Replaying a capture of the whole NIC: SSH, storage, ARP, LLDP. If VXLAN is counted here too: another UDP port (8472, \
             the old Linux default, against 4789), a wrong local_ip, or a destination MAC that is not the NIC's because the \
             capture was made on another host.",

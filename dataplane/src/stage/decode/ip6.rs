@@ -52,6 +52,9 @@ pub(super) fn ip6(b: &mut Burst<'_>, lane: Lane, l3: u16) -> Result<L3, DropReas
     b.ip6_dst[lane] = dst;
     b.ports[lane] = ports;
     b.talk[lane] = nd.talk;
+    if nd.talk != Talk::None {
+        b.talking.insert(lane);
+    }
     b.inner_mac[lane] = nd.mac;
     b.nd_target[lane] = nd.target;
     Ok(L3::Ipv6)

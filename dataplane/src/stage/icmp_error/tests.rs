@@ -252,9 +252,9 @@ fn a_router_tells_a_hundred_at_once_and_another_router_is_not_its_concern() {
         Room { frames: 1024, queue: 512, tunnel_queue: 512 },
     );
     let many: Vec<_> = (0..200).map(|n| ask(dying(ip("10.1.0.50") + n))).collect();
-    let (sent, limited) = told_of(&rig.step(A1.door, &many));
+    let (sent, icmp_limited) = told_of(&rig.step(A1.door, &many));
     // Two of 200 senders may share one of 1,024 buckets, which costs nobody anything at one packet each.
-    assert_eq!((sent, limited), (100, 100));
+    assert_eq!((sent, icmp_limited), (100, 100));
     let r2 = eth(K1.mac, RK.mac, ip4(K1.ip, A1.ip).ttl(1).udp(1, 2, b""));
     assert_eq!(told_of(&rig.one(K1.door, r2)), (1, 0));
     // The worker's share of it.

@@ -157,7 +157,7 @@ fn who_comes_while_it_is_asked_for_waits_without_a_word() {
 
 /// Dropped as `neigh_queue_full`, and nothing said to anybody.
 #[track_caller]
-fn assert_full(out: &Outcome) {
+fn assert_neigh_queue_full(out: &Outcome) {
     out.assert_dropped(A1.door, HERE, "neigh_queue_full");
     assert_eq!(out.reports, []);
 }
@@ -169,7 +169,7 @@ fn three_wait_for_one_address_and_leave_in_their_order() {
     for sport in 2..=PER_ADDRESS as u16 {
         rig.one(A1.door, to_port(99, sport));
     }
-    assert_full(&rig.one(A1.door, to_port(99, 9)));
+    assert_neigh_queue_full(&rig.one(A1.door, to_port(99, 9)));
     set(&mut rig, DST, NeighValue::host(MAC, Target::Port(2), NeighValue::ROUTE));
     let sent = rig.wake().sent;
     assert_eq!(sent, [1, 2, 3].map(|sport| (B1.door, routed(RB.mac, sport))));
@@ -183,7 +183,7 @@ fn a_source_asks_for_eight_addresses_and_another_one_for_eight_more() {
     let mut rig = Rig::h1();
     let frames: Vec<_> = (100..108).map(to).collect();
     assert_eq!(rig.step(A1.door, &frames).held, 8);
-    assert_full(&rig.one(A1.door, to(108)));
+    assert_neigh_queue_full(&rig.one(A1.door, to(108)));
     rig.one(A1.door, to_port(107, 2)).assert_moved(HERE, "received 1, port.0.rx 1"); // one of the eight
     let other = eth(A3.mac, RA.mac, ip4(A3.ip, ip("10.2.0.108")).udp(1, 2, b""));
     rig.one(A3.door, other).assert_waits(A3.door, HERE, (B, ip("10.2.0.108")));
@@ -214,7 +214,7 @@ fn a_router_asks_for_its_share_of_addresses_and_another_router_for_its_own() {
     let mut rig = Rig::h1();
     rig.worker.set_asked_per_router(2);
     assert_eq!(rig.step(A1.door, &[to(100), to(101)]).held, 2);
-    assert_full(&rig.one(A1.door, to(102)));
+    assert_neigh_queue_full(&rig.one(A1.door, to(102)));
     assert_eq!(rig.one(A1.door, to_port(101, 2)).held, 3, "asked for already");
     let r2 = eth(K1.mac, RK.mac, ip4(K1.ip, ip("10.9.0.77")).udp(1, 2, b""));
     rig.one(K1.door, r2).assert_waits(K1.door, HERE, (C, ip("10.9.0.77")));
@@ -232,7 +232,7 @@ fn a_router_asks_for_its_share_of_addresses_and_another_router_for_its_own() {
     assert_eq!(rig.worker.parked().0, 64);
     let mut last = Rig::h1();
     last.worker.set_asked_per_router(0);
-    assert_full(&last.one(A1.door, to(100)));
+    assert_neigh_queue_full(&last.one(A1.door, to(100)));
     assert_eq!((MAX_PARKED, crate::parking::PER_ROUTER), (256, 64));
 }
 

@@ -464,7 +464,7 @@ fn a_source_subnet_of_the_external_scope_leaves_untranslated_and_others_by_their
     out.assert_sent(A3.door, OUT, &[(Tunnel, vx(H1, H3, 1002, &frame(H1.dvr, SGB.mac, of_b, 63)))]);
 }
 
-/// Rules: R4-5, S (until built).
+/// Rules: R4-5.
 #[test]
 fn a_gateway_here_without_an_sg_port_is_snat_no_state() {
     let mut rig = Rig::h1_with(|r| {
