@@ -1,6 +1,8 @@
 //! Output, and what can happen anywhere.
 
-use dataplane::stage::Stage::{self, Egress, FloodToTun, Fragments, Handoff, IcmpError, Ingress, LvToPhys, VxlanEncap};
+use dataplane::stage::Stage::{
+    self, Egress, FloodToTun, Fragments, Handoff, IcmpError, Ingress, LvToPhys, Qrouter, VxlanEncap,
+};
 
 use super::Occurs::{Defect, Now};
 use super::Place::{Anywhere, Output};
@@ -77,7 +79,7 @@ pub(super) const HANDOFF_FULL: Reason = Reason {
 pub(super) const PORT_GONE: Reason = Reason {
     place: Output,
     occurs: Now,
-    stages: &[Egress, FloodToTun, Handoff, VxlanEncap, LvToPhys],
+    stages: &[Egress, FloodToTun, Handoff, VxlanEncap, LvToPhys, Qrouter],
     more: "Between the decision and the output the port, the tunnel or the network was removed by a batch of changes. A few at \
            the moment of a change are its nature (docs/behaviour.md, row batches).",
     cause: "A VM was deleted or migrated while packets to it were under way. If it goes on without changes: a table row points \
