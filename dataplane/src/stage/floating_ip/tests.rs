@@ -342,6 +342,11 @@ fn outside_hears_the_floating_ip_and_sees_nothing_of_the_inside() {
         r.neigh.insert((A, A1.ip), NeighValue::UNANSWERED);
     });
     told(&mut rig, ip4(E, FIP_A1).udp(1, 2, b""), "no_neigh", HOST);
+    // Not even of a second router.
+    let mut rig = Rig::h1_with(|r| r.floating_ip(R1, K1.ip, FIP_B2));
+    let p = ip4(E, FIP_B2).ttl(2).udp(1, 2, b"");
+    let frame = ext(&eth(FG, GX.0, icmp_error(FIP_B2, EXCEEDED, &p)));
+    rig.one(Phys(1), from_gx(p)).assert_told(Phys(1), TOLD_OUTSIDE, "ttl", frame);
 }
 
 /// Rules: FI, R7-probe.

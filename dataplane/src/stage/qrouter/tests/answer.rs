@@ -162,3 +162,27 @@ fn a_route_by_way_of_the_routers_own_address_does_not_make_it_answer_for_others(
     let out = rig.one(A1.door, ask(ip4(A1.ip, ip("192.168.50.9")).echo(1, 1, b"x")));
     out.assert_dropped(A1.door, HERE, "no_neigh");
 }
+
+/// Rules: V4, R2, O2.
+#[test]
+fn a_physical_machine_gets_its_answer_straight_back_or_routed_like_a_guest() {
+    use crate::burst::Door::Phys;
+    use crate::tables::{NeighValue, Target};
+    let rig = || {
+        Rig::h1_with(|r| {
+            r.seg(V, |s| s.phys_gw = true);
+            r.neighbour(V, P.1, P.0, Target::Phys, NeighValue::ROUTE);
+            r.router(R2, |r2| r2.routes = routes(R2, &[extra([10, 3, 0, 0], RC2.ix, RC1.ip)]));
+        })
+    };
+    let ping = |asked| phy(&eth(P.0, RV.mac, ip4(P.1, asked).echo(1, 1, b"x")));
+    let path = "ingress decode phys_to_lv learning_blocker learn_from_tun qrouter dvr_process lv_to_phys egress";
+    // Straight: from the interface it was sent to, whichever address it asked.
+    for asked in [RV.ip, RA.ip] {
+        let reply = phy(&eth(RV.mac, P.0, ip4(asked, P.1).echo_reply(1, 1, b"x")));
+        rig().one(Phys(0), ping(asked)).assert_answered(Phys(0), path, "qrouter", reply);
+    }
+    // R2's answer comes by R1, which routes it, as anything to a machine, with the DVR MAC.
+    let reply = phy(&eth(H1.dvr, P.0, ip4(RK.ip, P.1).ttl(63).echo_reply(1, 1, b"x")));
+    rig().one(Phys(0), ping(RK.ip)).assert_answered(Phys(0), path, "qrouter", reply);
+}

@@ -103,6 +103,18 @@ fn two_routers_in_a_row_take_one_ttl_each_and_no_wire() {
     out.assert_sent(A1.door, LOCAL, &[(K1.door, through_both(RK.mac, K1.mac, 62))]);
 }
 
+/// Rules: R7.
+#[test]
+fn a_trace_names_the_neighbour_that_was_asked_for() {
+    use crate::trace::Note;
+    let mut rig = Rig::h1();
+    rig.worker.trace = true;
+    rig.one(A1.door, to(B1.ip));
+    let notes: Vec<_> = std::iter::from_fn(|| rig.worker.tracer().pop()).map(|r| r.note).collect();
+    let word = rig.neigh.get(&ip4_key(B, B1.ip));
+    assert!(word != 0 && notes.contains(&Note::Neigh(B, B1.ip, word)), "{notes:?}");
+}
+
 /// Rules: R3, D3.
 #[test]
 fn a_trace_shows_the_ttl_at_each_router_as_it_becomes() {
