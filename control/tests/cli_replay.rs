@@ -29,7 +29,7 @@ fn writes_what_the_host_sends_byte_for_byte() {
     assert_eq!(dir.read("out/tunnel.pcap"), std::fs::read(fixture(&format!("{EW02}/out.tunnel.pcap"))).unwrap());
     assert_eq!(std::fs::read_dir(dir.path("out")).unwrap().count(), 1, "only ports that sent something have a file");
     assert!(ran.out.contains("received 1 + generated 0 + copied 0"), "{}", ran.out);
-    assert!(ran.out.contains("qrouter namespace"), "{}", ran.out);
+    assert!(ran.out.contains("qrouter and fip namespaces"), "{}", ran.out);
     assert_eq!(ran.err, "");
 }
 

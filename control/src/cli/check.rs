@@ -74,10 +74,6 @@ fn notes(s: &mut String, cloud: &Cloud) {
     if !local.is_empty() {
         notes.push(format!("dhcp = \"local\" behaves as \"off\" on {}", local.join(", ")));
     }
-    let on_nics = cloud.networks.values().filter(|n| n.provider_physical_network.is_some()).count();
-    if on_nics > 0 {
-        notes.push(format!("VLAN and flat networks do not leave the host yet; this cloud has {on_nics}"));
-    }
     if cloud.subnets.values().any(|subnet| subnet.ip_version == 6) {
         notes.push("IPv6 is bridged, but not routed".to_owned());
     }

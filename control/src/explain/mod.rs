@@ -100,6 +100,11 @@ pub enum Ending {
         /// Where.
         stage: &'static str,
     },
+    /// The frame is held until somebody answers for its next hop.
+    Waits {
+        /// The next hop.
+        neighbour: std::net::Ipv4Addr,
+    },
 }
 
 /// Runs one frame through the host called `at` and explains what it did; also returns the frames sent, with their
@@ -160,7 +165,9 @@ pub fn explain(
             Ending::Sent { port: port.clone(), to, outer, frame, bytes }
         })
         .collect();
-    outcome.extend(ends);
+    // Of a frame that has gone on since, only how it ended then counts.
+    let waits = matches!(records.last(), Some(TraceRecord { note: Note::Waits(_), .. }));
+    outcome.extend(ends.into_iter().filter(|end| waits || !matches!(end, Ending::Waits { .. })));
     let (outer, frame) = lines(&decoded);
     Explanation { host: at.to_owned(), port: port.to_owned(), outer, frame, steps, outcome }
 }

@@ -60,6 +60,9 @@ impl Explanation {
                 Ending::Dropped { reason, meaning, rule, .. } => {
                     wrap_under(s, "=> ", "   ", &format!("dropped: {reason}: {meaning}{}", rules(rule)));
                 }
+                Ending::Waits { neighbour } => {
+                    let _ = writeln!(s, "=> held until {neighbour} answers, 3 s at most");
+                }
                 Ending::Consumed { stage } => {
                     let _ = writeln!(s, "=> consumed by {stage}: nothing is sent on");
                 }

@@ -87,6 +87,10 @@ impl<'t> Tale<'t> {
                     step.found.push("consumed: its purpose is served here".to_owned());
                     ends.push(Ending::Consumed { stage: step.stage });
                 }
+                Note::Waits(ip) => {
+                    ends.push(Ending::Waits { neighbour: Ipv4Addr::from(ip) });
+                    step.found.extend(self.note(visit.stage, record.note, context));
+                }
                 Note::Copy(out) => copies.push(self.words.out(out)),
                 Note::Encap(vni, port) => step.found.push(self.encap(vni, port, record, all)),
                 Note::Set(field, from, to) => {
