@@ -10,6 +10,7 @@ mod dump;
 mod flow;
 mod frames;
 mod ip;
+mod named;
 mod netns;
 mod packet;
 mod report;

@@ -192,15 +192,14 @@ impl Namespaces {
         let n = &self.0[ns];
         let Some((mut ip, payload)) = Ip4::read(&frame[14..]) else { return Some(Ended::Silent) };
         let mut mark = Mark::default();
-        let redirected = |m: &Mark| m.redirected;
         if n.iptables.hook("PREROUTING", (dev, ""), &mut ip, payload, &mut mark) == Verdict::Drop {
             return Some(Ended::Silent);
         }
-        if redirected(&mark) {
-            return Some(Ended::Metadata);
-        }
         if n.martian_source(ip.src) || matches!(ip.dst >> 24, 0 | 127) {
             return Some(Ended::Martian);
+        }
+        if mark.redirected {
+            return Some(Ended::Metadata);
         }
         let unicast = !ip::multicast(ip::dst(frame)) && ip.dst >> 28 != 0xe;
         let route = match n.lookup(ip.src, ip.dst, dev) {

@@ -35,12 +35,12 @@ pub fn expect(case: &Case<'_>) -> Expect {
 fn early(case: &Case<'_>, ip: Ip4, e: &mut Expect) -> bool {
     let link_local = |ip: u32| ip >> 16 == 0xa9fe;
     let name = match case.seen.ends.first() {
-        Some(Ended::Metadata) => ("metadata", &["meta_blocked", "not_built"][..]),
+        Some(Ended::Metadata) => ("metadata", &["meta_blocked"][..]),
         Some(Ended::Martian) if !case.seg.external => {
             e.dropped = &["martian"];
             return true;
         }
-        _ if link_local(ip.src) || link_local(ip.dst) => ("link-local", &["link_local", "meta_blocked"][..]),
+        _ if link_local(ip.src) || link_local(ip.dst) => ("link-local", &["link_local", "meta_blocked", "martian"][..]),
         _ => return false,
     };
     e.names.push(name.0);
@@ -81,9 +81,7 @@ fn ended(case: &Case<'_>, ip: Ip4, end: &Ended, e: &mut Expect) {
         Ended::TooBig(mtu) => told(case, (3, 4, u32::from(*mtu)), e),
         Ended::NoNeighbour(dev, hop) => unresolved(case, dev, *hop, e),
         Ended::Local(1) if is_echo(case) => echo(case, e),
-        Ended::Local(17) => {
-            told(case, (3, 3, 0), e);
-        }
+        Ended::Local(17) => told(case, (3, 3, 0), e),
         Ended::Local(6) => reset(case, ip, e),
         Ended::Local(_) | Ended::Silent | Ended::Martian | Ended::Metadata => {}
     }
@@ -102,16 +100,20 @@ fn back(case: &Case<'_>, packet: &[u8], e: &mut Expect) {
 
 /// An error about the packet as it came, if one may be sent about it.
 fn told(case: &Case<'_>, error: (u8, u8, u32), e: &mut Expect) {
+    e.dropped = match error {
+        (3, 0, _) => &["no_route"],
+        (3, 1, _) => &["no_neigh"],
+        (3, 4, _) => &["mtu"],
+        (11, ..) => &["ttl"],
+        _ => &[], // taken in
+    };
     let about = &case.inner[14..];
     let (ip, payload) = Ip4::read(about).expect("a packet of ours");
     let of_error = ip.proto == 1 && !matches!(payload[0], 0 | 8);
     if of_error || ip.frag & 0x1fff != 0 {
         return;
     }
-    let from = match error {
-        _ if case.seg.external => ip.dst,
-        _ => speaker(case, ip.src),
-    };
+    let from = if case.seg.external { ip.dst } else { speaker(case, ip.src) };
     e.tells = true;
     back(case, &ip::icmp_error(from, error, about), e);
 }
