@@ -98,7 +98,7 @@ pub enum RunError {
     },
     /// A NIC: what it is for, and why not.
     #[error("{0}: {1}")]
-    Nic(String, NicError),
+    Nic(String, Box<NicError>),
     /// What follows the kernel's neighbours.
     #[error("underlay: {0}")]
     Follow(#[from] NetError),
@@ -183,7 +183,7 @@ fn take<'u>(config: &Config, cloud: &Cloud, region: Region<'u>, underlay: Role) 
     }
     let share = Share { workers: count as u32, frames, patience: PATIENCE };
     let open = |what: &str, door, role, interface| {
-        let opened = Nic::open(interface, role, region, share).map_err(|e| RunError::Nic(what.to_owned(), e));
+        let opened = Nic::open(interface, role, region, share).map_err(|e| RunError::Nic(what.to_owned(), Box::new(e)));
         opened.map(|(nic, ports)| (Trunk::new(what.to_owned(), door, role, nic, region, share), (door, ports)))
     };
     let (uplink, tunnels) = open("underlay", Door::Tunnel, underlay, &config.underlay)?;

@@ -91,6 +91,6 @@ fn unreachable(checks: &mut Checks, from: &Netns, way: &str, to: &str, router: &
     let out = child.printed();
     let said = format!("From {router} icmp_seq=1 Destination Host Unreachable");
     let seen = out.lines().find(|l| l.contains("Unreachable")).unwrap_or("nothing");
-    checks.check(format!("{way}"), format!("{seen}, after {took:.2} s"), seen == said && (2.9..4.0).contains(&took));
+    checks.check(way, format!("{seen}, after {took:.2} s"), seen == said && (2.9..4.0).contains(&took));
     Ok(())
 }

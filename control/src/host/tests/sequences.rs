@@ -136,8 +136,11 @@ fn probes() -> Vec<(&'static str, Vec<u8>)> {
     all
 }
 
+/// Frames by port, in order.
+type Sent = Vec<(String, Vec<u8>)>;
+
 /// What the probes came to: counts that moved, and frames sent. What was announced before is not part of it.
-fn fates(host: &mut Host<'_>) -> (BTreeMap<String, u64>, Vec<(String, Vec<u8>)>) {
+fn fates(host: &mut Host<'_>) -> (BTreeMap<String, u64>, Sent) {
     sent(host);
     let before = host.totals();
     let sent = send(host, &probes());
