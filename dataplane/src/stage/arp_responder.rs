@@ -117,7 +117,9 @@ fn from_outside(b: &mut Burst<'_>, x: &Ctx<'_>, lane: Lane, seg: &SegRow) {
     if seg.external {
         let word = x.tables.neigh.lookup(&ip4_key(b.seg[lane], tpa));
         x.note(b, lane, STAGE, Note::Neigh(b.seg[lane], tpa, word));
-        if let Some(fg) = fg_for(x, seg, word) {
+        // A switch that floods brings what was for others.
+        let to_us = |fg: &MacAddr| b.dst[lane] == MacAddr::BROADCAST || b.dst[lane] == *fg;
+        if let Some(fg) = fg_for(x, seg, word).filter(to_us) {
             reply(b, x, lane, fg);
         }
     }

@@ -380,7 +380,7 @@ fn the_answer_to_our_probe_is_consumed_and_told_to_the_writer() {
 
 /// Rules: E1, R7-probe.
 #[test]
-fn an_answer_to_fg_is_consumed_whether_awaited_or_not() {
+fn an_answer_to_fg_is_consumed_if_awaited_and_else_not_ours() {
     let next = (mac("02:ee:00:00:00:09"), ip("203.0.113.9"));
     let answer = ext(&eth(next.0, fg(H1).0, arp_reply(next.0, next.1, fg(H1).0, fg(H1).1)));
     let mut rig = asked(X, next.1);
@@ -389,8 +389,32 @@ fn an_answer_to_fg_is_consumed_whether_awaited_or_not() {
     out.assert_consumed(Phys(1), HEARD);
     assert_eq!(out.reports, [expect]);
     let out = Rig::h1().one(Phys(1), answer);
-    out.assert_consumed(Phys(1), &format!("{HEARD} qrouter"));
+    out.assert_dropped(Phys(1), HEARD, "not_ours");
     assert_eq!(out.reports, []);
+    // So does an announcement of an address that is asked for; where a port hears it, it goes on to that too.
+    let call = eth(next.0, MacAddr::BROADCAST, arp_request(next.0, next.1, next.1));
+    let mut rig = asked(X, next.1);
+    let expect = heard(&rig, X, next.1, next.0, Target::Phys, 0);
+    let out = rig.one(Phys(1), ext(&call));
+    out.assert_consumed(Phys(1), HEARD);
+    assert_eq!(out.reports, [expect]);
+    let mut rig = asked(X, next.1);
+    let mut rows = Rows::h1();
+    rows.seg(X, |s| s.flood_ports = [5].into());
+    rig.publish(&rows);
+    let out = rig.one(Phys(1), ext(&call));
+    assert_eq!((out.sent, out.reports), (vec![(Door::Port(5), call)], vec![expect]));
+}
+
+/// Rules: E1.
+#[test]
+fn a_question_outside_is_answered_if_it_was_for_all_or_for_fg() {
+    let to = |dst| ext(&eth(GX.0, dst, arp_request(GX.0, GX.1, FIP_A1)));
+    let reply = ext(&eth(fg(H1).0, GX.0, arp_reply(fg(H1).0, FIP_A1, GX.0, GX.1)));
+    Rig::h1().one(Phys(1), to(fg(H1).0)).assert_answered(Phys(1), OUTSIDE, "arp_responder", reply);
+    // A switch that floods brings what is for others: another host may have the address by now.
+    let path = format!("{HEARD} local_switching egress flood_to_tun");
+    Rig::h1().one(Phys(1), to(fg(H2).0)).assert_dropped(Phys(1), &path, "unknown_unicast");
 }
 
 /// Rules: I3-c, L5, L5-vip, D9.

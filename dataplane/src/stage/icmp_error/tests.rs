@@ -131,19 +131,19 @@ fn assert_refused(out: &Outcome, path: &str, frame: Vec<u8>) {
 
 /// Rules: R2-l4.
 #[test]
-fn udp_to_a_router_is_port_unreachable_from_the_address_asked() {
+fn udp_to_a_router_is_port_unreachable_from_its_address_on_the_senders_subnet() {
     for asked in [RA.ip, RB.ip] {
         for ttl in [64, 1] {
             let p = ip4(A1.ip, asked).ttl(ttl).udp(40000, 53, b"?"); // R2 comes before R3
             let out = Rig::h1().one(A1.door, ask(p.clone()));
-            assert_refused(&out, TOLD, eth(RA.mac, A1.mac, icmp_error(asked, PORT, &p)));
+            assert_refused(&out, TOLD, eth(RA.mac, A1.mac, icmp_error(RA.ip, PORT, &p)));
         }
     }
-    // R2's answer is routed by R1.
+    // R2 has none there: it speaks as rC2, by which the packet came, and R1 routes that.
     let p = ip4(A1.ip, RK.ip).udp(40000, 53, b"?");
     let out = Rig::h1().one(A1.door, ask(p.clone()));
     let path = "ingress decode*2 vm_port qrouter*2 icmp_error dvr_process egress";
-    assert_refused(&out, path, eth(RA.mac, A1.mac, icmp_error_ttl(RK.ip, PORT, &p, 63)));
+    assert_refused(&out, path, eth(RA.mac, A1.mac, icmp_error_ttl(RC2.ip, PORT, &p, 63)));
 }
 
 /// A segment from A1 to rA.
