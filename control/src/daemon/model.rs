@@ -146,3 +146,40 @@ impl Model {
         &mut self.writer
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cloud_with_other_physical_networks_is_refused_and_changes_nothing() {
+        let cloud = Cloud::from_json(include_str!("../../../pcap-fixtures/T/cloud.json"), "T").unwrap();
+        let mut model = Model::new(&cloud, "H1", 1);
+        model.store().unwrap();
+        let ports = |m: &Model| m.writer().indexes().ports().count();
+        let before = ports(&model);
+        let host = model.cloud.hosts.get_mut("H1").unwrap();
+        host.bridge_mappings.insert("physnet2".to_owned(), "br-2".to_owned());
+        model.cloud.ports.remove("A1");
+        let error = model.store().unwrap_err().to_string();
+        let networks = r#"from ["physext", "physnet1"] to ["physext", "physnet1", "physnet2"]"#;
+        assert_eq!(
+            error,
+            format!("the physical networks in bridge_mappings change, {networks}: restart dvrd for that")
+        );
+        assert_eq!(ports(&model), before);
+        model.cloud.hosts.get_mut("H1").unwrap().bridge_mappings.remove("physnet2");
+        model.store().unwrap();
+        assert_eq!(ports(&model), before - 1);
+    }
+
+    #[test]
+    fn networks_a_nic_is_too_small_for_are_named_with_their_mtu() {
+        let cloud = Cloud::from_json(include_str!("../../../pcap-fixtures/T/cloud.json"), "T").unwrap();
+        let model = Model::new(&cloud, "H1", 1);
+        assert_eq!(model.larger_than("physnet1", 1500), []);
+        assert_eq!(model.larger_than("physnet1", 1499), [("V".to_owned(), 1500)]);
+        assert_eq!(model.larger_than("physext", 1400), [("X".to_owned(), 1500)]);
+        assert_eq!(model.larger_than("physnet2", 68), []);
+    }
+}

@@ -15,26 +15,23 @@ const SENDER: usize = 0;
 #[derive(Debug, Default)]
 pub(super) struct Post {
     waiting: VecDeque<Made>,
-    /// Frames there was no room for.
-    pub lost: u64,
 }
 
 impl Post {
     /// Takes new frames, and gives the worker as many as it has room for. What it does not take waits for the next call.
-    pub fn send(&mut self, new: Vec<Made>, handles: &Handles<'_>) {
-        for made in new {
-            if self.waiting.len() < WAITING {
-                self.waiting.push_back(made);
-            } else {
-                self.lost += 1;
-            }
-        }
+    /// Returns how many there is no room for at all.
+    #[must_use]
+    pub fn send(&mut self, new: Vec<Made>, handles: &Handles<'_>) -> u64 {
+        let room = WAITING.saturating_sub(self.waiting.len());
+        let lost = new.len().saturating_sub(room) as u64;
+        self.waiting.extend(new.into_iter().take(room));
         while let Some(made) = self.waiting.front() {
             if !handles.order(SENDER, Order::Send(*made)) {
                 break;
             }
             self.waiting.pop_front();
         }
+        lost
     }
 
     /// Do frames wait?
@@ -65,21 +62,22 @@ mod tests {
     #[test]
     fn frames_wait_for_room_in_their_order_and_past_the_bound_are_counted() {
         let mut umem = Umem::new(64);
-        let writer = Writer::new(1, Limits::default());
+        let mut writer = Writer::new(1, Limits::default());
         let workers = idle_workers(&writer, &mut umem, 1);
         let handles = Handles::of(&workers);
         let mut post = Post::default();
-        post.send((0..ORDERS + 10).map(made).collect(), &handles);
+        assert_eq!(post.send((0..ORDERS + 10).map(made).collect(), &handles), 0);
         assert!(post.waits());
         assert_eq!(taken(&workers[0]), (0..ORDERS as u64).collect::<Vec<_>>());
-        post.send(vec![made(1000)], &handles);
+        assert_eq!(post.send(vec![made(1000)], &handles), 0);
         assert!(!post.waits());
         let rest: Vec<u64> = (ORDERS as u64..ORDERS as u64 + 10).chain([1000]).collect();
         assert_eq!(taken(&workers[0]), rest);
 
         // A worker that stands still.
-        post.send((0..ORDERS).map(made).collect(), &handles);
-        post.send((0..WAITING + 3).map(made).collect(), &handles);
-        assert_eq!((post.waiting.len(), post.lost), (WAITING, 3));
+        assert_eq!(post.send((0..ORDERS).map(made).collect(), &handles), 0);
+        writer.lose_made(post.send((0..WAITING + 3).map(made).collect(), &handles));
+        assert!(writer.counters().contains(&("made_lost", 3)));
+        assert_eq!(post.waiting.len(), WAITING);
     }
 }

@@ -158,7 +158,7 @@ pub fn run(config: &Config, cloud: &Cloud, signals: &Signals, says: &mut dyn Say
     })?;
     let frames = threads::settle(&mut workers);
     handles.learn(model.writer_mut());
-    says.books(&totals(&handles, &model, &post), Some(frames));
+    says.books(&handles.totals(model.writer(), model.physical()), Some(frames));
     died.map_or(Ok(()), |worker| Err(RunError::WorkerDied(worker)))
 }
 
@@ -219,15 +219,6 @@ fn share(config: &Config, model: &Model, physical: &[Physical<'_>], uplink: &Tru
     Ok(each)
 }
 
-/// The books, with what this thread lost.
-fn totals(handles: &Handles<'_>, model: &Model, post: &Post) -> Totals {
-    let mut totals = handles.totals(model.writer(), model.physical());
-    if post.lost != 0 {
-        totals.counters.insert("made_lost".to_owned(), post.lost);
-    }
-    totals
-}
-
 fn tell(news: Vec<News>, first: bool) {
     for one in news {
         match one {
@@ -270,7 +261,7 @@ impl<'u: 'scope, 'scope> Daemon<'_, 'scope, 'u> {
             tick = if busy { TICK } else { (tick * 2).min(LONGEST_TICK) };
             self.wait(tick);
             if signals.books.swap(false, Ordering::Relaxed) {
-                says.books(&totals(self.handles, self.model, self.post), None);
+                says.books(&self.handles.totals(self.model.writer(), self.model.physical()), None);
             }
             if looked.elapsed() >= LOOK {
                 looked = Instant::now();
@@ -292,8 +283,8 @@ impl<'u: 'scope, 'scope> Daemon<'_, 'scope, 'u> {
         writer.run_timers(now());
         let made = writer.take_made();
         let busy = learned > 0 || !made.is_empty() || self.post.waits();
-        self.post.send(made, self.handles);
-        let told = self.model.writer().resolved();
+        writer.lose_made(self.post.send(made, self.handles));
+        let told = writer.resolved();
         if std::mem::replace(&mut self.told, told) != told {
             self.handles.wake_all(); // packets that wait are looked at by who has them
         }

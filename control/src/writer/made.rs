@@ -24,6 +24,11 @@ impl Writer {
         std::mem::take(&mut self.made)
     }
 
+    /// So many frames that were taken were not sent, because the worker that sends them has not taken those before.
+    pub fn lose_made(&mut self, frames: u64) {
+        self.made_lost += frames;
+    }
+
     /// Announces everything this host has, from `now` on: at its start.
     pub fn announce_all(&mut self, now: u64) {
         self.announcer.all(now);

@@ -210,6 +210,8 @@ pub struct Writer {
     announcer: Announcer,
     /// Frames for workers to send.
     made: Vec<Made>,
+    /// Of those, how many nobody took.
+    made_lost: u64,
     /// When packets that wait should look again.
     resolved: Arc<News>,
     limits: Limits,
@@ -231,6 +233,7 @@ impl Writer {
             resolver: Resolver::default(),
             announcer: Announcer::default(),
             made: Vec::new(),
+            made_lost: 0,
             resolved: Arc::default(),
             qsbr,
             limits,
@@ -428,7 +431,7 @@ impl Writer {
     }
 
     /// Limits that were met so far, by the names operators see.
-    pub fn counters(&self) -> [(&'static str, u64); 6] {
+    pub fn counters(&self) -> [(&'static str, u64); 7] {
         let met = self.learned.met;
         [
             ("learn_rate_limited", met.rate),
@@ -436,6 +439,7 @@ impl Writer {
             ("learn_table_full", met.table),
             ("vip_damped", self.resolver.damped),
             ("resolve_refused", self.resolver.refused),
+            ("made_lost", self.made_lost),
             ("row_not_stored", self.fdb.lost + self.neighbours.lost + self.fips.lost),
         ]
     }

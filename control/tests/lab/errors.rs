@@ -13,8 +13,8 @@ use std::time::{Duration, Instant};
 const STEP: Duration = Duration::from_secs(15);
 
 pub fn icmp_errors(checks: &mut Checks) -> Res<()> {
-    let lab = Lab::with_outside(&["A1", "A2", "B2", "V1"], &["A1", "B2"])?;
-    let all = start(checks, &lab)?;
+    let lab = Lab::with_outside(1, &["A1", "A2", "B2", "V1"], &["A1", "B2"])?;
+    let all = start(checks, &lab, 1)?;
     let (a1, a2, b2) = (Name("A1"), Name("A2"), Name("B2"));
     // From 1500 bytes into a network of 1450: the router's address on the sender's subnet says so; from outside, the floating IP.
     too_big(checks, lab.vm("V1"), "V1 > A1", &a1.address(), &subnet('V', 1))?;

@@ -81,7 +81,11 @@ pub fn comes_and_goes(checks: &mut Checks) -> Res<()> {
         gone.iter().filter(|l| l.contains("tapB1")).count() == 2,
     );
     // While nobody has told it, what it sends there is refused.
-    books(checks, 0, &h1.stop()?, &[("port_gone", "sent between unplugging and noticing it")]);
+    let gone = [
+        ("port_gone", "sent between unplugging and noticing it"),
+        ("tx_full", "an announcement of the gateway to an interface that is going"),
+    ];
+    books(checks, 0, &h1.stop()?, &gone);
     Ok(())
 }
 

@@ -16,8 +16,8 @@ use std::time::Duration;
 const VMS: [&str; 6] = ["A1", "A2", "V1", "V2", "F1", "F2"];
 
 pub fn physical_networks(checks: &mut Checks) -> Res<()> {
-    let lab = Lab::with_outside(&VMS, &[])?;
-    let all = start(checks, &lab)?;
+    let lab = Lab::with_outside(1, &VMS, &[])?;
+    let all = start(checks, &lab, 1)?;
     // Bridged over the wire of VLAN 300; routed from VXLAN to VLAN and back, on one host and between hosts.
     for path in [["V1", "V2"], ["A1", "V1"], ["A1", "V2"], ["V1", "A2"]] {
         both_ways(checks, &lab, path)?;
@@ -88,7 +88,7 @@ fn offloads(checks: &mut Checks, lab: &Lab, running: bool) -> Res<()> {
 
 /// The NIC of a physical network goes and comes back, as ports do.
 pub fn nic_comes_and_goes(checks: &mut Checks) -> Res<()> {
-    let lab = Lab::with_outside(&["V1", "V2"], &[])?;
+    let lab = Lab::with_outside(1, &["V1", "V2"], &[])?;
     let h1 = Dvrd::start(&lab, 0, &Setup::default())?;
     let h2 = Dvrd::start(&lab, 1, &Setup::default())?;
     first(checks, "V1 > V2", lab.vm("V1"), &Name("V2").address())?;

@@ -49,15 +49,15 @@ impl Lab {
         Ok(lab)
     }
 
-    /// Three hosts, these instances, and an outside; those of `floating` have floating IPs.
-    pub fn with_outside(names: &[&'static str], floating: &[&'static str]) -> Res<Lab> {
+    /// Three hosts with `queues` at each NIC, these instances, and an outside; those of `floating` have floating IPs.
+    pub fn with_outside(queues: usize, names: &[&'static str], floating: &[&'static str]) -> Res<Lab> {
         let dir = Dir::new("lab");
         let of = |names: &[&'static str]| names.iter().map(|n| Name(n)).collect::<Vec<_>>();
         let new = |what: &str| Netns::new(&dir.path(""), what);
         let hosts = ["h1", "h2", "h3"].map(new).into_iter().collect::<Res<Vec<_>>>()?;
         let outside =
             Outside { wires: new("wires")?, router: new("router")?, client: new("client")?, metal: new("metal")? };
-        outside.build(&hosts)?;
+        outside.build(&hosts, queues)?;
         let (vms, port, plain_routers) = (Vec::new(), Cell::new(5201), [None, None]);
         let mut lab = Lab { hosts, vms, outside: Some(outside), port, plain_routers, dir };
         of(names).into_iter().try_for_each(|name| lab.add_vm(name))?;
@@ -134,7 +134,7 @@ impl Lab {
 
     /// Gives it another one, with this MTU.
     pub fn join(&self, nic: &str, host: usize, mtu: u16) -> Res<()> {
-        self.outside().plug(nic, &format!("{nic}-h{}", host + 1), self.host(host), nic)?;
+        self.outside().plug(nic, &format!("{nic}-h{}", host + 1), self.host(host), nic, 1)?;
         self.host(host).ip(&format!("link set {nic} mtu {mtu}")).map(|_| ())
     }
 
@@ -203,21 +203,21 @@ fn shell(ns: &Netns, line: &str) -> Res<()> {
 }
 
 impl Outside {
-    fn build(&self, hosts: &[Netns]) -> Res<()> {
+    fn build(&self, hosts: &[Netns], queues: usize) -> Res<()> {
         let wires = &self.wires;
         let names = ["und0", out::PHYSICAL[0].1, out::PHYSICAL[1].1];
         for name in names {
             wires.ip(&format!("link add {name} mtu 1500 type bridge stp_state 0 forward_delay 0 mcast_snooping 0"))?;
             wires.ip(&format!("link set {name} up"))?;
             for (n, host) in hosts.iter().enumerate() {
-                self.plug(name, &format!("{name}-h{}", n + 1), host, name)?;
+                self.plug(name, &format!("{name}-h{}", n + 1), host, name, queues)?;
             }
         }
         for (n, host) in hosts.iter().enumerate() {
             host.ip(&format!("addr add {}/24 dev und0", cloud::vtep(n)))?;
         }
         let [_, external, provider] = names;
-        self.plug(external, "router", &self.router, "eth0")?;
+        self.plug(external, "router", &self.router, "eth0", 1)?;
         self.router.ip(&format!("addr add {}/24 dev eth0", out::ROUTER))?;
         self.router.ip(&format!("link add eth1 type veth peer name eth0 netns {}", self.client.name()))?;
         self.router.ip("link set eth1 up")?;
@@ -226,14 +226,15 @@ impl Outside {
         self.client.ip("link set eth0 up")?;
         self.client.ip(&format!("addr add {}/24 dev eth0", out::CLIENT))?;
         self.client.ip(&format!("route add default via {}", out::CLIENT_GATEWAY))?;
-        self.plug(provider, "metal", &self.metal, "eth0")?;
+        self.plug(provider, "metal", &self.metal, "eth0", 1)?;
         self.metal.ip(&format!("addr add {}/24 dev eth0", out::METAL))?;
         self.metal.ip(&format!("route add default via {}", cloud::subnet('F', 1))).map(|_| ())
     }
 
     /// An interface of `ns` on one of the bridges, whose port is called `port`.
-    fn plug(&self, bridge: &str, port: &str, ns: &Netns, interface: &str) -> Res<()> {
-        self.wires.ip(&format!("link add {port} type veth peer name {interface} netns {}", ns.name()))?;
+    fn plug(&self, bridge: &str, port: &str, ns: &Netns, interface: &str, queues: usize) -> Res<()> {
+        let many = format!("numrxqueues {queues} numtxqueues {queues}");
+        self.wires.ip(&format!("link add {port} {many} type veth peer name {interface} netns {} {many}", ns.name()))?;
         self.wires.ip(&format!("link set {port} master {bridge} up"))?;
         ns.ip(&format!("link set {interface} up")).map(|_| ())
     }

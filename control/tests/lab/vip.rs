@@ -20,8 +20,8 @@ const BEAT: u64 = 5;
 const MOVES: [bool; 6] = [true, true, true, true, false, false];
 
 pub fn vip_moves(checks: &mut Checks) -> Res<()> {
-    let lab = Lab::with_outside(&["A1", "A2", "B1"], &[])?;
-    let all = start(checks, &lab)?;
+    let lab = Lab::with_outside(1, &["A1", "A2", "B1"], &[])?;
+    let all = start(checks, &lab, 1)?;
     first(checks, "A1 > A2", lab.vm("A1"), &Name("A2").address())?;
     let mut keepers = HOLDERS.map(|name| keeper(&lab, name)).into_iter().collect::<Res<Vec<_>>>()?;
     let mut master = wait_for_master(&lab, None)?;

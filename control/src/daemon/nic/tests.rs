@@ -76,3 +76,26 @@ fn what_has_taken_its_place_is_not_touched() {
         assert!(!checksums(&again));
     });
 }
+
+/// A physical network's NIC: promiscuous, and its tags stay in the frames; what was off before stays off.
+#[test]
+fn a_physical_network_s_nic_is_as_it_was_when_it_is_let_go() {
+    if !possible() {
+        return;
+    }
+    let host = Ns::new("np");
+    host.ip("link add eth1 type veth peer name far");
+    let vlan = || host.open().run(|| ethtool::rx_vlan("eth1").unwrap()).unwrap();
+    let promiscuous = || host.ip("-d link show eth1").contains("promiscuity 1");
+    let mut umem = Umem::shared(1024).unwrap();
+    let region = umem.pools(1)[0].region();
+    let interface = Interface { name: "eth1".to_owned(), netns: Some(host.0.clone()) };
+    for before in [true, false] {
+        host.open().run(|| ethtool::set_rx_vlan("eth1", before).unwrap()).unwrap();
+        assert_eq!((vlan(), promiscuous()), (before, false));
+        let (nic, ports) = Nic::open(&interface, Role::Physical, region, SHARE).unwrap();
+        assert_eq!((vlan(), promiscuous()), (false, true));
+        drop((nic, ports));
+        assert_eq!((vlan(), promiscuous()), (before, false));
+    }
+}

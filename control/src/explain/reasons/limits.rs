@@ -3,7 +3,7 @@
 use super::Happening;
 
 /// By the names of [`Writer::counters`](crate::writer::Writer::counters).
-pub(super) const OF_WRITER: [(&str, Happening); 6] = [
+pub(super) const OF_WRITER: [(&str, Happening); 7] = [
     (
         "learn_rate_limited",
         Happening {
@@ -63,6 +63,18 @@ pub(super) const OF_WRITER: [(&str, Happening); 6] = [
             look: &[
                 "who scans: tshark -r DROPS.pcapng -q -z endpoints,ip",
                 "dvrctl check --cloud FILE --host HOST   # tables and limits",
+            ],
+        },
+    ),
+    (
+        "made_lost",
+        Happening {
+            meaning: "a probe or an announcement was not sent, because too many wait for the worker that sends them",
+            more: "8,192 may wait. It cannot happen while that worker goes on: it takes 64 a millisecond. Of an announcement two \
+                   more rounds follow; an address that was not asked for is asked for again a second later.",
+            look: &[
+                "dvrd's log, and its threads: is worker-0 scheduled? top -H -p $(pidof dvrd)",
+                "how many floating IPs and router interfaces the host has: dvrctl check --cloud FILE --host HOST",
             ],
         },
     ),

@@ -98,6 +98,13 @@ fn offloads_off_and_on_again_leave_every_feature_as_it_was() {
         assert!(!tx_vlan("va").unwrap());
         set_tx_vlan("va", true).unwrap();
         assert_eq!(features("va"), before);
+
+        assert!(rx_vlan("va").unwrap());
+        set_rx_vlan("va", false).unwrap();
+        assert_eq!(features("va"), before.replace("rx-vlan-offload: on", "rx-vlan-offload: off"));
+        assert!(!rx_vlan("va").unwrap() && tx_vlan("va").unwrap());
+        set_rx_vlan("va", true).unwrap();
+        assert_eq!(features("va"), before);
     });
 }
 
@@ -117,6 +124,7 @@ fn what_is_not_there_or_cannot_be_is_an_error() {
         // lo's checksums are "on [fixed]".
         assert_eq!(set_tx_checksum("lo", false).map_err(errno), Err(Some(Errno::OPNOTSUPP)));
         assert!(tx_checksum("lo").unwrap());
+        assert_eq!(set_rx_vlan("lo", true).map_err(errno), Err(Some(Errno::OPNOTSUPP)));
         assert_eq!(set_tx_vlan("lo", true).map_err(errno), Err(Some(Errno::OPNOTSUPP)));
     });
 }
