@@ -282,18 +282,17 @@ impl Case<'_> {
                 return e;
             }
         };
-        let sent = vec![self.with_gateway(port, arp)];
+        let sent = vec![self.with_gateway(port)];
         let same = sent == self.seen.sent;
         let names = if same { vec![] } else { vec!["gateway-by-subnet"] };
         Expect { sent, names, ..Expect::default() }
     }
 
     /// The frame with the gateway's MAC as source, which the subnet of its destination decides (D5).
-    fn with_gateway(&self, port: &PortFact, arp: Option<Arp>) -> Sent {
+    fn with_gateway(&self, port: &PortFact) -> Sent {
         let within = |ip: u32| self.seg.routers.iter().find(|r| (ip ^ r.ip) & crate::netns::mask(r.len) == 0);
         let first = within(port.ips[0]).expect("a VM's subnet has a router");
-        let to = self.ip().map(|ip| ip.dst).or(arp.map(|a| a.tpa));
-        let gateway = to.and_then(within).unwrap_or(first);
+        let gateway = self.ip().and_then(|ip| within(ip.dst)).unwrap_or(first);
         let mut frame = self.inner.clone();
         frame[6..12].copy_from_slice(&ip::mac_bytes(gateway.mac));
         (Out::Port(port.id.clone()), frame)
@@ -303,7 +302,7 @@ impl Case<'_> {
     fn learned_here(&self, mac: u64) -> Option<Vec<Sent>> {
         let at = self.known.here.iter().filter(|(_, m)| *m == mac);
         let port = at.filter_map(|(id, _)| self.seg.ports.iter().find(|p| p.id == *id)).next()?;
-        Some(vec![self.with_gateway(port, Arp::read(&self.inner))])
+        Some(vec![self.with_gateway(port)])
     }
 
     fn to_snat(&self) -> Expect {
