@@ -249,12 +249,7 @@ impl Case<'_> {
             return Some(Expect::only("router-mac-from-fabric", &["router_mac_from_fabric"]));
         }
         // Only answers that are awaited are heard, and none is in these frames.
-        let mut e = Expect::only("reserved-dst", &["reserved_dst"]);
-        if answer {
-            e.names.push("open-answer-teaches");
-            e.teaches_nothing = false;
-        }
-        self.is_dvr(dst).then_some(e)
+        self.is_dvr(dst).then_some(Expect::only("reserved-dst", &["reserved_dst"]))
     }
 
     /// T4: another host's router sent it.
@@ -274,12 +269,11 @@ impl Case<'_> {
             Some(p) if p.place == Place::Here => return Expect::only("port-down", &["port_down"]),
             Some(p) if p.place == Place::Namespace && p.snat => return self.to_snat(),
             _ => {
-                let mut e = match self.seen.sent.is_empty() {
-                    true => Expect::nothing(&["dvr_unknown_dst"]),
-                    false => Expect::only("seed-subnet-flows", &["dvr_unknown_dst"]),
+                return match self.learned_here(dst) {
+                    Some(sent) => Expect::sends("t4-learned", sent),
+                    None if self.seen.sent.is_empty() => Expect::nothing(&["dvr_unknown_dst"]),
+                    None => Expect::only("seed-subnet-flows", &["dvr_unknown_dst"]),
                 };
-                e.open = self.learned_here(dst).map(|sent| ("open-t4-learned", sent));
-                return e;
             }
         };
         let sent = vec![self.with_gateway(port)];

@@ -45,6 +45,12 @@ pub const ALL: &[Named] = &[
         "s12n",
         "a frame of the fabric to a router MAC is dropped; the dumps' host routes it",
     ),
+    (
+        "t4-learned",
+        "T4, R7-probe",
+        "s12",
+        "what a remote router sends to a MAC learned at a local port is delivered: it may have answered a probe",
+    ),
     ("probe-in", "R7-probe", "s12", "a remote router's probe reaches this host's ports; table 1 drops it"),
     ("gateway-by-subnet", "D5", "s", "the gateway MAC put back is that of the destination's subnet"),
     ("seed-subnet-flows", "T4", "s", "the seed's table 1 delivers by IP address alone, to whatever MAC"),
@@ -74,32 +80,4 @@ pub const ALL: &[Named] = &[
     ("link-local", "R1", "s12n", "169.254/16 is not forwarded"),
     ("metadata", "R2-m", "12", "metadata requests are meta_blocked until the service is built"),
     ("snat-later", "S", "n", "frames for the snat namespace are dropped until it is built"),
-];
-
-/// Differences without an explanation, reported and not settled yet. An entry goes when dvrd does what `Expect::sent` says.
-pub const OPEN: &[Named] = &[
-    (
-        "open-fg-from-inside",
-        "FO, FI",
-        "12",
-        "a VM with a floating IP asks its host's fg- address: no_neigh; the fip namespace answers",
-    ),
-    (
-        "open-fg-martian",
-        "R1, FI",
-        "12n",
-        "an echo request to fg- with fg-'s address as its source is answered; the kernel drops it",
-    ),
-    (
-        "open-answer-teaches",
-        "T5, L4",
-        "s12n",
-        "an ARP reply to our DVR MAC that nobody awaits is dropped, and its source learned",
-    ),
-    (
-        "open-t4-learned",
-        "T4",
-        "s12",
-        "what a remote router sends to a MAC learned at a local port is delivered; T4 lists ports only",
-    ),
 ];

@@ -110,15 +110,15 @@ fn request(b: &mut Burst<'_>, x: &Ctx<'_>, lane: Lane, seg: &SegRow) {
 /// E1 and V4: machines on a physical network ask for floating IPs and fg- of this host, and for the routers of a
 /// network that it is the gateway of.
 fn from_outside(b: &mut Burst<'_>, x: &Ctx<'_>, lane: Lane, seg: &SegRow) {
-    let tpa = b.ip_dst[lane];
-    if let Some(router) = seg.router_ips.iter().find(|r| r.ip == tpa && r.answers && seg.phys_gw) {
+    let (tpa, dst) = (b.ip_dst[lane], b.dst[lane]);
+    // A switch that floods brings what was for others.
+    let to_us = |mac: &MacAddr| dst == MacAddr::BROADCAST || dst == *mac;
+    if let Some(router) = seg.router_ips.iter().find(|r| r.ip == tpa && r.answers && seg.phys_gw && to_us(&r.mac)) {
         return reply(b, x, lane, router.mac);
     }
     if seg.external {
         let word = x.tables.neigh.lookup(&ip4_key(b.seg[lane], tpa));
         x.note(b, lane, STAGE, Note::Neigh(b.seg[lane], tpa, word));
-        // A switch that floods brings what was for others.
-        let to_us = |fg: &MacAddr| b.dst[lane] == MacAddr::BROADCAST || b.dst[lane] == *fg;
         if let Some(fg) = fg_for(x, seg, word).filter(to_us) {
             reply(b, x, lane, fg);
         }

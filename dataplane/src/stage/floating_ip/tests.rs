@@ -175,11 +175,31 @@ fn the_fg_address_answers_ping_and_nothing_else() {
     Rig::h1().one(Phys(1), bad).assert_dropped(Phys(1), IN, "ct_invalid");
 }
 
-/// Rules: FI, R7.
+/// The request leaves with the floating IP; the answer to that comes back through the router, which takes one TTL.
+/// Rules: FI, FO3.
 #[test]
-fn the_fg_address_is_no_next_hop_from_inside() {
-    let frame = from_a1(ip4(A1.ip, fg(H1).1).echo(1, 1, b""));
-    Rig::h1().one(A1.door, frame).assert_dropped(A1.door, HERE, "no_neigh");
+fn the_fg_address_answers_from_inside_too_and_is_no_next_hop() {
+    let me = fg(H1).1;
+    let reply = eth(RA.mac, A1.mac, ip4(me, A1.ip).ttl(63).echo_reply(1, 1, b"x"));
+    let out = Rig::h1().one(A1.door, from_a1(ip4(A1.ip, me).ttl(9).echo(1, 1, b"x")));
+    out.assert_answered(A1.door, LOCAL, "qrouter", reply);
+    for p in [ip4(A1.ip, me).tcp(5000, 22), ip4(A1.ip, me).udp(1, 2, b""), ip4(A1.ip, me).echo_reply(1, 1, b"")] {
+        Rig::h1().one(A1.door, from_a1(p)).assert_dropped(A1.door, HERE, "fip_not_local");
+    }
+    Rig::h1().one(A1.door, from_a1(ip4(A1.ip, me).ttl(1).echo(1, 1, b""))).assert_told(A1.door, TOLD, "ttl");
+    let mut by_fg = Rig::h1_with(|r| {
+        let to_fg = Route { net: 0, len: 0, hops: vec![Hop::new(FG_IX, me)] };
+        r.router(R1, |r1| r1.fip_routes = RouteSet::new([to_fg.clone()]));
+    });
+    by_fg.one(A1.door, from_a1(ip4(A1.ip, E).echo(1, 1, b""))).assert_dropped(A1.door, HERE, "no_neigh");
+}
+
+/// Rules: R1, FI.
+#[test]
+fn fg_does_not_talk_to_itself() {
+    let me = fg(H1).1;
+    Rig::h1().one(Phys(1), from_gx(ip4(me, me).echo(1, 1, b""))).assert_dropped(Phys(1), IN, "martian");
+    Rig::h1().one(Phys(1), from_gx(ip4(me, FIP_A1).echo(1, 1, b""))).assert_dropped(Phys(1), IN, "martian");
 }
 
 /// Rules: R0, R1, I0.

@@ -212,6 +212,14 @@ fn a_physical_machine_may_use_the_router_of_one_host_only() {
     gateway.one(Tunnel, vx(H2, H1, 1001, &frame)).assert_dropped(Tunnel, IN, "router_mac_from_fabric");
 }
 
+/// Rules: T5, L4.
+#[test]
+fn an_answer_to_our_dvr_mac_teaches_nothing_awaited_or_not() {
+    let reply = eth(STRANGER, H1.dvr, arp_reply(STRANGER, ip("10.1.0.60"), H1.dvr, 0));
+    let out = Rig::h1().one(Tunnel, vx(H2, H1, 1001, &reply));
+    assert_eq!((out.moved.get("drop.reserved_dst"), out.learned.len()), (Some(&1), 0));
+}
+
 /// Rules: T5, V4.
 #[test]
 fn a_dvr_mac_is_no_destination_on_a_physical_network() {

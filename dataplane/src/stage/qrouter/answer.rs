@@ -5,7 +5,7 @@ use super::{NO_IFACE, STAGE, Visit, tell};
 use crate::burst::{Burst, Door, Lane, Out, Word};
 use crate::drop_reason::DropReason;
 use crate::stage::Ctx;
-use crate::tables::{NO_ROUTER, RouterIx};
+use crate::tables::{IfaceIx, NO_ROUTER, RouterIx};
 use crate::trace::Note;
 use crate::wire::icmp::IcmpError;
 use crate::wire::{self, ETH_LEN, proto};
@@ -28,6 +28,19 @@ pub(super) fn to_router(b: &mut Burst<'_>, x: &Ctx<'_>, lane: Lane, router: Rout
 pub(in crate::stage) fn to_fg(b: &mut Burst<'_>, x: &Ctx<'_>, lane: Lane, visit: &mut Visit) {
     match request(b, lane) {
         Request::Echo => echo(b, x, lane, NO_ROUTER, visit),
+        Request::BadEcho => b.drop(lane, STAGE, DropReason::CtInvalid),
+        _ => b.drop(lane, STAGE, DropReason::FipNotLocal),
+    }
+}
+
+/// The same from inside: the answer comes out of the fip namespace as any packet for a floating IP does. Rules: FI, FO3.
+#[inline(never)]
+pub(super) fn to_fg_from_inside(b: &mut Burst<'_>, x: &Ctx<'_>, lane: Lane, fg: IfaceIx, visit: &mut Visit) {
+    match request(b, lane) {
+        Request::Echo => {
+            make_reply(b, x, lane);
+            again(lane, (fg, NO_ROUTER), visit);
+        }
         Request::BadEcho => b.drop(lane, STAGE, DropReason::CtInvalid),
         _ => b.drop(lane, STAGE, DropReason::FipNotLocal),
     }
@@ -66,6 +79,19 @@ fn refuse(b: &mut Burst<'_>, x: &Ctx<'_>, lane: Lane, word: Word, router: Router
 
 /// The answer in the request's own frame.
 fn echo(b: &mut Burst<'_>, x: &Ctx<'_>, lane: Lane, router: RouterIx, visit: &mut Visit) {
+    make_reply(b, x, lane);
+    let straight = visit.trav[lane] == 0;
+    match b.door[lane] {
+        Door::Port(port) if straight => back(b, lane, Out::Port(port)),
+        Door::Phys(_) if straight => back(b, lane, Out::Phys),
+        _ => {
+            visit.own.insert(lane);
+            again(lane, (NO_IFACE, router), visit);
+        }
+    }
+}
+
+fn make_reply(b: &mut Burst<'_>, x: &Ctx<'_>, lane: Lane) {
     x.note(b, lane, STAGE, Note::RouterAnswers(b.ip_dst[lane]));
     x.count.consumed.add(1);
     x.count.generated.add(1);
@@ -74,20 +100,16 @@ fn echo(b: &mut Burst<'_>, x: &Ctx<'_>, lane: Lane, router: RouterIx, visit: &mu
     b.cut.remove(lane); // whether the answer is too large is its own affair
     b.meta[lane].made_here();
     reply(b, lane);
-    let straight = visit.trav[lane] == 0;
-    match b.door[lane] {
-        Door::Port(port) if straight => back(b, lane, Out::Port(port)),
-        Door::Phys(_) if straight => back(b, lane, Out::Phys),
-        _ => {
-            visit.trav[lane] = 0;
-            visit.at[lane] = router;
-            visit.iface[lane] = NO_IFACE;
-            visit.own.insert(lane);
-            visit.made.insert(lane);
-            visit.inward.remove(lane);
-            visit.next.insert(lane);
-        }
-    }
+}
+
+/// The answer begins its own way at this interface and router.
+fn again(lane: Lane, (iface, at): (IfaceIx, RouterIx), visit: &mut Visit) {
+    visit.trav[lane] = 0;
+    visit.at[lane] = at;
+    visit.iface[lane] = iface;
+    visit.made.insert(lane);
+    visit.inward.remove(lane);
+    visit.next.insert(lane);
 }
 
 /// To where it came from.

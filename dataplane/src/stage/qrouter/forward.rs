@@ -123,9 +123,14 @@ fn to_router_interface(
     if ttl <= 1 && !own {
         return fail(b, x, lane, DropReason::Ttl, at, visit);
     }
-    // The fg- address is no router to go on by.
-    if target.is_none_or(InterfaceRow::is_fg) {
-        return b.drop(lane, STAGE, DropReason::NoNeigh);
+    let Some(target) = target else { return b.drop(lane, STAGE, DropReason::NoNeigh) };
+    if target.is_fg() {
+        // fg- is no router to go on by, but answers; what a router says it has nobody to hear.
+        let asked = !own && b.ip_dst[lane] == target.ip;
+        return match asked {
+            true => answer::to_fg_from_inside(b, x, lane, next, visit),
+            false => b.drop(lane, STAGE, DropReason::NoNeigh),
+        };
     }
     if b.ip[lane].total_len > out.mtu && !fits_cut(b, x, lane, out, visit) {
         return;

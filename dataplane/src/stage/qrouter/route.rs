@@ -28,7 +28,14 @@ pub(super) fn route<'s>(
         b.drop(lane, STAGE, reason);
         return None;
     }
-    let Some(router) = here.router else { return Some((here.iface?, 0)) }; // the fip namespace: is it for us? (FI)
+    let Some(router) = here.router else {
+        let fg = here.iface?; // the fip namespace: is it for us? (FI)
+        if b.ip_src[lane] == fg.ip && !visit.made.has(lane) {
+            b.drop(lane, STAGE, DropReason::Martian);
+            return None;
+        }
+        return Some((fg, 0));
+    };
     let hop = match router.routes.lookup(b.ip_dst[lane], || flow_hash(b, lane)) {
         Some(hop) => hop,
         None => off_subnet(b, x, lane, (here, router), visit)?,
