@@ -81,16 +81,12 @@ impl Pair<'_, '_> {
         let known = self.world.known();
         let seen = self.world.receive(&frame.from, &frame.bytes);
         let (facts, came) = (&self.dump.facts, (&frame.from, &*frame.bytes));
-        let mut want = departures::expect(facts, came, &seen, &known, self.dump.is_seed);
+        let want = departures::expect(facts, came, &seen, &known, self.dump.is_seed);
         if want.teaches_nothing {
             self.world.switch.forget(&before);
         }
         let (mut got, drops) = self.ours(frame, &want);
         got.sort();
-        if let Some((name, open)) = want.open.take_if(|(_, open)| got != want.sent && got == *open) {
-            (want.sent, want.dropped) = (open, &[]);
-            want.names.push(name);
-        }
         let fate = want.dropped.is_empty() || drops.iter().any(|d| want.dropped.contains(&d.as_str()));
         let trace = self.host.take_trace();
         if got != want.sent || !fate {

@@ -18,8 +18,6 @@ pub struct Expect {
     pub names: Vec<&'static str>,
     /// What the oracle learned from the frame does not count.
     pub teaches_nothing: bool,
-    /// A difference that nothing explains and that has been reported: what dvrd sends as long as it is there.
-    pub open: Option<(&'static str, Vec<Sent>)>,
     /// It makes dvrd wait: neighbours are asked for up to three seconds.
     pub waits: bool,
     /// It makes dvrd send an ICMP error or a reset: they are rate limited.
@@ -336,17 +334,16 @@ impl Case<'_> {
         let arp = Arp::read(&self.inner).filter(|a| a.op == 1 && a.spa != a.tpa)?;
         let (fg_mac, fg_ip) = self.facts.fg?;
         let ours = arp.tpa == fg_ip || self.facts.fips.iter().any(|(fip, _)| *fip == arp.tpa);
-        if !ours {
+        // What was for others and comes because a switch floods is nobody's to answer.
+        if !ours || self.dst() != ip::BROADCAST && self.dst() != fg_mac {
             return None;
         }
         let reply = Arp { op: 2, sha: fg_mac, spa: arp.tpa, tha: arp.sha, tpa: arp.spa };
         let sent = vec![(Out::Phys, ip::ether(src, fg_mac, 0x0806, &reply.bytes()))];
-        let name = match () {
-            () if self.seen.sent == sent => return Some(Expect { sent, ..Expect::default() }),
-            () if self.seen.sent.is_empty() => "arp-any-mac",
-            () => "arp-to-sender",
-        };
-        Some(Expect::sends(name, sent))
+        if self.seen.sent == sent {
+            return Some(Expect { sent, ..Expect::default() });
+        }
+        Some(Expect::sends("arp-to-sender", sent))
     }
 
     /// L: the oracle's frames, without those that a departure takes away.

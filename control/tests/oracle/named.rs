@@ -26,12 +26,6 @@ pub const ALL: &[Named] = &[
         "12",
         "ARP about routers does not leave the host; on VLANs the filter sits in a table nothing jumps to",
     ),
-    (
-        "arp-any-mac",
-        "E1",
-        "12n",
-        "a request for a floating IP or fg- of this host is answered whatever MAC it was sent to",
-    ),
     ("arp-to-sender", "E1", "12n", "the answer goes to the request's Ethernet source; the kernel's to its sender MAC"),
     ("fg-echo-only", "FI", "12n", "the fg- address answers echo only; the kernel says port unreachable and resets"),
     ("rs-consumed", "I3-b", "s12", "router solicitations stay on the host"),
