@@ -24,7 +24,7 @@ use dataplane::stage::Stage;
 use dataplane::tables::{PortRow, SegRow};
 use dataplane::trace::TraceRecord;
 use dataplane::umem::{MAX_FRAME, Umem};
-use dataplane::worker::Worker;
+use dataplane::worker::{ORDERS, Worker};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -344,10 +344,10 @@ impl<'u> Host<'u> {
                 }
             }
             let made = self.writer.take_made();
-            if let Some(worker) = self.workers.first_mut() {
-                made.iter().for_each(|made| worker.send_made(made));
-            }
-            if !made.is_empty() {
+            for some in made.chunks(ORDERS) {
+                if let Some(worker) = self.workers.first_mut() {
+                    some.iter().for_each(|made| worker.send_made(made)); // as many as dvrd's worker takes in a turn
+                }
                 self.collect();
             }
             let news = self.workers.iter_mut().fold(false, |news, w| w.hear_news() | news);

@@ -78,7 +78,7 @@ fn value(row: &Row, sources: &[String]) -> Option<u64> {
         constant => {
             let found = sources.iter().find_map(|s| s.split_once(&format!("const {constant}: ")));
             let (_, rest) = found.unwrap_or_else(|| panic!("{}: there is no {constant}", row.limit));
-            rest.split(['=', ';']).nth(1).unwrap().trim().parse().unwrap()
+            rest.split(['=', ';']).nth(1).unwrap().trim().replace('_', "").parse().unwrap()
         }
     };
     Some(known)

@@ -11,6 +11,9 @@ use std::collections::VecDeque;
 /// Floods that can wait in one worker: each has a lane of a burst.
 pub const MAX_QUEUED: usize = BURST;
 
+/// Physical networks a host can have.
+const PHYS: usize = 16;
+
 /// Bounds of floods, start parameters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FloodLimits {
@@ -78,8 +81,12 @@ struct Source {
 pub(crate) struct Floods<'u> {
     pub limits: FloodLimits,
     ports: Box<[Source]>,
-    /// All other doors: of them only the tunnel's frames are flooded.
+    /// The tunnel's.
     other: Source,
+    /// Physical networks'.
+    phys: [Source; PHYS],
+    /// Frames the writer asks for.
+    made: Source,
     turn: u32,
     /// Floods that wait; taken while in use.
     pub waiting: Option<Box<Burst<'u>>>,
@@ -95,6 +102,8 @@ impl Floods<'_> {
             limits: FloodLimits::default(),
             ports: vec![source; ports].into(),
             other: source,
+            phys: [source; PHYS],
+            made: source,
             turn: 0,
             waiting: Some(Box::default()),
             cursor: Box::new(Lanes::splat(Cursor::default())),
@@ -137,7 +146,9 @@ impl Floods<'_> {
     fn source(&mut self, door: Door) -> &mut Source {
         match door {
             Door::Port(port) => self.ports.get_mut(usize::from(port)).unwrap_or(&mut self.other),
-            Door::Tunnel | Door::Phys(_) | Door::Unknown => &mut self.other,
+            Door::Phys(net) => self.phys.get_mut(usize::from(net)).unwrap_or(&mut self.other),
+            Door::Unknown => &mut self.made,
+            Door::Tunnel => &mut self.other,
         }
     }
 

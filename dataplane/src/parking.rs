@@ -14,6 +14,8 @@ pub const PER_ADDRESS: usize = 3;
 pub const PER_SOURCE: usize = 8;
 /// Addresses asked for by one router, of all workers together.
 pub const PER_ROUTER: usize = 64;
+/// The longest a frame waits, for one address and for the next behind it, ns. Each is given up after 3 s (R7).
+pub const LONGEST_WAIT: u64 = 6_000_000_000;
 
 /// A frame that waits, as it was received.
 #[derive(Debug)]
@@ -29,6 +31,8 @@ pub struct Parked<'u> {
     pub(crate) seg_generation: u32,
     /// What it waits for: a key of T13.
     pub(crate) key: u64,
+    /// When it began to wait, for this address or one before, ns.
+    pub(crate) since: u64,
     pub(crate) router: RouterIx,
     /// Who sent it: a port, or an address behind a NIC.
     pub(crate) source: u64,
@@ -45,11 +49,13 @@ pub(crate) struct Lot<'u> {
     pub per_router: usize,
     /// [`Tables::resolved`](crate::tables::Tables) when the frames were last looked at.
     pub seen: u64,
+    /// Since when the frame that is at its router again has waited, ns.
+    pub resumed: Option<u64>,
 }
 
 impl<'u> Lot<'u> {
     pub fn new() -> Self {
-        Lot { parked: Vec::with_capacity(MAX_PARKED), per_router: PER_ROUTER, seen: 0 }
+        Lot { parked: Vec::with_capacity(MAX_PARKED), per_router: PER_ROUTER, seen: 0, resumed: None }
     }
 
     pub fn len(&self) -> usize {
@@ -68,9 +74,12 @@ impl<'u> Lot<'u> {
 
     /// Different addresses but for `key` that frames wait for.
     fn addresses(&self, key: u64, of: impl Fn(&Parked<'_>) -> bool) -> usize {
-        let first = |n: usize, p: &Parked<'_>| !self.parked.iter().take(n).any(|q| q.key == p.key && of(q));
-        let others = self.parked.iter().enumerate().filter(|(_, p)| p.key != key && of(p));
-        others.filter(|(n, p)| first(*n, p)).count()
+        let mut keys = [0; MAX_PARKED];
+        let others = self.parked.iter().filter(|p| p.key != key && of(p)).map(|p| p.key);
+        let n = keys.iter_mut().zip(others).map(|(place, key)| *place = key).count();
+        let Some(keys) = keys.get_mut(..n) else { return n };
+        keys.sort_unstable();
+        keys.chunk_by(|a, b| a == b).count()
     }
 
     /// The caller has asked [`Lot::has_room`].

@@ -8,6 +8,8 @@ use std::collections::VecDeque;
 /// Frames that may wait for room in the worker's letter box: two forms of each of the floating IPs a host may have (T14),
 /// and of as many router interfaces.
 const WAITING: usize = 8192;
+/// Places in its letter box that stay for ports that come and go.
+const KEPT_FREE: usize = 16;
 /// The worker that sends them.
 const SENDER: usize = 0;
 
@@ -26,7 +28,7 @@ impl Post {
         let lost = new.len().saturating_sub(room) as u64;
         self.waiting.extend(new.into_iter().take(room));
         while let Some(made) = self.waiting.front() {
-            if !handles.order(SENDER, Order::Send(*made)) {
+            if !handles.has_places(SENDER, KEPT_FREE) || !handles.order(SENDER, Order::Send(*made)) {
                 break;
             }
             self.waiting.pop_front();

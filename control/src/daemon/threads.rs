@@ -144,6 +144,11 @@ impl<'u> Handles<'u> {
         watched && self.order(worker, Order::Attach { door, generation, port: Port::Xdp(Box::new(port)) })
     }
 
+    /// Has a worker's letter box more than `places` left?
+    pub fn has_places(&self, worker: usize, places: usize) -> bool {
+        self.0.get(worker).is_some_and(|h| h.orders.len() + places < h.orders.capacity())
+    }
+
     /// Puts an order into a worker's letter box. Says whether there was room: a worker that stands still empties none.
     pub fn order(&self, worker: usize, order: Order<'u>) -> bool {
         let given = self.0.get(worker).is_some_and(|handle| handle.orders.push(order).is_ok());

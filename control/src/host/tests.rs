@@ -199,3 +199,73 @@ fn a_frame_takes_the_name_of_its_port_from_id_or_unique_name() {
     let names = ["A1", "tunnel", "physnet1", "nobody"].map(|w| host.port_name(w));
     assert_eq!(names, [Some("A1".to_owned()), Some("tunnel".to_owned()), Some("physnet1".to_owned()), None]);
 }
+
+/// A router with an interface of its own on the external network, R2 by rX2: what K1 sends to a floating IP of the host
+/// gets there as over the wire. Rules: FI, FO3, R7.
+#[test]
+fn a_floating_ip_is_reached_by_a_router_with_an_interface_on_the_external_network() {
+    let mut umem = umem();
+    let mut host = start("H1", &mut umem);
+    host.apply(&change(json!({"set": {"ports": [on_x()]}})), NOW).unwrap();
+    sent(&mut host);
+    let got = send(&mut host, &[("K1", udp("0d:00:11", "0d:00:01", "10.4.0.11", "203.0.113.102"))]);
+    assert_eq!(got.iter().map(|(port, _)| port.as_str()).collect::<Vec<_>>(), ["B1"]);
+    balanced(&host);
+}
+
+/// Rules: V4, E2.
+#[test]
+fn nobody_outside_gets_in_by_a_routers_interface_on_the_external_network() {
+    let mut umem = umem();
+    let mut host = start("H1", &mut umem);
+    host.apply(&change(json!({"set": {"ports": [on_x()]}})), NOW).unwrap();
+    sent(&mut host);
+    let mut frame = udp("f9:00:01", "f9:00:77", "198.51.100.7", "10.4.0.11");
+    frame[6..12].copy_from_slice(&[2, 0xee, 0, 0, 0, 1]);
+    frame.splice(12..12, [0x81, 0, 0, 100]);
+    assert_eq!(send(&mut host, &[("physext", frame)]), []);
+    assert_eq!(host.totals().drops.get("router_mac_from_fabric"), Some(&1));
+}
+
+fn on_x() -> Value {
+    port(
+        "rK",
+        json!({"id": "rX2", "name": "rX2", "network_id": "X", "mac_address": mac("f9:00:77").to_string(),
+        "fixed_ips": [{"subnet_id": "X-v4", "ip_address": "203.0.113.60"}]}),
+    )
+}
+
+/// Rules: R7, R1.
+#[test]
+fn nobody_asks_for_a_broadcast_address() {
+    let mut umem = umem();
+    let mut host = start("H1", &mut umem);
+    let got = send(&mut host, &[("A1", udp("0a:00:11", "0a:00:01", "10.1.0.11", "10.2.0.255"))]);
+    assert_eq!((got, host.totals().drops.get("no_neigh")), (vec![], Some(&1)));
+}
+
+/// More than one turn's copies. Rules: F42, L6-storm.
+#[test]
+fn as_many_announcements_as_a_host_has_floating_ips_are_all_sent() {
+    let mut umem = umem();
+    let mut host = start("H1", &mut umem);
+    let (mut ports, mut fips) = (Vec::new(), Vec::new());
+    for n in 0..180u32 {
+        let (net, k) = if n < 90 { ("A", 1) } else { ("B", 2) };
+        let ip = format!("10.{k}.0.{}", 120 + n % 90);
+        let outside = if n < 70 { 30 + n } else { 110 + n - 70 };
+        let mac = mac(&format!("55:00:{n:02x}")).to_string();
+        let fixed = json!([{"subnet_id": format!("{net}-v4"), "ip_address": ip}]);
+        ports.push(port(
+            "A3",
+            json!({"id": format!("N{n}"), "name": format!("N{n}"), "network_id": net,
+            "mac_address": mac, "fixed_ips": fixed}),
+        ));
+        fips.push(
+            json!({"id": format!("f{n}"), "floating_network_id": "X", "router_id": "R1", "port_id": format!("N{n}"),
+            "fixed_ip_address": ip, "floating_ip_address": format!("203.0.113.{outside}")}),
+        );
+    }
+    host.apply(&change(json!({"set": {"ports": ports, "floatingips": fips}})), NOW).unwrap();
+    assert_eq!((sent(&mut host).len(), host.totals().drops.len()), (360, 0));
+}

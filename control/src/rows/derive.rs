@@ -14,23 +14,28 @@ pub(super) struct View<'c> {
     /// IPv4 addresses of the routers on this host.
     router_ips: BTreeSet<u32>,
     /// ACTIVE ports of this host by network, in the order of their ids.
-    active: BTreeMap<&'c str, Vec<&'c Port>>,
+    pub(super) active: BTreeMap<&'c str, Vec<&'c Port>>,
     /// Distributed router interfaces by network and by subnet, in the order of their ids.
     on_network: BTreeMap<&'c str, Vec<&'c Port>>,
     on_subnet: BTreeMap<&'c str, Vec<&'c Port>>,
     /// Csnat ports by router.
     csnat: BTreeMap<&'c str, Vec<&'c Port>>,
+    /// fg- ports of this host by network (T15).
+    pub(super) fgs: BTreeMap<&'c str, &'c Port>,
 }
 
 impl<'c> View<'c> {
     fn new(cloud: &'c Cloud, me: &'c Host) -> Self {
         let placement = Placement::of(cloud);
-        let (active, on_network, on_subnet, csnat) = Default::default();
+        let (active, on_network, on_subnet, csnat, fgs) = Default::default();
         let router_ips = BTreeSet::new();
-        let mut view = View { cloud, me, placement, router_ips, active, on_network, on_subnet, csnat };
+        let mut view = View { cloud, me, placement, router_ips, active, on_network, on_subnet, csnat, fgs };
         for port in cloud.ports.values() {
             if view.is_local(port) && port.is_active() {
                 view.active.entry(&port.network_id).or_default().push(port);
+            }
+            if port.is_fip_agent_gateway() && port.is_bound_to(&me.name) {
+                view.fgs.entry(&port.network_id).or_insert(port);
             }
             if port.is_router_snat() {
                 view.csnat.entry(&port.device_id).or_default().push(port);

@@ -41,8 +41,7 @@ impl<'c> View<'c> {
         if !self.serves_fips() || !self.is_here(network) {
             return None;
         }
-        let mut ports = self.cloud.ports.values();
-        ports.find(|p| p.is_fip_agent_gateway() && p.network_id == network && p.is_bound_to(&self.me.name))
+        self.fgs.get(network).copied()
     }
 
     /// fg- as interfaces of no router.
@@ -129,8 +128,7 @@ impl<'c> View<'c> {
     fn active_here(&self, router: &str, net: u32, mask: u32) -> Vec<u32> {
         let interfaces = self.placement.interfaces.get(router).into_iter().flatten();
         let networks: BTreeSet<&str> = interfaces.map(|p| p.network_id.as_str()).collect();
-        let ports = self.cloud.ports.values().filter(|p| self.is_local(p) && p.is_active());
-        let ports = ports.filter(|p| networks.contains(p.network_id.as_str()));
+        let ports = networks.into_iter().filter_map(|n| self.active.get(n)).flatten();
         let ips = ports.flat_map(|p| p.fixed_ips.iter().filter_map(|f| v4(f.ip_address)));
         ips.filter(|ip| ip & mask == net).collect()
     }
@@ -155,7 +153,7 @@ impl<'c> View<'c> {
         }
         for ((network, ip), row) in &rows.neighbours {
             let NeighbourRows::FloatingIp { router, fixed } = row else { continue };
-            let Some(fg) = self.fg(network) else { continue };
+            let Some(fg) = self.fg(network).filter(|_| fixed != ip) else { continue }; // R4-3: not announced
             let key = Announced { kind: AnnouncedKind::FloatingIp, network: network.clone(), ip: *ip };
             let inside = Some((router.clone(), *fixed));
             rows.announced.insert(key, Announcement { mac: fg.mac_address, inside });

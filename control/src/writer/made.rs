@@ -9,6 +9,9 @@ use dataplane::stage::{Made, MadeFor};
 use dataplane::tables::{InterfaceRow, NeighValue, SegIx, SegRow, Target, Wire, ip4_key};
 use dataplane::wire::arp::{self, Arp};
 
+/// Addresses asked for or answered in one network: no tenant takes the room of the others, nor of the outside.
+const PER_NETWORK: usize = 1024;
+
 impl Writer {
     /// What a worker reports.
     pub fn report(&mut self, report: &Report) {
@@ -62,12 +65,13 @@ impl Writer {
         if !routed || self.neighbours.rows.contains_key(&key) {
             return self.news(event.seen);
         }
-        self.resolver.in_vain.retain(|(_, other)| *other != key);
-        let room =
-            self.resolver.len() < self.limits.resolved && self.neighbours.writer.waiting() < self.limits.resolved;
+        let used = self.resolver.len() + self.resolver.in_vain.len();
+        let network = self.resolver.of_network(event.seg) < PER_NETWORK;
+        let room = network && used < self.limits.resolved && self.neighbours.writer.waiting() < self.limits.resolved;
         if self.resolver.ask(key, event.seen, room) {
             let Flat { writer, lost, .. } = &mut self.neighbours;
             store(writer, key, NeighValue::ASKED.to_word(), lost);
+            self.resolver.in_vain.retain(|(_, other)| *other != key);
             self.steps(event.seen);
         }
     }
@@ -97,8 +101,9 @@ impl Writer {
         }
         if self.resolver.listens(key) && !self.neighbours.rows.contains_key(&key) {
             let Flat { writer, lost, .. } = &mut self.neighbours;
-            if store(writer, key, value, lost) {
-                self.resolver.heard(key, external, (event.target, event.target_generation), event.seen);
+            let stored = store(writer, key, value, lost);
+            let from = (event.target, event.target_generation);
+            if stored && self.resolver.heard(key, external, from, event.seen) {
                 self.news(event.seen);
             }
         }
@@ -132,9 +137,11 @@ impl Writer {
     /// Rows that say that nobody answers go when every worker in which packets wait has looked at them.
     pub(super) fn bury_in_vain(&mut self) {
         let (qsbr, writer) = (&self.qsbr, &mut self.neighbours.writer);
+        let reader = writer.reader();
         self.resolver.in_vain.retain(|(epoch, key)| {
             let over = qsbr.has_passed(*epoch);
-            if over {
+            // Unless the row says something else by now: a port of the model, or somebody who answered late.
+            if over && reader.lookup(&[*key]) == NeighValue::UNANSWERED.to_word() {
                 writer.remove(&[*key]);
             }
             !over

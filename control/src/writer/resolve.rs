@@ -73,6 +73,8 @@ pub(super) enum Step {
 pub(super) struct Resolver {
     entries: BTreeMap<u64, Entry>,
     due: BTreeSet<(u64, u64)>,
+    /// Entries of each network.
+    networks: BTreeMap<u16, usize>,
     /// Rows that say so until no worker can be about to look.
     pub in_vain: Vec<(Epoch, u64)>,
     /// T13's candidates: the values a row may take.
@@ -90,11 +92,19 @@ impl Resolver {
         self.forget(key);
         self.due.insert((entry.due(), key));
         self.entries.insert(key, entry);
+        *self.networks.entry((key >> 48) as u16).or_default() += 1;
     }
 
     pub fn forget(&mut self, key: u64) {
         if let Some(old) = self.entries.remove(&key) {
             self.due.remove(&(old.due(), key));
+            let seg = (key >> 48) as u16;
+            let left = self.networks.get(&seg).copied().unwrap_or(1) - 1;
+            if left == 0 {
+                self.networks.remove(&seg);
+            } else {
+                self.networks.insert(seg, left);
+            }
         }
     }
 
@@ -115,9 +125,16 @@ impl Resolver {
         self.entries.get(&key).is_some_and(|e| e.state != State::Refused)
     }
 
-    /// Somebody has `key`, heard at `now`.
-    pub fn heard(&mut self, key: u64, external: bool, (target, generation): (Target, u32), now: u64) {
+    /// Somebody has `key`, heard at `now`. `true`: packets may wait for that.
+    pub fn heard(&mut self, key: u64, external: bool, (target, generation): (Target, u32), now: u64) -> bool {
+        let asked = self.entries.get(&key).is_some_and(|e| e.state == State::Asked);
         self.set(key, Entry { state: State::Known { external, target, generation }, since: now, step: 0 });
+        asked
+    }
+
+    /// Addresses of one network.
+    pub fn of_network(&self, seg: u16) -> usize {
+        self.networks.get(&seg).copied().unwrap_or(0)
     }
 
     /// The next step due at `now`, and when it was.

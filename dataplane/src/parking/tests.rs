@@ -26,6 +26,7 @@ impl Fill {
         let frame = self.pool.take().unwrap();
         let seen = self.lot.seen;
         self.lot.put(Parked {
+            since: 0,
             frame,
             meta,
             door: Door::Port(0),

@@ -41,8 +41,10 @@ pub fn arp_responder(b: &mut Burst<'_>, x: &Ctx<'_>, m: Mask) {
 
 /// A reply or an announcement: what it says may be waited for. To a router here it goes no further.
 fn told(b: &mut Burst<'_>, x: &Ctx<'_>, lane: Lane, seg: &SegRow) {
-    let heard = hear(b, x, lane, seg);
     let dst = b.dst[lane];
+    // An announcement, or an answer to one of our routers; what others tell each other proves nothing.
+    let ours = dst == x.snap.host.dvr_mac || seg.interfaces.iter().any(|i| i.mac == dst);
+    let heard = (ours || b.ip_src[lane] == b.ip_dst[lane]) && hear(b, x, lane, seg);
     if dst == x.snap.host.dvr_mac && !dst.is_zero() {
         return if heard { b.consume(lane, STAGE) } else { b.drop(lane, STAGE, DropReason::ReservedDst) };
     }

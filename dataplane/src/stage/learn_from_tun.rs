@@ -10,7 +10,7 @@ use crate::burst::{Burst, Door, Lane, Mask, Talk};
 use crate::counters::Event;
 use crate::drop_reason::DropReason;
 use crate::learn::{LearnEvent, Report, stamp};
-use crate::tables::{FdbValue, SegRow, Target, fdb_key};
+use crate::tables::{FdbValue, InterfaceRow, SegRow, Target, fdb_key};
 use crate::trace::Note;
 
 const STAGE: Stage = Stage::LearnFromTun;
@@ -23,8 +23,10 @@ pub fn learn_from_tun(b: &mut Burst<'_>, x: &Ctx<'_>, m: Mask) {
         let Some(seg) = x.seg(b, lane) else { continue };
         let dst = b.dst[lane];
         let phys = matches!(b.door[lane], Door::Phys(_));
-        let for_routers = phys && (seg.phys_gw || seg.external); // V4, E2
-        if !for_routers && seg.interfaces.iter().any(|i| i.mac == dst) {
+        let fg = |iface| x.snap.interfaces.get(iface).is_some_and(InterfaceRow::is_fg);
+        let hit = seg.interfaces.iter().find(|i| i.mac == dst);
+        if hit.is_some_and(|i| !phys || !(seg.phys_gw || fg(i.iface))) {
+            // V4, E2
             b.drop(lane, STAGE, DropReason::RouterMacFromFabric);
             continue;
         }

@@ -60,7 +60,9 @@ pub fn send_made<'u>(b: &mut Burst<'u>, x: &Ctx<'_>, io: &mut WorkerIo<'u>, made
         Ok(lane) => {
             super::decode(b, x, b.live);
             b.seg[lane] = made.seg;
-            b.send(lane, out);
+            if b.live.has(lane) {
+                b.send(lane, out);
+            }
             process_made(b, x, io);
         }
     }

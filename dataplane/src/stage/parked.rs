@@ -7,7 +7,7 @@ use super::{Ctx, Stage};
 use crate::burst::{Burst, Door, Lane};
 use crate::drop_reason::DropReason;
 use crate::learn::{Report, ResolveEvent};
-use crate::parking::Parked;
+use crate::parking::{LONGEST_WAIT, Parked};
 use crate::pipeline::process_parked;
 use crate::tables::{NeighValue, RouterIx, Tables};
 use crate::trace::Note;
@@ -27,6 +27,11 @@ pub(super) fn park<'u>(
         Door::Port(port) => u64::from(port),
         _ => 1 << 63 | u64::from(b.ip_src[lane]),
     };
+    let now = b.meta[lane].rx_time;
+    let since = io.lot.resumed.take().unwrap_or(now);
+    if now.saturating_sub(since) >= LONGEST_WAIT {
+        return Err(DropReason::NoNeigh);
+    }
     if !io.lot.has_room(key, router, source) {
         return Err(DropReason::NeighQueueFull);
     }
@@ -44,6 +49,7 @@ pub(super) fn park<'u>(
         seg: b.seg[lane],
         seg_generation: x.seg(b, lane).map_or(0, |row| row.generation),
         key,
+        since,
         router,
         source,
         traced: b.traced.has(lane),
@@ -78,15 +84,19 @@ pub fn ready(tables: &Tables, news: u64) -> impl Fn(&Parked<'_>) -> bool {
 #[cold]
 pub fn wake<'u>(b: &mut Burst<'u>, x: &Ctx<'_>, io: &mut WorkerIo<'u>, parked: Parked<'u>, now: u64) {
     let (seg, seg_generation) = (parked.seg, parked.seg_generation);
+    let port_up = |port| x.snap.ports.get(port).is_some_and(|row| row.active);
     let gone = x.snap.segments.get(seg).is_none_or(|row| row.generation != seg_generation)
-        || door_generation(x, parked.door) != parked.door_generation;
+        || door_generation(x, parked.door) != parked.door_generation
+        || matches!(parked.door, Door::Port(port) if !port_up(port));
     if gone {
         return give_up(b, x, io, parked);
     }
+    io.lot.resumed = Some(parked.since);
     if let Some(lane) = unpark(b, io, parked) {
         b.meta[lane].rx_time = b.meta[lane].rx_time.max(now);
     }
     process_parked(b, x, io);
+    io.lot.resumed = None;
     x.count.held.set(io.held());
 }
 

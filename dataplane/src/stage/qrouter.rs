@@ -204,7 +204,10 @@ fn neighbours(b: &mut Burst<'_>, x: &Ctx<'_>, hops: &Hops<'_>, visit: &mut Visit
         let (Some(out), outside) = (hops.out[lane], hops.outside.has(lane)) else { continue };
         match row {
             Some(n) if n.has(NeighValue::ROUTE) && !outside => forward::forward(b, x, lane, out, n, visit),
-            _ if out.is_fg() => floating_ip::arrive(b, x, lane, (out, outside), (key, row), visit),
+            // By fg-, or by a router that has an interface on the external network: as over the wire.
+            _ if out.is_fg() || row.is_some_and(|n| n.inside().is_some()) => {
+                floating_ip::arrive(b, x, lane, (out, outside), (key, row), visit)
+            }
             _ => forward::unresolved(b, x, lane, (key, row), visit),
         }
     }

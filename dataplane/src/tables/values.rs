@@ -105,7 +105,7 @@ impl NeighValue {
     /// where a host's MAC would.
     pub fn floating_ip(router: u16, fixed: u32) -> Self {
         let inside = u64::from(router) << 32 | u64::from(fixed);
-        NeighValue(inside << 16 | u64::from(FIP) << 3 | u64::from(Self::ANSWER))
+        NeighValue(inside << 16 | u64::from(FIP) << 3)
     }
 
     /// Router and fixed address, if this is a floating IP of this host.

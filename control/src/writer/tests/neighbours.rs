@@ -336,3 +336,44 @@ fn a_host_that_starts_announces_all_it_has() {
     let fgs = ["203.0.113.21", "203.0.113.101", "203.0.113.102"].map(ip);
     assert_eq!(x, fgs.into_iter().flat_map(|a| [a, a]).collect::<Vec<_>>(), "fg, then floating IPs by address");
 }
+
+/// Rules: R7-probe, o5.
+#[test]
+fn a_row_of_the_model_survives_the_burial_of_what_was_in_vain() {
+    let mut b = Bench::new();
+    b.wants("A", FREE, 0);
+    b.writer.run_timers(3 * SECOND);
+    assert_eq!(b.state("A", FREE), "unanswered");
+    crate::rows::tests::twin(&mut b.cloud, "A2", "A9", "0a:00:19", crate::rows::tests::fixed("A-v4", FREE));
+    b.writer.apply(&rows(&b.cloud, "H1"), Some(3 * SECOND)).unwrap();
+    b.quiet();
+    assert_eq!(b.state("A", FREE), "model", "the port is there");
+}
+
+/// Rules: R7-probe.
+#[test]
+fn what_was_in_vain_is_buried_even_if_there_is_no_room_to_ask_again() {
+    let limits = Limits { resolved: 1, ..Limits::for_rows(&rows(&fixture(), "H1")) };
+    let mut b = Bench::with(limits);
+    b.wants("A", FREE, 0);
+    b.writer.run_timers(3 * SECOND);
+    b.wants("A", "10.1.0.61", 3 * SECOND);
+    b.wants("A", FREE, 3 * SECOND);
+    b.quiet();
+    assert_eq!(b.state("A", FREE), "none");
+}
+
+/// Rules: R7-probe.
+#[test]
+fn one_network_leaves_room_for_the_others() {
+    let mut b = Bench::new();
+    let from = b.local("A3");
+    for n in 0..1100u32 {
+        let address = format!("10.1.{}.{}", 1 + n / 250, n % 250);
+        b.wants("A", &address, 0);
+        b.hears("A", &address, WHO, from, 0);
+    }
+    assert_eq!(b.met("resolve_refused"), 1100 - 1024);
+    b.wants("X", "203.0.113.77", SECOND);
+    assert_eq!(b.state("X", "203.0.113.77"), "asked");
+}

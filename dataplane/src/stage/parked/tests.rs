@@ -146,6 +146,20 @@ fn news_before_the_writer_has_asked_are_no_reason_to_ask_without_end() {
     assert_eq!(rig.wake().sent, [(B1.door, routed(RB.mac, 1))]);
 }
 
+/// A writer that never comes to store that it asks. Rules: R7-probe.
+#[test]
+fn what_is_asked_for_without_end_ends() {
+    let mut rig = Rig::h1();
+    rig.one(A1.door, to(99)).assert_waits(A1.door, HERE, (B, DST));
+    for _ in 0..5 {
+        rig.now += SECOND;
+        assert_eq!(rig.wake().held, 1);
+    }
+    rig.now += SECOND;
+    let out = rig.wake();
+    assert_eq!((out.held, moved(&out, "drop.no_neigh")), (0, Some(&1)));
+}
+
 /// Rules: R7-probe.
 #[test]
 fn who_comes_while_it_is_asked_for_waits_without_a_word() {

@@ -5,7 +5,7 @@ use super::{MAX_TRAVERSALS, STAGE, Visit, answer, fail, tell};
 use crate::burst::{Burst, Lane, Out};
 use crate::drop_reason::DropReason;
 use crate::stage::Ctx;
-use crate::tables::{IfaceIx, InterfaceRow, NO_ROUTER, NeighValue, Target};
+use crate::tables::{IfaceIx, InterfaceRow, NO_ROUTER, NeighValue, SubnetRow, Target};
 use crate::trace::{Field, Note};
 use crate::wire::ETH_LEN;
 
@@ -87,10 +87,21 @@ pub(in crate::stage) fn unresolved(
     if b.ip[lane].ttl <= 1 {
         return fail(b, x, lane, DropReason::Ttl, router, visit);
     }
-    if row == Some(NeighValue::UNANSWERED) {
-        return fail(b, x, lane, DropReason::NoNeigh, router, visit);
+    match row {
+        None if !is_broadcast(x, key) => b.wait(lane, key, router),
+        Some(NeighValue::ASKED) => b.wait(lane, key, router),
+        Some(NeighValue::UNANSWERED) => fail(b, x, lane, DropReason::NoNeigh, router, visit),
+        // Nobody asks for what is everybody's (RFC 1812, 4.3.2.7), nor for what is there and no next hop.
+        _ => b.drop(lane, STAGE, DropReason::NoNeigh),
     }
-    b.wait(lane, key, router);
+}
+
+/// The address of a key of T13 is the broadcast address of a subnet of its network.
+fn is_broadcast(x: &Ctx<'_>, key: u64) -> bool {
+    let (seg, ip) = ((key >> 48) as u16, key as u32);
+    let subnets = x.snap.segments.get(seg).map(|row| &row.subnets);
+    let last = |s: &SubnetRow| s.mask.count_ones() <= 30 && ip & s.mask == s.net && ip | s.mask == u32::MAX;
+    subnets.is_some_and(|all| all.iter().any(last))
 }
 
 /// The next hop is a router of this host: this one, which is being talked to (R2), or the next one.
