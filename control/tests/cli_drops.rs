@@ -30,7 +30,6 @@ fn explain_says_what_to_look_at() {
     assert_eq!(ran.err, "");
     // What is not built yet says so, and by which rule it comes.
     assert!(dvrctl(["explain", "policed"]).ends(0).out.contains("cannot happen in this build: rule Q"));
-    assert!(dvrctl(["explain", "not_built"]).ends(0).out.contains("R4-2"));
     assert!(dvrctl(["explain", "flooded_unknown"]).ends(0).out.contains("counters.flooded_unknown"));
 }
 
@@ -135,6 +134,9 @@ impl Traffic {
             let Some(drops) = counters.get("drops").and_then(|d| d.as_table()) else { continue };
             let all = counters.get("received") == counters.get("dropped");
             let (true, true, 1, Some((reason, _))) = (plain, all, drops.len(), drops.iter().next()) else { continue };
+            if reason == "no_neigh" {
+                continue; // it waits three seconds first, so that others are dropped before it
+            }
             let mut files: Vec<_> = std::fs::read_dir(dir).unwrap().map(|e| e.unwrap().path()).collect();
             files.sort();
             for file in files {

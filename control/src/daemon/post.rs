@@ -70,14 +70,15 @@ mod tests {
         let mut post = Post::default();
         assert_eq!(post.send((0..ORDERS + 10).map(made).collect(), &handles), 0);
         assert!(post.waits());
-        assert_eq!(taken(&workers[0]), (0..ORDERS as u64).collect::<Vec<_>>());
+        let fit = (ORDERS - KEPT_FREE) as u64;
+        assert_eq!(taken(&workers[0]), (0..fit).collect::<Vec<_>>());
         assert_eq!(post.send(vec![made(1000)], &handles), 0);
         assert!(!post.waits());
-        let rest: Vec<u64> = (ORDERS as u64..ORDERS as u64 + 10).chain([1000]).collect();
+        let rest: Vec<u64> = (fit..ORDERS as u64 + 10).chain([1000]).collect();
         assert_eq!(taken(&workers[0]), rest);
 
         // A worker that stands still.
-        assert_eq!(post.send((0..ORDERS).map(made).collect(), &handles), 0);
+        assert_eq!(post.send((0..ORDERS - KEPT_FREE).map(made).collect(), &handles), 0);
         writer.lose_made(post.send((0..WAITING + 3).map(made).collect(), &handles));
         assert!(writer.counters().contains(&("made_lost", 3)));
         assert_eq!(post.waiting.len(), WAITING);
