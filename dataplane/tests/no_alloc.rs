@@ -210,7 +210,7 @@ fn drops() {
         (A1.door, vec![0; 13], "parse_short"),
         (A1.door, other(ip4(A3.ip, B1.ip).udp(1, 2, b"")), "ip_spoof"),
         (A1.door, other(ip4(A1.ip, B1.ip).ttl(1).fragment(1, false).carry(17, &[0; 8])), "ttl"),
-        (A1.door, other(ip4(A1.ip, fg(H1).1).udp(1, 2, b"")), "no_neigh"),
+        (A1.door, other(ip4(A1.ip, fg(H1).1).udp(1, 2, b"")), "fip_not_local"),
         (A1.door, udp(A1, mac("fa:16:3e:0a:00:77"), A3.ip), "unknown_unicast"),
         (Door::Tunnel, vx(H2, H1, 4242, &udp(A2, A1.mac, A1.ip)), "unknown_vni"),
         (Door::Phys(0), udp(V2, V1.mac, V1.ip), "vlan_unexpected"),

@@ -146,6 +146,7 @@ impl<'a> Machine<'a> {
             self.shared.end.wait();
             while self.turn() {}
             self.look();
+            self.worker.give_up_waiting();
             self.worker.idle();
         }
         self.report.frames = self.worker.frames();

@@ -44,17 +44,19 @@ fn four_workers_under_churn_lose_nothing_and_reorder_nothing() {
     }
     let learn: Vec<_> = machines.iter().map(Machine::learn_queue).collect();
     let counters: Vec<_> = machines.iter().map(Machine::counters).collect();
-    let end = Instant::now() + Duration::from_secs(seconds);
+    let clock = Instant::now();
+    let end = clock + Duration::from_secs(seconds);
     let reports: Vec<Report> = std::thread::scope(|scope| {
         let threads: Vec<_> = machines.into_iter().map(|m| scope.spawn(|| m.run())).collect();
         let traffic = shared.traffic(); // ends also when something here fails
         while Instant::now() < end && !threads.iter().any(|t| t.is_finished()) {
             world.change();
             let rows = Rows::derive(world.cloud(), "H1").unwrap();
-            writer.apply(&rows, None).unwrap();
+            writer.apply(&rows, Some(clock.elapsed().as_nanos() as u64)).unwrap();
             shared.plan(&writer);
             learn.iter().for_each(|queue| std::iter::from_fn(|| queue.pop()).for_each(|r| writer.report(&r)));
-            writer.poll();
+            writer.run_timers(clock.elapsed().as_nanos() as u64);
+            writer.take_made(); // probes have nobody to answer them here
             std::thread::sleep(Duration::from_millis(1));
         }
         drop(traffic);
@@ -89,6 +91,7 @@ fn four_workers_under_churn_lose_nothing_and_reorder_nothing() {
         "unknown_unicast",
         "dvr_unknown_dst",
         "no_neigh",
+        "neigh_queue_full",
         "tx_full",
         "handoff_full",
         "no_frame",

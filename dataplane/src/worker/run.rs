@@ -204,12 +204,17 @@ impl<'u> Worker<'u> {
         self.close();
     }
 
-    /// Closes every port; what waits for a neighbour ends.
-    fn close(&mut self) {
-        self.obey();
+    /// What waits for a neighbour ends, as `port_gone`: nobody will wake it any more.
+    pub fn give_up_waiting(&mut self) {
         while let Some(parked) = self.io.lot.take_first(|_| true) {
             self.through(|b, x, io| give_up(b, x, io, parked));
         }
+    }
+
+    /// Closes every port; what waits for a neighbour ends.
+    fn close(&mut self) {
+        self.obey();
+        self.give_up_waiting();
         while let Some(door) = self.io.doors().last().copied() {
             self.io.detach(door, &self.count);
         }

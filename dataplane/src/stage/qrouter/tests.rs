@@ -259,15 +259,16 @@ fn an_extra_route_leads_to_its_next_hops_mac() {
 /// Rules: R7, R7-probe.
 #[test]
 fn for_an_address_nobody_has_yet_a_packet_waits() {
-    for nobody in ["10.2.0.99", "10.2.0.255"].map(ip) {
-        Rig::h1().one(A1.door, to(nobody)).assert_waits(A1.door, HERE, (B, nobody)); // EW-15
-    }
-    // A row that only answers ARP is no next hop.
+    let nobody = ip("10.2.0.99");
+    Rig::h1().one(A1.door, to(nobody)).assert_waits(A1.door, HERE, (B, nobody)); // EW-15
+    // A broadcast address has nobody to answer for it (RFC 1812, 4.3.2.7).
+    Rig::h1().one(A1.door, to(ip("10.2.0.255"))).assert_dropped(A1.door, HERE, "no_neigh");
+    // A row that only answers ARP is no next hop, and nobody to ask for.
     let mut rig = Rig::h1_with(|r| {
         let there = r.target(B2);
         r.neighbour(B, B2.ip, B2.mac, there, NeighValue::ANSWER);
     });
-    rig.one(A1.door, to(B2.ip)).assert_waits(A1.door, HERE, (B, B2.ip));
+    rig.one(A1.door, to(B2.ip)).assert_dropped(A1.door, HERE, "no_neigh");
 }
 
 /// Rules: R7, R7-probe, ICMP.
