@@ -62,6 +62,11 @@ impl<'u> Lot<'u> {
         self.parked.len()
     }
 
+    /// What its frames wait for.
+    pub fn keys(&self) -> impl Iterator<Item = u64> {
+        self.parked.iter().map(|p| p.key)
+    }
+
     /// May one more frame of `source` wait for `key` at `router`?
     pub fn has_room(&self, key: u64, router: RouterIx, source: u64) -> bool {
         let same = self.parked.iter().filter(|p| p.key == key).count();
@@ -89,13 +94,19 @@ impl<'u> Lot<'u> {
 
     /// The one that has waited longest of those that are `ready`.
     pub fn take_first(&mut self, ready: impl Fn(&Parked<'u>) -> bool) -> Option<Parked<'u>> {
-        let at = self.parked.iter().position(ready)?;
+        let at = self.place(ready)?;
         Some(self.parked.remove(at))
     }
 
     /// When the first of those that are `ready` was received, ns.
     pub fn first(&self, ready: impl Fn(&Parked<'u>) -> bool) -> Option<u64> {
-        self.parked.iter().find(|p| ready(p)).map(|p| p.meta.rx_time)
+        self.place(ready).and_then(|at| self.parked.get(at)).map(|p| p.meta.rx_time)
+    }
+
+    /// Not one before which another waits for the same: what that one was told a moment ago may be old by now.
+    fn place(&self, ready: impl Fn(&Parked<'u>) -> bool) -> Option<usize> {
+        let first = |n: usize, key| self.parked.iter().take(n).all(|p| p.key != key);
+        self.parked.iter().enumerate().find(|(n, p)| ready(p) && first(*n, p.key)).map(|(n, _)| n)
     }
 
     /// When the frame that has waited longest was received, ns.

@@ -19,6 +19,7 @@ use crate::flood::FloodLimits;
 use crate::handoff::{Bell, Links};
 use crate::io::{MemoryPort, Port};
 use crate::learn::{LEARN_QUEUE, LearnQueue};
+use crate::parking::MAX_PARKED;
 use crate::stage::Stage;
 use crate::tables::{PortIx, Published, QsbrWorker, SnapshotSource, Tables, Target};
 use crate::told::TellLimits;
@@ -56,6 +57,8 @@ pub struct Worker<'u> {
     tracer: Arc<Tracer>,
     /// Where dropped frames go, if anyone may want them.
     tap: Option<Arc<DropTap>>,
+    /// Keys of T13 that frames wait for while a burst goes through.
+    waiting: Vec<u64>,
     burst: Box<Burst<'u>>,
     io: WorkerIo<'u>,
     orders: Orders<'u>,
@@ -75,6 +78,7 @@ impl<'u> Worker<'u> {
             learn: Arc::new(ArrayQueue::new(LEARN_QUEUE)),
             tracer: Arc::new(Tracer::new(TRACE_RECORDS)),
             tap: None,
+            waiting: Vec::with_capacity(MAX_PARKED),
             burst: Box::default(),
             io: WorkerIo::new(pool, ports, phys),
             orders: Arc::new(ArrayQueue::new(ORDERS)),

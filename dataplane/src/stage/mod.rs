@@ -126,6 +126,8 @@ pub struct Ctx<'a> {
     pub tracer: &'a Tracer,
     /// Where dropped frames go while they are captured.
     pub tap: Option<&'a DropTap>,
+    /// Keys of T13 that frames of this worker wait for: a later frame does not overtake them.
+    pub waiting: &'a [u64],
 }
 
 impl<'s> Ctx<'s> {

@@ -35,8 +35,7 @@ pub(super) fn park<'u>(
     if !io.lot.has_room(key, router, source) {
         return Err(DropReason::NeighQueueFull);
     }
-    let asked = NeighValue::from_word(x.tables.neigh.lookup(&[key])) == Some(NeighValue::ASKED);
-    if !asked && !ask(b, x, lane, key) {
+    if x.tables.neigh.lookup(&[key]) == 0 && !ask(b, x, lane, key) {
         return Err(DropReason::NeighQueueFull);
     }
     let (Some(frame), meta) = (b.frame[lane].take(), b.meta[lane]) else { return Err(DropReason::Internal) };
@@ -74,8 +73,9 @@ fn ask(b: &Burst<'_>, x: &Ctx<'_>, lane: Lane, key: u64) -> bool {
 /// Is a frame's waiting over: somebody has the address it waits for, or nobody, or nobody asks any more? What began to
 /// wait since the news number `news` does not look again for those: the writer may not have asked for it yet.
 pub fn ready(tables: &Tables, news: u64) -> impl Fn(&Parked<'_>) -> bool {
-    move |parked| {
-        parked.seen != news && NeighValue::from_word(tables.neigh.lookup(&[parked.key])) != Some(NeighValue::ASKED)
+    move |parked| match NeighValue::from_word(tables.neigh.lookup(&[parked.key])) {
+        None => parked.seen != news,
+        Some(row) => row != NeighValue::ASKED,
     }
 }
 

@@ -9,7 +9,7 @@
 
 use super::floating_ip;
 use super::{Ctx, Stage};
-use crate::burst::{Burst, Lanes, Mask};
+use crate::burst::{Burst, Fate, Lanes, Mask};
 use crate::drop_reason::DropReason;
 use crate::tables::{Home, IfaceIx, InterfaceRow, NO_ROUTER, NeighValue, RouterIx, RouterRow, ip4_key};
 use crate::trace::Note;
@@ -196,6 +196,9 @@ fn route_all<'s>(b: &mut Burst<'_>, x: &Ctx<'s>, m: Mask, visit: &mut Visit) -> 
 /// Pass 2: R7-R9, FO3 and FI. Frames whose next hop is another router of this host end up in `visit.next`.
 #[inline(always)]
 fn neighbours(b: &mut Burst<'_>, x: &Ctx<'_>, hops: &Hops<'_>, visit: &mut Visit) {
+    // Frames of this burst that wait now; who comes behind them for the same next hop waits too, whatever the row says by
+    // then.
+    let mut behind = Mask::NONE;
     for lane in hops.lanes {
         let key = hops.key[lane];
         let word = x.tables.neigh.get(hops.home[lane], &[key]);
@@ -203,12 +206,22 @@ fn neighbours(b: &mut Burst<'_>, x: &Ctx<'_>, hops: &Hops<'_>, visit: &mut Visit
         let row = NeighValue::from_word(word);
         let (Some(out), outside) = (hops.out[lane], hops.outside.has(lane)) else { continue };
         match row {
+            Some(_)
+                if !(behind.is_empty() && x.waiting.is_empty())
+                    && !visit.made.has(lane)
+                    && (x.waiting.contains(&key) || behind.into_iter().any(|first| hops.key[first] == key)) =>
+            {
+                b.wait(lane, key, tell::at(x, lane, visit));
+            }
             Some(n) if n.has(NeighValue::ROUTE) && !outside => forward::forward(b, x, lane, out, n, visit),
             // By fg-, or by a router that has an interface on the external network: as over the wire.
             _ if out.is_fg() || row.is_some_and(|n| n.inside().is_some()) => {
                 floating_ip::arrive(b, x, lane, (out, outside), (key, row), visit)
             }
             _ => forward::unresolved(b, x, lane, (key, row), visit),
+        }
+        if !b.live.has(lane) && matches!(b.fate[lane], Fate::Waits(..)) {
+            behind.insert(lane);
         }
     }
 }

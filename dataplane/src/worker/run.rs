@@ -76,6 +76,15 @@ impl<'u> Worker<'u> {
     /// The burst through a line of stages, with the snapshot as it is now: after the token, and for
     /// frames of other workers after they were taken from the ring.
     fn through(&mut self, line: impl FnOnce(&mut Burst<'u>, &Ctx<'_>, &mut WorkerIo<'u>)) {
+        self.waiting.clear();
+        if self.io.lot.len() != 0 {
+            self.waiting.extend(self.io.lot.keys()); // never grows: room for all
+        }
+        self.line(line);
+    }
+
+    /// As [`Worker::through`]; frames wait for what stands in `waiting`.
+    fn line(&mut self, line: impl FnOnce(&mut Burst<'u>, &Ctx<'_>, &mut WorkerIo<'u>)) {
         let x = Ctx {
             snap: self.view.published.load(),
             newest: &self.view.newest,
@@ -84,6 +93,7 @@ impl<'u> Worker<'u> {
             learn: &self.learn,
             tracer: &self.tracer,
             tap: self.tap.as_deref().filter(|tap| tap.is_on()),
+            waiting: &self.waiting,
         };
         line(&mut self.burst, &x, &mut self.io);
         self.io.publish();
@@ -114,12 +124,11 @@ impl<'u> Worker<'u> {
         }
     }
 
-    /// Frames that wait for a neighbour look again, if the writer says there is news.
+    /// Frames that wait for a neighbour look again: before the next ones come, which must not overtake them.
     #[cold]
     fn wake_parked(&mut self) {
-        if self.hear_news() {
-            while self.wake_one() {}
-        }
+        self.hear_news();
+        while self.wake_one() {}
     }
 
     /// Was there news since the last time it was asked?
@@ -133,7 +142,8 @@ impl<'u> Worker<'u> {
         let news = self.io.lot.seen;
         let Some(parked) = self.io.lot.take_first(ready(&self.view.tables, news)) else { return false };
         let now = self.view.tables.resolved.time();
-        self.through(|b, x, io| wake(b, x, io, parked, now));
+        self.waiting.clear(); // it is first
+        self.line(|b, x, io| wake(b, x, io, parked, now));
         true
     }
 
