@@ -33,6 +33,8 @@ pub struct Parked<'u> {
     pub(crate) key: u64,
     /// When it began to wait, for this address or one before, ns.
     pub(crate) since: u64,
+    /// Its place in the order in which frames came.
+    pub(crate) order: u64,
     pub(crate) router: RouterIx,
     /// Who sent it: a port, or an address behind a NIC.
     pub(crate) source: u64,
@@ -49,17 +51,25 @@ pub(crate) struct Lot<'u> {
     pub per_router: usize,
     /// [`Tables::resolved`](crate::tables::Tables) when the frames were last looked at.
     pub seen: u64,
-    /// Since when the frame that is at its router again has waited, ns.
-    pub resumed: Option<u64>,
+    /// Since when the frame that is at its router again has waited, ns, and its place in the order.
+    pub resumed: Option<(u64, u64)>,
+    /// Places given out.
+    places: u64,
 }
 
 impl<'u> Lot<'u> {
     pub fn new() -> Self {
-        Lot { parked: Vec::with_capacity(MAX_PARKED), per_router: PER_ROUTER, seen: 0, resumed: None }
+        Lot { parked: Vec::with_capacity(MAX_PARKED), per_router: PER_ROUTER, seen: 0, resumed: None, places: 0 }
     }
 
     pub fn len(&self) -> usize {
         self.parked.len()
+    }
+
+    /// A place behind all others.
+    pub fn last_place(&mut self) -> u64 {
+        self.places += 1;
+        self.places
     }
 
     /// What its frames wait for.
@@ -89,7 +99,9 @@ impl<'u> Lot<'u> {
 
     /// The caller has asked [`Lot::has_room`].
     pub fn put(&mut self, parked: Parked<'u>) {
-        self.parked.push(parked); // never grows: MAX_PARKED were reserved
+        // Never grows: MAX_PARKED were reserved. Who waits again stands where it stood.
+        let at = self.parked.partition_point(|p| p.order < parked.order);
+        self.parked.insert(at, parked);
     }
 
     /// The one that has waited longest of those that are `ready`.

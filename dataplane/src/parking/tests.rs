@@ -25,8 +25,10 @@ impl Fill {
         let meta = FrameMeta::of_received(0, 60, self.time);
         let frame = self.pool.take().unwrap();
         let seen = self.lot.seen;
+        let order = self.lot.last_place();
         self.lot.put(Parked {
             since: 0,
+            order,
             frame,
             meta,
             door: Door::Port(0),

@@ -28,7 +28,7 @@ pub(super) fn park<'u>(
         _ => 1 << 63 | u64::from(b.ip_src[lane]),
     };
     let now = b.meta[lane].rx_time;
-    let since = io.lot.resumed.take().unwrap_or(now);
+    let (since, order) = io.lot.resumed.take().unwrap_or_else(|| (now, io.lot.last_place()));
     if now.saturating_sub(since) >= LONGEST_WAIT {
         return Err(DropReason::NoNeigh);
     }
@@ -49,6 +49,7 @@ pub(super) fn park<'u>(
         seg_generation: x.seg(b, lane).map_or(0, |row| row.generation),
         key,
         since,
+        order,
         router,
         source,
         traced: b.traced.has(lane),
@@ -91,7 +92,7 @@ pub fn wake<'u>(b: &mut Burst<'u>, x: &Ctx<'_>, io: &mut WorkerIo<'u>, parked: P
     if gone {
         return give_up(b, x, io, parked);
     }
-    io.lot.resumed = Some(parked.since);
+    io.lot.resumed = Some((parked.since, parked.order));
     if let Some(lane) = unpark(b, io, parked) {
         b.meta[lane].rx_time = b.meta[lane].rx_time.max(now);
     }

@@ -207,8 +207,7 @@ fn neighbours(b: &mut Burst<'_>, x: &Ctx<'_>, hops: &Hops<'_>, visit: &mut Visit
         let (Some(out), outside) = (hops.out[lane], hops.outside.has(lane)) else { continue };
         match row {
             Some(_)
-                if !(behind.is_empty() && x.waiting.is_empty())
-                    && !visit.made.has(lane)
+                if !(visit.made.has(lane) || behind.is_empty() && x.waiting.is_empty())
                     && (x.waiting.contains(&key) || behind.into_iter().any(|first| hops.key[first] == key)) =>
             {
                 b.wait(lane, key, tell::at(x, lane, visit));
