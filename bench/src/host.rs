@@ -60,6 +60,7 @@ impl Writers {
             underlay_mtu: 1500,
             outer_tos_mask: 3,
             outer_tos: 0,
+            permitted_ethertypes: [0; PERMITTED_ETHERTYPES],
         };
         let mut s = Snapshot { host: host.clone(), ..Snapshot::default() };
         for h in 0..HOSTS {

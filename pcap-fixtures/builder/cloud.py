@@ -61,7 +61,7 @@ def link_local(name):
 
 def _changed(table, name, fields):
     resource = copy.deepcopy(table[name])
-    unknown = set(fields) - set(resource) - {"dvrd", "ipv4_address_scope"}
+    unknown = set(fields) - set(resource) - {"dvrd", "ipv4_address_scope", "binding_profile"}
     assert not unknown, f"{name} has no {unknown}"
     return resource | fields
 

@@ -32,6 +32,9 @@ pub struct Settings {
     pub dvr_base_mac: MacAddr,
     /// UDP port of VXLAN. Default 4789.
     pub vxlan_port: u16,
+    /// EtherTypes that secured ports may send besides ARP, RARP, IPv4 and IPv6 (the Open vSwitch agent's
+    /// `[securitygroup] permitted_ethertypes`), at most [`dataplane::tables::PERMITTED_ETHERTYPES`]. Default none.
+    pub permitted_ethertypes: Vec<u16>,
 }
 
 impl Default for Settings {
@@ -46,6 +49,7 @@ impl Default for Settings {
             dhcp: DhcpMode::Off,
             dvr_base_mac: MacAddr::new([0xfa, 0x16, 0x3f, 0, 0, 0]),
             vxlan_port: 4789,
+            permitted_ethertypes: Vec::new(),
         }
     }
 }
@@ -255,6 +259,8 @@ pub struct Port {
     pub device_id: String,
     /// The host it is bound to.
     pub binding_host_id: Option<String>,
+    /// `migrating_to` of `binding:profile`: the host Nova is moving its instance to (F52).
+    pub migrating_to: Option<String>,
     /// `binding:vif_type` says that binding failed (`binding_failed`) or has not been done (`unbound`).
     pub binding_failed: bool,
     /// Port security; off means any source address (table T05 `unknown`). Default true, but false for
@@ -277,6 +283,11 @@ impl Port {
     /// Bound to this host.
     pub fn is_bound_to(&self, host: &str) -> bool {
         self.is_bound() && self.binding_host_id.as_deref() == Some(host)
+    }
+
+    /// Its instance is being moved to this host, and is not bound there yet.
+    pub fn is_migrating_to(&self, host: &str) -> bool {
+        self.is_bound() && !self.is_bound_to(host) && self.migrating_to.as_deref() == Some(host)
     }
 
     /// *Active* in the sense of spec section 4: status ACTIVE, administratively up, bound.

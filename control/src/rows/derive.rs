@@ -3,6 +3,7 @@
 use super::external::first_v4;
 use super::*;
 use crate::model::{Cloud, Host, IpNet, Network, NetworkType, Port, Router};
+use dataplane::tables::PERMITTED_ETHERTYPES;
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 
@@ -88,6 +89,8 @@ impl View<'_> {
     fn host(&self) -> HostRow {
         let s = &self.cloud.settings;
         let (prefix, mask) = s.dvr_prefix();
+        let mut permitted_ethertypes = [0; PERMITTED_ETHERTYPES];
+        permitted_ethertypes.iter_mut().zip(&s.permitted_ethertypes).for_each(|(place, e)| *place = *e);
         HostRow {
             vtep: v4(self.me.vtep).unwrap_or(0),
             vtep_mac: self.me.vtep_mac.unwrap_or(MacAddr::ZERO),
@@ -98,6 +101,7 @@ impl View<'_> {
             underlay_mtu: self.me.underlay_mtu,
             outer_tos_mask: 0x03,
             outer_tos: s.outer_dscp << 2,
+            permitted_ethertypes,
         }
     }
 

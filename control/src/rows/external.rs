@@ -91,19 +91,21 @@ impl<'c> View<'c> {
         all.into_iter().map(|((net, len), vias)| RouteRows { net, len, hops: hops(vias) }).collect()
     }
 
-    /// T14: floating IPs this host translates, because their port is here and the host has a way out; and ports here in
-    /// the address scope of their router's external network, which are reached as they are.
+    /// T14: floating IPs this host translates, because their port is here, or on its way here (mode `migrating`: then
+    /// without answering for them), and the host has a way out; and ports here in the address scope of their router's
+    /// external network, which are reached as they are. Rules: F52.
     pub(super) fn fips(&self, rows: &mut Rows) {
         for fip in self.cloud.floatingips.values() {
             let port = fip.port_id.as_ref().and_then(|p| self.cloud.ports.get(p));
             let (Some(port), Some(router)) = (port, &fip.router_id) else { continue };
-            let serves = rows.routers.get(router).is_some_and(|r| r.fip_here) && port.is_bound_to(&self.me.name);
+            let (bound, coming) = (port.is_bound_to(&self.me.name), port.is_migrating_to(&self.me.name));
+            let serves = rows.routers.get(router).is_some_and(|r| r.fip_here) && (bound || coming);
             let (Some(fixed), Some(address)) = (fip.fixed_ip_address.and_then(v4), v4(fip.floating_ip_address)) else {
                 continue;
             };
             if serves {
                 rows.fips.insert((router.clone(), fixed), address);
-                self.reached(rows, &fip.floating_network_id, address, (router, fixed));
+                self.reached(rows, &fip.floating_network_id, address, (router, fixed), bound);
             }
         }
         for router in self.cloud.routers.values() {
@@ -111,15 +113,15 @@ impl<'c> View<'c> {
             let scoped = rows.routers.get(&router.id).filter(|r| r.fip_here).map(|r| r.scoped.clone());
             for (net, mask) in scoped.unwrap_or_default() {
                 for ip in self.active_here(&router.id, net, mask) {
-                    self.reached(rows, &gateway.network_id, ip, (&router.id, ip));
+                    self.reached(rows, &gateway.network_id, ip, (&router.id, ip), true);
                 }
             }
         }
     }
 
-    fn reached(&self, rows: &mut Rows, network: &str, address: u32, (router, fixed): (&str, u32)) {
+    fn reached(&self, rows: &mut Rows, network: &str, address: u32, (router, fixed): (&str, u32), answers: bool) {
         if self.fg(network).is_some() {
-            let row = NeighbourRows::FloatingIp { router: router.to_owned(), fixed };
+            let row = NeighbourRows::FloatingIp { router: router.to_owned(), fixed, answers };
             rows.neighbours.insert((network.to_owned(), address), row);
         }
     }
@@ -152,7 +154,7 @@ impl<'c> View<'c> {
             }
         }
         for ((network, ip), row) in &rows.neighbours {
-            let NeighbourRows::FloatingIp { router, fixed } = row else { continue };
+            let NeighbourRows::FloatingIp { router, fixed, answers: true } = row else { continue };
             let Some(fg) = self.fg(network).filter(|_| fixed != ip) else { continue }; // R4-3: not announced
             let key = Announced { kind: AnnouncedKind::FloatingIp, network: network.clone(), ip: *ip };
             let inside = Some((router.clone(), *fixed));

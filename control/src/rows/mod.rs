@@ -159,6 +159,8 @@ pub enum NeighbourRows {
         router: String,
         /// What it is inside.
         fixed: u32,
+        /// ARP for it is answered here (E1); not on the host its port migrates to.
+        answers: bool,
     },
 }
 

@@ -42,13 +42,16 @@ impl<'c> Placement<'c> {
     }
 
     /// F01: where a DVR-serviced port of one of its subnets is, on its SNAT host, and wherever a
-    /// router is that shares a subnet with it.
+    /// router is that shares a subnet with it. Rules: F52.
     fn place_routers(&mut self, cloud: &'c Cloud) {
         let mut serviced: BTreeMap<&str, BTreeSet<&'c str>> = BTreeMap::new();
         for port in cloud.ports.values().filter(|p| p.is_dvr_serviced() && p.is_bound()) {
-            let Some(host) = port.binding_host_id.as_deref().filter(|h| routes_here(cloud, h)) else { continue };
-            for ip in &port.fixed_ips {
-                serviced.entry(&ip.subnet_id).or_default().insert(host);
+            // The host it migrates to is made ready before it comes.
+            let hosts = port.binding_host_id.as_deref().into_iter().chain(port.migrating_to.as_deref());
+            for host in hosts.filter(|h| routes_here(cloud, h)) {
+                for ip in &port.fixed_ips {
+                    serviced.entry(&ip.subnet_id).or_default().insert(host);
+                }
             }
         }
         let subnets = |ports: &[&'c Port]| -> BTreeSet<&'c str> {

@@ -280,8 +280,8 @@ impl Compiler<'_> {
             let value = match row {
                 NeighbourRows::Host { mac, place, flags } => NeighValue::host(*mac, self.target(place)?, *flags),
                 NeighbourRows::Router(port) => NeighValue::router(self.ix.interface(port)?.0),
-                NeighbourRows::FloatingIp { router, fixed } => {
-                    NeighValue::floating_ip(self.ix.router(router)?.0, *fixed)
+                NeighbourRows::FloatingIp { router, fixed, answers } => {
+                    NeighValue::floating_ip(self.ix.router(router)?.0, *fixed, *answers)
                 }
             };
             Some((key, value.to_word()))

@@ -8,6 +8,16 @@ use super::{check, one};
 fn dangling_references() {
     one("/ports/13/network_id", json!("AA"), "port A1", "network_id", "there is no network \"AA\"");
     one("/ports/13/binding_host_id", json!("H9"), "port A1", "binding_host_id", "there is no host \"H9\"");
+    let profile = json!({"migrating_to": "H9", "os_vif_delegation": true});
+    check(
+        &[("/ports/13/binding_profile", profile)],
+        &[(
+            "/ports/13/binding_profile/migrating_to",
+            "port A1",
+            "binding_profile.migrating_to",
+            "there is no host \"H9\"",
+        )],
+    );
     one(
         "/ports/13/security_groups/0",
         json!("nn"),

@@ -67,6 +67,23 @@ fn values_that_are_none() {
 #[test]
 fn settings() {
     one("/settings/vxlan_port", json!(0), "settings", "vxlan_port", "0 is out of range");
+    for (value, reason) in [
+        ("0x05ff", "is a length"),
+        ("88a8", "is a VLAN tag"),
+        ("0x0806", "is always permitted"),
+        ("cdp", "is no EtherType"),
+        ("0x12345", "is no EtherType"),
+    ] {
+        let pointer = "/settings/permitted_ethertypes";
+        check(
+            &[(pointer, json!(["0x88b5", value]))],
+            &[("/settings/permitted_ethertypes/1", "settings", "permitted_ethertypes[1]", reason)],
+        );
+    }
+    let many: Vec<String> = (0..17).map(|n| format!("0x{:04x}", 0x9000 + n)).collect();
+    let reason = "17 EtherTypes; there is room for 16";
+    one("/settings/permitted_ethertypes", json!(many), "settings", "permitted_ethertypes", reason);
+    one("/ports/13/binding_profile", json!("x"), "port A1", "binding_profile", "expected an object");
     one("/settings/outer_dscp", json!(64), "settings", "outer_dscp", "64 is out of range");
     one("/settings/outer_tos", json!("inherit"), "settings", "outer_tos", "not known here");
     one("/settings/dhcp", json!(true), "settings", "dhcp", "expected a string, found true or false");

@@ -96,7 +96,8 @@ fn request(b: &mut Burst<'_>, x: &Ctx<'_>, lane: Lane, seg: &SegRow) {
     if let Some(fg) = fg_for(x, seg, word) {
         return reply(b, x, lane, fg);
     }
-    let Some(owner) = NeighValue::from_word(word).filter(|n| n.has(NeighValue::ANSWER)) else { return };
+    let host = |n: &NeighValue| n.has(NeighValue::ANSWER) && n.inside().is_none();
+    let Some(owner) = NeighValue::from_word(word).filter(host) else { return };
     let asked = b.dst[lane] == MacAddr::BROADCAST || b.dst[lane] == owner.mac();
     let own_probe = spa == 0 && owner.mac() == b.inner_mac[lane];
     if !asked || own_probe {
@@ -134,7 +135,7 @@ fn fg_for(x: &Ctx<'_>, seg: &SegRow, word: u64) -> Option<MacAddr> {
     if let Some(iface) = row.router_interface() {
         return x.snap.interfaces.get(iface).filter(|i| i.is_fg()).map(|i| i.mac);
     }
-    row.inside()?;
+    row.inside().filter(|_| row.has(NeighValue::ANSWER))?;
     seg.interfaces.iter().find(|i| is_fg(i.iface)).map(|i| i.mac)
 }
 

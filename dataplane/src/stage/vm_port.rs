@@ -60,7 +60,7 @@ fn check(
     if b.src[lane] != port.mac {
         strangers.insert(lane);
     }
-    if port.secured { secured(b, lane, port) } else { Ok(()) }
+    if port.secured { secured(b, x, lane, port) } else { Ok(()) }
 }
 
 /// I1: VID 0 is a priority tag and comes off; any other is payload on a VLAN-transparent network only.
@@ -99,7 +99,7 @@ fn reserved(b: &Burst<'_>, x: &Ctx<'_>, lane: Lane, seg: &SegRow) -> Result<(), 
 
 /// I2, port security: addresses among the port's own and its allowed address pairs.
 #[inline(always)]
-fn secured(b: &mut Burst<'_>, lane: Lane, port: &PortRow) -> Result<(), DropReason> {
+fn secured(b: &mut Burst<'_>, x: &Ctx<'_>, lane: Lane, port: &PortRow) -> Result<(), DropReason> {
     let src = b.src[lane];
     let find = |mac: MacAddr, ip: u32| port.allowed.iter().find(|p| p.mac == mac && ip & p.mask == p.net);
     if let (L3::Ipv4, Some(pair)) = (b.l3[lane], find(src, b.ip_src[lane])) {
@@ -144,8 +144,16 @@ fn secured(b: &mut Burst<'_>, lane: Lane, port: &PortRow) -> Result<(), DropReas
             dhcp_server(b, lane, 547, 546)
         }
         L3::Other if b.tags[lane] != 0 => Ok(()), // VLAN transparent: the tag's payload is the guest's own affair
+        L3::Other if permitted(b, x, lane) => Ok(()),
         L3::Other => Err(DropReason::Ethertype),
     }
+}
+
+/// The cloud's list of further EtherTypes (the agent's `permitted_ethertypes`).
+#[cold]
+fn permitted(b: &Burst<'_>, x: &Ctx<'_>, lane: Lane) -> bool {
+    let ethertype = b.l3_off[lane].checked_sub(2).and_then(|at| b.at::<2>(lane, at));
+    ethertype.is_some_and(|e| x.snap.host.permits(u16::from_be_bytes(*e)))
 }
 
 #[inline(always)]

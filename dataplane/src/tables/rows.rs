@@ -43,13 +43,23 @@ pub struct HostRow {
     pub outer_tos_mask: u8,
     /// DSCP of the outer header where it is not inherited, as TOS bits.
     pub outer_tos: u8,
+    /// I2-ps: what secured ports may send besides ARP, RARP, IPv4 and IPv6; 0: a free place.
+    pub permitted_ethertypes: [u16; PERMITTED_ETHERTYPES],
 }
+
+/// How many EtherTypes can be permitted.
+pub const PERMITTED_ETHERTYPES: usize = 16;
 
 impl HostRow {
     /// Is `mac` a DVR MAC of this cloud, given out or not (D7)?
     #[inline(always)]
     pub fn is_dvr_mac(&self, mac: MacAddr) -> bool {
         mac.to_u64() & self.dvr_mask == self.dvr_prefix
+    }
+
+    /// May a secured port send it? Not asked for those that have rules of their own.
+    pub fn permits(&self, ethertype: u16) -> bool {
+        ethertype != 0 && self.permitted_ethertypes.contains(&ethertype)
     }
 }
 

@@ -102,10 +102,11 @@ impl NeighValue {
     }
 
     /// T14: a floating IP that is served by this host, on its external network: its router and fixed address stand
-    /// where a host's MAC would.
-    pub fn floating_ip(router: u16, fixed: u32) -> Self {
+    /// where a host's MAC would. `answers`: so does the ARP responder, for it.
+    pub fn floating_ip(router: u16, fixed: u32, answers: bool) -> Self {
         let inside = u64::from(router) << 32 | u64::from(fixed);
-        NeighValue(inside << 16 | u64::from(FIP) << 3)
+        let flags = if answers { Self::ANSWER } else { 0 };
+        NeighValue(inside << 16 | u64::from(FIP) << 3 | u64::from(flags))
     }
 
     /// Router and fixed address, if this is a floating IP of this host.
@@ -238,7 +239,7 @@ mod tests {
 
     #[test]
     fn what_is_no_host_says_so() {
-        let fip = NeighValue::floating_ip(0xfffe, 0x0a01_00ff);
+        let fip = NeighValue::floating_ip(0xfffe, 0x0a01_00ff, true);
         assert_eq!(fip.inside(), Some((0xfffe, 0x0a01_00ff)));
         assert_eq!((fip.router_interface(), fip.has(NeighValue::ROUTE)), (None, false));
         let host = NeighValue::host(MacAddr::BROADCAST, Target::Fdb, NeighValue::ROUTE);

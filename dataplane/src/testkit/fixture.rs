@@ -191,6 +191,7 @@ impl Rows {
             underlay_mtu: 1500,
             outer_tos_mask: 3,
             outer_tos: 0,
+            permitted_ethertypes: [0; PERMITTED_ETHERTYPES],
         };
         rows.tunnels(me);
         rows.routers();
@@ -282,7 +283,7 @@ impl Rows {
     /// A floating IP that this host serves.
     pub fn floating_ip(&mut self, router: RouterIx, fixed: u32, address: u32) {
         self.fip.push((router, fixed, address));
-        self.neigh.insert((X, address), NeighValue::floating_ip(router, fixed));
+        self.neigh.insert((X, address), NeighValue::floating_ip(router, fixed, true));
     }
 
     /// Where a port is, seen from this host.

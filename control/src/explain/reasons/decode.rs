@@ -108,13 +108,16 @@ pub(super) const ETHERTYPE: Reason = Reason {
     occurs: Now,
     stages: &[VmPort],
     more: "With port security a port may send IPv4, IPv6, ARP and RARP of its own, nothing else, because nothing else can be \
-           checked against its addresses. The firewall drivers of Neutron do the same.",
+           checked against its addresses; but for the EtherTypes of the cloud's settings.permitted_ethertypes, of which the \
+           MAC is checked. The firewall drivers of Neutron do the same.",
     cause: "A cluster heartbeat, PPPoE, MPLS, FCoE or a proprietary protocol inside the VM; or a nested hypervisor that \
             sends for its own guests.",
     look: &[
         "tshark -r DROPS.pcapng -T fields -e frame.interface_name -e eth.type | sort | uniq -c",
         "openstack port show PORT -c port_security_enabled -c device_owner",
-        "if the protocol is wanted: openstack port set --no-security-group --disable-port-security PORT",
+        "if the protocol is wanted at every port: permitted_ethertypes in the cloud file's settings, as in the agent's \
+         [securitygroup] permitted_ethertypes",
+        "if at this port: openstack port set --no-security-group --disable-port-security PORT",
     ],
 };
 

@@ -319,6 +319,24 @@ impl<'n, 's, 'd> Fields<'n, 's, 'd> {
         Some(out)
     }
 
+    /// One text of an object that others fill as they like; empty is the same as absent.
+    pub(crate) fn text_in(&mut self, key: &'static str, inner: &'static str) -> Option<String> {
+        let node = self.node(key)?;
+        let Value::Map(entries) = &node.value else {
+            self.wrong_type(key, "an object", node);
+            return None;
+        };
+        let entry = entries.iter().find(|e| e.raw == inner)?;
+        match &entry.node.value {
+            Value::Str(s) => (!s.is_empty()).then(|| s.clone()),
+            Value::Null => None,
+            _ => {
+                self.wrong_type(&format!("{key}/{inner}"), "a string", &entry.node);
+                None
+            }
+        }
+    }
+
     /// An object whose keys are names and whose values are texts.
     pub(crate) fn map(&mut self, key: &'static str) -> Vec<(String, String)> {
         let Some(node) = self.node(key) else { return Vec::new() };

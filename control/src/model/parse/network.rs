@@ -1,9 +1,11 @@
 //! Settings, hosts, networks, subnets, neighbors.
 
+use dataplane::tables::PERMITTED_ETHERTYPES;
 use std::net::IpAddr;
 
 use super::fields::Fields;
 use crate::model::net::IpNet;
+use crate::model::problem::quote;
 use crate::model::types::*;
 
 /// Attributes of Neutron's agents that say nothing to a router.
@@ -69,7 +71,36 @@ pub(super) fn settings(f: &mut Fields<'_, '_, '_>) -> Settings {
         dhcp: f.word("dhcp", &DHCP).unwrap_or(d.dhcp),
         dvr_base_mac: f.mac("dvr_base_mac").unwrap_or(d.dvr_base_mac),
         vxlan_port: f.integer16("vxlan_port", 1..=u16::MAX).unwrap_or(d.vxlan_port),
+        permitted_ethertypes: permitted_ethertypes(f),
     }
+}
+
+/// As the Open vSwitch agent reads its `permitted_ethertypes`: hexadecimal, with or without 0x.
+fn permitted_ethertypes(f: &mut Fields<'_, '_, '_>) -> Vec<u16> {
+    const KEY: &str = "permitted_ethertypes";
+    let texts = f.texts(KEY);
+    if texts.len() > PERMITTED_ETHERTYPES {
+        let hint = "port security off (port_security_enabled) permits a port everything";
+        f.problem(KEY, format!("{} EtherTypes; there is room for {PERMITTED_ETHERTYPES}", texts.len()), hint);
+    }
+    let mut all = Vec::with_capacity(texts.len());
+    for (n, text) in texts.iter().enumerate() {
+        let hex = text.strip_prefix("0x").unwrap_or(text);
+        let wrong = match u16::from_str_radix(hex, 16) {
+            Ok(0..0x600) => "is a length (IEEE 802.3), no EtherType",
+            Ok(0x8100 | 0x88a8) => "is a VLAN tag; networks that are vlan_transparent take them",
+            Ok(0x0800 | 0x0806 | 0x8035 | 0x86dd) => "is always permitted, with the port's own addresses",
+            Ok(ethertype) => {
+                all.push(ethertype);
+                continue;
+            }
+            Err(_) => "is no EtherType",
+        };
+        f.problem(&format!("{KEY}/{n}"), format!("{} {wrong}", quote(text)), "write it like 0x88b5, or take it out");
+    }
+    all.sort_unstable();
+    all.dedup();
+    all
 }
 
 pub(super) fn host(f: &mut Fields<'_, '_, '_>, name: String) -> Host {

@@ -8,8 +8,7 @@ use crate::model::net::IpNet;
 use crate::model::types::*;
 
 /// Port attributes of Neutron's API that are known and have no effect here.
-pub(super) const IGNORED: [&str; 31] = [
-    "binding_profile",
+pub(super) const IGNORED: [&str; 30] = [
     "binding_vif_details",
     "binding_vnic_type",
     "created_at",
@@ -69,6 +68,7 @@ pub(super) fn port(f: &mut Fields<'_, '_, '_>, id: String, name: String) -> Port
         device_owner,
         device_id: f.string("device_id"),
         binding_host_id: f.non_empty("binding_host_id"),
+        migrating_to: f.text_in("binding_profile", "migrating_to"),
         binding_failed: matches!(vif_type, "unbound" | "binding_failed"),
         port_security_enabled: f.boolean("port_security_enabled").unwrap_or(!unsecured),
         security_groups: f.texts("security_groups"),

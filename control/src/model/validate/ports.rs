@@ -16,6 +16,9 @@ pub(super) fn check(c: &mut Checker<'_, '_, '_>) {
         if let Some(h) = &p.binding_host_id {
             c.exists(&s, "binding_host_id", Kind::Host, h);
         }
+        if let Some(h) = &p.migrating_to {
+            c.exists(&s, "binding_profile/migrating_to", Kind::Host, h);
+        }
         for (i, g) in p.security_groups.iter().enumerate() {
             c.exists(&s, &format!("security_groups/{i}"), Kind::SecurityGroup, g);
         }

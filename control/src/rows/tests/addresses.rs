@@ -28,7 +28,7 @@ fn neighbours(cloud: &Cloud, host: &str) -> Vec<String> {
     let flag = |flags: u8, bit: u8, word: &'static str| if flags & bit != 0 { word } else { "" };
     let words = |row: &NeighbourRows| match row {
         NeighbourRows::Router(id) => format!("router {id}"),
-        NeighbourRows::FloatingIp { router, fixed } => {
+        NeighbourRows::FloatingIp { router, fixed, answers: _ } => {
             format!("floating ip of {} at {router}", std::net::Ipv4Addr::from_bits(*fixed))
         }
         NeighbourRows::Host { mac, place: p, flags } => {

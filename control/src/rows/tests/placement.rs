@@ -44,6 +44,21 @@ fn a_network_is_where_a_port_or_a_router_of_it_is_and_the_external_one_where_fg_
     }
 }
 
+/// Rules: F52.
+#[test]
+fn routers_are_where_a_port_migrates_to_before_it_is_there() {
+    let mut cloud = routers_only();
+    let vm = fixture().ports["A4"].clone();
+    cloud.ports.insert("A4".to_owned(), vm);
+    port(&mut cloud, "A4").migrating_to = Some("H2".to_owned());
+    assert_eq!(hosts(&cloud, "R1"), "H2 H4");
+    assert_eq!(networks(&cloud, "H2"), networks(&cloud, "H4"));
+    cloud.hosts.get_mut("H2").unwrap().agent_mode = AgentMode::Legacy;
+    assert_eq!(hosts(&cloud, "R1"), "H4", "H2 has no distributed routers");
+    port(&mut cloud, "A4").binding_failed = true;
+    assert_eq!(hosts(&cloud, "R1"), "", "a port that is bound nowhere goes nowhere");
+}
+
 #[test]
 fn a_port_at_one_end_of_a_chain_of_three_routers_brings_all_of_them() {
     // R1 - C - R2 - K - third - N; the ids decide in which order they are looked at.

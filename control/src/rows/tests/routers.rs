@@ -174,6 +174,28 @@ fn a_floating_ip_follows_its_port_and_its_association() {
     assert_eq!(rows(&cloud, "H1").fips.len(), 1);
 }
 
+/// Rules: F52, E1, F42.
+#[test]
+fn a_floating_ip_is_ready_and_silent_where_its_port_migrates_to() {
+    let mut cloud = fixture();
+    let of = |cloud: &Cloud, host: &str| {
+        let rows = rows(cloud, host);
+        let answers = match rows.neighbours.get(&("X".to_owned(), ip("203.0.113.101"))) {
+            Some(NeighbourRows::FloatingIp { answers, .. }) => Some(*answers),
+            _ => None,
+        };
+        let inside = rows.fips.contains_key(&("R1".to_owned(), ip("10.1.0.11")));
+        let told = rows.announced.keys().any(|a| a.ip == ip("203.0.113.101"));
+        (inside, answers, told)
+    };
+    let (full, none) = ((true, Some(true), true), (false, None, false));
+    assert_eq!((of(&cloud, "H1"), of(&cloud, "H2")), (full, none));
+    port(&mut cloud, "A1").migrating_to = Some("H2".to_owned());
+    assert_eq!((of(&cloud, "H1"), of(&cloud, "H2")), (full, (true, Some(false), false)));
+    port(&mut cloud, "A1").binding_host_id = Some("H2".to_owned());
+    assert_eq!((of(&cloud, "H1"), of(&cloud, "H2")), (none, full), "migrating_to is taken away a moment later");
+}
+
 /// Rules: R0, R8.
 #[test]
 fn interfaces_have_the_mtu_and_scope_of_their_network_and_their_ports_admin_state() {

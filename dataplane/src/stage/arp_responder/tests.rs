@@ -531,7 +531,7 @@ fn nobody_asks_for_floating_ips_by_a_tunnel() {
             s.external = true;
             s.interfaces = [SegInterface { mac: fg(H1).0, iface: FG_IX }].into();
         });
-        r.neigh.insert((A, FIP_A1), NeighValue::floating_ip(R1, A1.ip));
+        r.neigh.insert((A, FIP_A1), NeighValue::floating_ip(R1, A1.ip, true));
     });
     let frame = eth(A2.mac, MacAddr::BROADCAST, arp_request(A2.mac, A2.ip, FIP_A1));
     let path = format!("{BY_TUNNEL} local_switching egress flood_to_tun");

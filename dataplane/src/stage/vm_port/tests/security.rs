@@ -217,6 +217,21 @@ fn other_ethertypes_are_not_permitted() {
     }
 }
 
+/// Rules: I2-ps.
+#[test]
+fn but_for_those_on_the_clouds_list_and_from_the_ports_own_mac() {
+    let rig = || Rig::h1_with(|r| r.snap.host.permitted_ethertypes[..2].copy_from_slice(&[0x88cc, 0x9999]));
+    for kind in [0x9999, 0x88cc] {
+        let frame = from(A3.mac, other(kind, &[0; 46]));
+        rig().one(A3.door, frame.clone()).assert_sent(A3.door, BRIDGED, &[(A1.door, frame)]);
+        rig().one(A3.door, from(OTHER, other(kind, &[0; 46]))).assert_dropped(A3.door, IN, "mac_spoof");
+    }
+    // 0 marks free places of the list; what is left of a frame without payload is no EtherType.
+    for kind in [0, 0x8847, 0x0022] {
+        rig().one(A3.door, from(A3.mac, other(kind, &[0; 46]))).assert_dropped(A3.door, IN, "ethertype");
+    }
+}
+
 /// Rules: I1, I2, I2-ps.
 #[test]
 fn a_frame_that_breaks_several_rules_is_named_after_the_first() {
