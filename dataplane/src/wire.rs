@@ -46,6 +46,29 @@ pub mod proto {
 /// Bytes of an Ethernet header without tags.
 pub const ETH_LEN: u16 = 14;
 
+/// `LEN` bytes at `AT` of a header.
+#[inline(always)]
+pub fn part<const AT: usize, const LEN: usize, const N: usize>(h: &[u8; N]) -> &[u8; LEN] {
+    const { assert!(AT + LEN <= N) }
+    h.get(AT..).and_then(|rest| rest.first_chunk()).unwrap_or(&[0; LEN])
+}
+
+/// The word at `AT` of a header.
+#[inline(always)]
+pub fn be32<const AT: usize, const N: usize>(h: &[u8; N]) -> u32 {
+    const { assert!(AT + 4 <= N) }
+    let word = h.get(AT..).and_then(|rest| rest.first_chunk());
+    word.map_or(0, |word| u32::from_be_bytes(*word))
+}
+
+/// The double word at `AT` of a header.
+#[inline(always)]
+pub fn be64<const AT: usize, const N: usize>(h: &[u8; N]) -> u64 {
+    const { assert!(AT + 8 <= N) }
+    let word = h.get(AT..).and_then(|rest| rest.first_chunk());
+    word.map_or(0, |word| u64::from_be_bytes(*word))
+}
+
 /// Ones' complement sum of `bytes` as big-endian 16-bit words (an odd last byte padded with zero), not folded.
 #[inline(always)]
 pub fn sum(bytes: &[u8]) -> u64 {

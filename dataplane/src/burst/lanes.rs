@@ -1,5 +1,6 @@
 //! Lanes of a burst: one frame's place, sets of places, and one value per place.
 
+use super::Door;
 use std::num::NonZeroU64;
 use std::ops::{BitAnd, BitAndAssign, BitOr, BitOrAssign, Index, IndexMut, Not};
 
@@ -134,6 +135,54 @@ impl BitOrAssign for Mask {
     #[inline(always)]
     fn bitor_assign(&mut self, o: Mask) {
         self.0 |= o.0;
+    }
+}
+
+/// The received frames of a burst by the door they came in by, in the order they came: frames of one door mostly come
+/// in runs, so that what is known of the door is looked up once for all of them.
+#[derive(Clone, Debug)]
+pub struct Arrivals {
+    runs: [(Door, Mask); BURST],
+    len: usize,
+}
+
+impl Default for Arrivals {
+    fn default() -> Self {
+        Arrivals { runs: [(Door::Unknown, Mask::NONE); BURST], len: 0 }
+    }
+}
+
+impl Arrivals {
+    /// Frames that came in by `door` behind those before.
+    #[inline]
+    pub fn add(&mut self, door: Door, lanes: Mask) {
+        if lanes.is_empty() {
+            return;
+        }
+        if let Some(run) = self.runs.get_mut(self.len) {
+            *run = (door, lanes);
+            self.len += 1;
+        }
+    }
+
+    /// The `n`th door and its frames.
+    #[inline(always)]
+    pub fn get(&self, n: usize) -> Option<(Door, Mask)> {
+        self.runs.get(n).filter(|_| n < self.len).copied()
+    }
+
+    /// The `n`th door is another one.
+    #[cold]
+    pub fn rename(&mut self, n: usize, door: Door) {
+        if let Some(run) = self.runs.get_mut(n) {
+            run.0 = door;
+        }
+    }
+
+    /// No frames.
+    #[inline(always)]
+    pub fn clear(&mut self) {
+        self.len = 0;
     }
 }
 

@@ -5,7 +5,7 @@ mod fields;
 mod lanes;
 
 pub use fields::*;
-pub use lanes::{BURST, Lane, Lanes, Mask};
+pub use lanes::{Arrivals, BURST, Lane, Lanes, Mask};
 
 use crate::addr::MacAddr;
 use crate::drop_reason::DropReason;
@@ -33,6 +33,8 @@ pub struct Burst<'u> {
     pub fate: Lanes<Fate>,
     /// Where each came in.
     pub door: Lanes<Door>,
+    /// The received ones by door.
+    pub arrivals: Arrivals,
     /// Network; changes when routed.
     pub seg: Lanes<SegIx>,
     /// Tunnel it came through.
@@ -53,8 +55,14 @@ pub struct Burst<'u> {
     pub l3: Lanes<L3>,
     /// Where it starts, bytes from the start of the frame.
     pub l3_off: Lanes<u16>,
+    /// Untagged, whole IPv4 packets with a header of 20 bytes: what nearly all are, and stages are fastest at.
+    pub plain: Mask,
     /// IP header.
     pub ip: Lanes<IpFields>,
+    /// IP packets that are fragments: more follow, or the offset is above 0.
+    pub fragments: Mask,
+    /// IPv4 packets whose options hold LSRR or SSRR.
+    pub source_routed: Mask,
     /// IPv4 source, ARP sender address.
     pub ip_src: Lanes<u32>,
     /// IPv4 destination, ARP target address.
@@ -110,6 +118,7 @@ impl Default for Burst<'_> {
             ended: Mask::NONE,
             fate: Lanes::splat(Fate::Consumed(Stage::Egress)),
             door: Lanes::splat(Door::Unknown),
+            arrivals: Arrivals::default(),
             seg: Lanes::splat(0),
             tunnel: Lanes::splat(0),
             outer_ecn: Lanes::splat(0),
@@ -120,7 +129,10 @@ impl Default for Burst<'_> {
             tci: Lanes::splat(0),
             l3: Lanes::splat(L3::Other),
             l3_off: Lanes::splat(0),
+            plain: Mask::NONE,
             ip: Lanes::splat(IpFields::default()),
+            fragments: Mask::NONE,
+            source_routed: Mask::NONE,
             ip_src: Lanes::splat(0),
             ip_dst: Lanes::splat(0),
             ports: Lanes::splat(0),
@@ -301,6 +313,8 @@ impl<'u> Burst<'u> {
     /// Forgets everything; the frames must be gone.
     pub fn clear(&mut self) {
         (self.live, self.decided, self.traced, self.ended) = (Mask::NONE, Mask::NONE, Mask::NONE, Mask::NONE);
+        self.arrivals.clear();
+        (self.plain, self.fragments, self.source_routed) = (Mask::NONE, Mask::NONE, Mask::NONE);
         self.vouched = Mask::NONE;
         (self.nat_src, self.nat_dst, self.unmasked) = (Mask::NONE, Mask::NONE, Mask::NONE);
         (self.cut, self.owing, self.talking) = (Mask::NONE, Mask::NONE, Mask::NONE);

@@ -59,7 +59,7 @@ impl<'u> MemoryPort<'u> {
     }
 
     /// See [`Port::transmit`](super::Port::transmit).
-    #[inline]
+    #[inline(always)]
     pub fn transmit(&mut self, frame: Frame<'u>, meta: FrameMeta) -> Result<(), Frame<'u>> {
         if self.tx.len() == self.limit {
             return Err(frame);

@@ -34,7 +34,7 @@ impl<'u> Port<'u> {
     }
 
     /// Takes a frame to send; gives it back if the port's ring is full.
-    #[inline]
+    #[inline(always)]
     pub fn transmit(&mut self, frame: Frame<'u>, meta: FrameMeta) -> Result<(), Frame<'u>> {
         match self {
             Port::Xdp(p) => p.transmit(frame, meta),

@@ -6,77 +6,99 @@
 
 use super::{Ctx, Stage};
 use crate::addr::MacAddr;
-use crate::burst::{Burst, IpFields, L3, Lane, Mask, Talk};
+use crate::burst::{Burst, IpFields, L3, Lane, Lanes, Mask, Talk};
 use crate::drop_reason::DropReason;
-use crate::wire::{ETH_LEN, ethertype, proto};
+use crate::wire::{self, ETH_LEN, ethertype, proto};
 
 mod ip6;
 
 /// Rules: I0.
 pub fn decode(b: &mut Burst<'_>, x: &Ctx<'_>, m: Mask) {
     x.enter(Stage::Decode, b, m);
+    // What plain packets have in common is written for all lanes at once.
+    b.ethertype = Lanes::splat(ethertype::IPV4);
+    b.l3_off = Lanes::splat(ETH_LEN);
+    b.l3 = Lanes::splat(L3::Ipv4);
+    b.tags = Lanes::splat(0);
+    b.talk = Lanes::splat(Talk::None);
+    let mut usual = Mask::NONE;
     for lane in m {
-        if let Err(reason) = frame(b, lane) {
+        if plain(b, lane) {
+            usual.insert(lane);
+        } else if let Err(reason) = frame(b, lane) {
             b.drop(lane, Stage::Decode, reason);
         }
     }
+    b.plain = usual;
 }
 
+/// Untagged IPv4 without options, whole, and with room for ports: one bounds check for all of it. `false`:
+/// something is unusual, look again slowly.
 #[inline(always)]
-fn frame(b: &mut Burst<'_>, lane: Lane) -> Result<(), DropReason> {
+fn plain(b: &mut Burst<'_>, lane: Lane) -> bool {
     let bytes = b.bytes(lane);
-    let eth: &[u8; 14] = bytes.first_chunk().ok_or(DropReason::ParseShort)?;
+    let Some(h) = bytes.first_chunk::<38>() else { return false };
+    let (dst, src) = macs(h);
+    let total_len = u16::from_be_bytes([h[16], h[17]]);
+    let fragment = u16::from_be_bytes([h[20], h[21]]) & 0x3fff != 0;
+    let ip4 = wire::be32::<12, _>(h) >> 8 == u32::from(ethertype::IPV4) << 8 | 0x45;
+    if !ip4 || total_len < 24 || usize::from(total_len) + usize::from(ETH_LEN) > bytes.len() || fragment {
+        return false;
+    }
+    if bad_source(src) || link_local_group(dst) {
+        return false;
+    }
+    let (tos, ttl, proto) = (h[15], h[22], h[23]);
+    let (ip_src, ip_dst, ports) = (wire::be32::<26, _>(h), wire::be32::<30, _>(h), wire::be32::<34, _>(h));
+    b.dst[lane] = dst;
+    b.src[lane] = src;
+    b.ip[lane] = IpFields { total_len, header_len: 20, ttl, proto, tos, icmp6_type: 0 };
+    b.ip_src[lane] = ip_src;
+    b.ip_dst[lane] = ip_dst;
+    b.ports[lane] = ports & 0u32.wrapping_sub(u32::from(has_ports(proto)));
+    true
+}
+
+/// Destination and source.
+#[inline(always)]
+fn macs(h: &[u8; 38]) -> (MacAddr, MacAddr) {
+    (MacAddr::from_u64(wire::be64::<0, _>(h) >> 16), MacAddr::from_u64(wire::be64::<4, _>(h)))
+}
+
+/// Without a branch: what follows what in a burst nobody can guess.
+#[inline(always)]
+fn has_ports(proto: u8) -> bool {
+    (proto == proto::TCP) | (proto == proto::UDP) | (proto == proto::SCTP)
+}
+
+/// No machine sends from a group, nor from nobody.
+#[inline(always)]
+fn bad_source(src: MacAddr) -> bool {
+    src.is_multicast() || src.is_zero()
+}
+
+/// The sixteen addresses that bridges keep to themselves (IEEE 802.1Q, 8.6.3).
+#[inline(always)]
+fn link_local_group(dst: MacAddr) -> bool {
+    dst.to_u64() >> 4 == 0x0180_c200_0000 >> 4
+}
+
+/// Whatever is not plain.
+#[inline(never)]
+fn frame(b: &mut Burst<'_>, lane: Lane) -> Result<(), DropReason> {
+    let eth: &[u8; 14] = b.bytes(lane).first_chunk().ok_or(DropReason::ParseShort)?;
     let [d0, d1, d2, d3, d4, d5, s0, s1, s2, s3, s4, s5, k0, k1] = *eth;
-    let dst = MacAddr::from_u64(u64::from_be_bytes([d0, d1, d2, d3, d4, d5, s0, s1]) >> 16);
-    let src = MacAddr::from_u64(u64::from_be_bytes([s0, s1, s2, s3, s4, s5, k0, k1]) >> 16);
-    let kind = u16::from_be_bytes([k0, k1]);
-    if src.is_multicast() || src.is_zero() {
+    let (dst, src) = (MacAddr::new([d0, d1, d2, d3, d4, d5]), MacAddr::new([s0, s1, s2, s3, s4, s5]));
+    if bad_source(src) {
         return Err(DropReason::EthSrcBad);
     }
-    if dst.to_u64() >> 4 == 0x0180_c200_0000 >> 4 {
+    if link_local_group(dst) {
         return Err(DropReason::LinkLocalMcast);
     }
     b.dst[lane] = dst;
     b.src[lane] = src;
-    b.talk[lane] = Talk::None;
     b.ports[lane] = 0;
-    b.tags[lane] = 0;
-    b.ethertype[lane] = kind;
-    b.l3_off[lane] = ETH_LEN;
-    if kind == ethertype::IPV4 && plain_ip4(b, lane) {
-        b.l3[lane] = L3::Ipv4;
-        return Ok(());
-    }
-    rest(b, lane, kind)
-}
-
-/// Untagged IPv4 without options and with room for ports: one bounds check for all of it. `false`:
-/// something is unusual, look again slowly.
-#[inline(always)]
-fn plain_ip4(b: &mut Burst<'_>, lane: Lane) -> bool {
-    let bytes = b.bytes(lane);
-    let Some(h) = bytes.get(usize::from(ETH_LEN)..).and_then(|p| p.first_chunk::<24>()) else { return false };
-    let total_len = u16::from_be_bytes([h[2], h[3]]);
-    let fragment = u16::from_be_bytes([h[6], h[7]]) & 0x3fff != 0;
-    if h[0] != 0x45 || total_len < 24 || usize::from(total_len) + usize::from(ETH_LEN) > bytes.len() || fragment {
-        return false;
-    }
-    let ports = u32::from_be_bytes([h[20], h[21], h[22], h[23]]);
-    let (ttl, proto, tos) = (h[8], h[9], h[1]);
-    let has_ports = matches!(proto, proto::TCP | proto::UDP | proto::SCTP);
-    let src = u32::from_be_bytes([h[12], h[13], h[14], h[15]]);
-    let dst = u32::from_be_bytes([h[16], h[17], h[18], h[19]]);
-    b.ip[lane] = IpFields { total_len, ttl, proto, tos, header_len: 20, ..IpFields::default() };
-    b.ip_src[lane] = src;
-    b.ip_dst[lane] = dst;
-    b.ports[lane] = if has_ports { ports } else { 0 };
-    true
-}
-
-/// Everything but plain untagged IPv4.
-#[inline(never)]
-fn rest(b: &mut Burst<'_>, lane: Lane, kind: u16) -> Result<(), DropReason> {
-    let (kind, l3) = match kind {
+    let (kind, l3) = match u16::from_be_bytes([k0, k1]) {
         ethertype::VLAN | ethertype::QINQ => tags(b, lane)?,
         untagged => (untagged, ETH_LEN),
     };
@@ -126,11 +148,16 @@ fn ip4(b: &mut Burst<'_>, lane: Lane, l3: u16) -> Result<L3, DropReason> {
         src_route = options(packet, header_len)?;
         l4 = packet.get(usize::from(header_len)..).and_then(|p| p.first_chunk());
     }
-    let has_ports = matches!(h[9], proto::TCP | proto::UDP | proto::SCTP) && !fragment && total_len >= header_len + 4;
-    let ports = l4.filter(|_| has_ports).map_or(0, |p| u32::from_be_bytes(*p));
+    let ports = l4.filter(|_| has_ports(h[9]) && !fragment && total_len >= header_len + 4);
+    let ports = ports.map_or(0, |p| u32::from_be_bytes(*p));
     let (src, dst) = ([h[12], h[13], h[14], h[15]], [h[16], h[17], h[18], h[19]]);
-    let ip = IpFields { total_len, ttl: h[8], proto: h[9], tos: h[1], header_len, fragment, src_route, icmp6_type: 0 };
-    b.ip[lane] = ip;
+    b.ip[lane] = IpFields { total_len, header_len, ttl: h[8], proto: h[9], tos: h[1], icmp6_type: 0 };
+    if fragment {
+        b.fragments.insert(lane);
+    }
+    if src_route {
+        b.source_routed.insert(lane);
+    }
     b.ip_src[lane] = u32::from_be_bytes(src);
     b.ip_dst[lane] = u32::from_be_bytes(dst);
     b.ports[lane] = ports;

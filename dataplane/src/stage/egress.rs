@@ -6,25 +6,82 @@ use super::handoff::hand_over;
 use super::icmp_error::icmp_error;
 use super::parked::park;
 use super::{Ctx, Stage};
-use crate::burst::{Burst, Door, Fate, Lane, Out};
+use crate::burst::{Burst, Door, Fate, Lane, Mask, Out};
 use crate::drop_reason::DropReason;
 use crate::io::Port;
-use crate::tables::{SegRow, Wire};
+use crate::tables::{PortIx, SegRow, Wire};
 use crate::trace::Note;
 use crate::worker::WorkerIo;
 
 const STAGE: Stage = Stage::Egress;
 
-/// Sends every decided frame, in lane order, copies, pieces and errors where their original stood. Rules: O1, O4,
-/// G2 (until built), Q (until built).
-pub fn egress<'u>(b: &mut Burst<'u>, x: &Ctx<'_>, io: &mut WorkerIo<'u>) {
+/// Sends every decided frame, in lane order, copies, pieces and errors where their original stood. `tunnelled`: those
+/// that go to other hosts. Rules: O1, O4, G2 (until built), Q (until built).
+pub fn egress<'u>(b: &mut Burst<'u>, x: &Ctx<'_>, io: &mut WorkerIo<'u>, tunnelled: Mask) {
     x.enter(STAGE, b, b.decided);
     if !(b.owing | b.cut).is_empty() {
         return with_errors(b, x, io);
     }
-    for lane in b.decided {
-        send(b, x, lane, io);
+    if tunnelled == b.decided {
+        return put_all(b, x, tunnelled, Door::Tunnel, io.port(Door::Tunnel));
     }
+    let mut sent = Mask::NONE;
+    for lane in b.decided {
+        let out = b.out[lane];
+        match out {
+            Out::Port(port) if to_own_port(b, x, lane, port, io) => sent.insert(lane),
+            _ => send(b, x, lane, io),
+        }
+    }
+    left(b, x, sent);
+}
+
+/// Gives a frame to an ACTIVE port of this worker; `false`: it is none, or has no room.
+#[inline(always)]
+fn to_own_port<'u>(b: &mut Burst<'u>, x: &Ctx<'_>, lane: Lane, ix: PortIx, io: &mut WorkerIo<'u>) -> bool {
+    let Some(row) = x.snap.ports.get(ix).filter(|row| row.active && row.owner == io.id) else { return false };
+    let Some(port) = io.local_port(ix, row.generation) else { return false };
+    let Some(frame) = b.frame[lane].take() else { return false };
+    if let Err(frame) = port.transmit(frame, b.meta[lane]) {
+        b.frame[lane] = Some(frame);
+        return false;
+    }
+    x.count.port(Door::Port(ix)).tx.add(1);
+    x.note(b, lane, STAGE, Note::Sent(b.out[lane]));
+    true
+}
+
+/// Frames that are in the hands of their ports.
+#[inline(always)]
+fn left(b: &mut Burst<'_>, x: &Ctx<'_>, sent: Mask) {
+    x.count.sent.add(sent.count());
+    b.live = b.live.without(sent);
+    b.decided = b.decided.without(sent);
+}
+
+/// Frames that all go to one port.
+#[inline(always)]
+fn put_all<'u>(b: &mut Burst<'u>, x: &Ctx<'_>, m: Mask, door: Door, port: Option<&mut Port<'u>>) {
+    let Some(port) = port else { return m.for_each(|lane| b.drop(lane, STAGE, DropReason::PortGone)) };
+    let mut sent = Mask::NONE;
+    for lane in m {
+        let Some(frame) = b.frame[lane].take() else {
+            b.drop(lane, STAGE, DropReason::Internal);
+            continue;
+        };
+        match port.transmit(frame, b.meta[lane]) {
+            Ok(()) => {
+                sent.insert(lane);
+                x.note(b, lane, STAGE, Note::Sent(b.out[lane]));
+            }
+            Err(frame) => {
+                b.frame[lane] = Some(frame);
+                b.drop(lane, STAGE, DropReason::TxFull);
+            }
+        }
+    }
+    x.count.port(door).tx.add(sent.count());
+    left(b, x, sent);
 }
 
 /// A burst in which some frames are cut, or their senders told how they ended.

@@ -61,7 +61,6 @@ fn piece<'u>(
     let Some(own) = made.adopt(b, lane, frame, b.out[lane]) else { return };
     made.meta[own] = FrameMeta::of_received(HEADROOM as u16, ETH_LEN + len, b.meta[lane].rx_time);
     made.ip[own].total_len = len;
-    made.ip[own].fragment = true;
     made.ports[own] = 0; // all pieces take one way: their ports are in the first one only
 }
 

@@ -27,27 +27,22 @@ pub fn ingress(b: &mut Burst<'_>, x: &Ctx<'_>, io: &WorkerIo<'_>) -> Doors {
         save_heads(b);
     }
     let mut doors = Doors::default();
-    let mut rest = b.live;
-    while let Some(first) = rest.next() {
-        // All frames of one door at once: mostly the whole burst.
-        let door = b.door[first];
-        let same = Mask::of(first) | rest.filter(|lane| b.door[*lane] == door).collect();
-        rest = rest.without(same);
-        let door = known(b, x, io, door, same);
-        x.count.port(door).rx.add(same.count());
+    let mut n = 0;
+    while let Some((door, lanes)) = b.arrivals.get(n) {
+        let door = known(b, x, io, (n, door, lanes));
+        x.count.port(door).rx.add(lanes.count());
         match door {
-            Door::Tunnel => doors.tunnel |= same,
-            Door::Phys(_) => doors.phys |= same,
-            Door::Unknown => doors.vm |= same,
+            Door::Tunnel => doors.tunnel |= lanes,
+            Door::Phys(_) => doors.phys |= lanes,
+            Door::Unknown => doors.vm |= lanes,
             Door::Port(port) => {
-                doors.vm |= same;
+                doors.vm |= lanes;
                 let seg = x.snap.ports.get(port).map_or(0, |row| row.seg);
-                for lane in same {
-                    b.seg[lane] = seg;
-                    x.note(b, lane, Stage::Ingress, Note::FromPort(port));
-                }
+                lanes.for_each(|lane| b.seg[lane] = seg);
+                (lanes & b.traced).for_each(|lane| x.note(b, lane, Stage::Ingress, Note::FromPort(port)));
             }
         }
+        n += 1;
     }
     doors
 }
@@ -55,13 +50,14 @@ pub fn ingress(b: &mut Burst<'_>, x: &Ctx<'_>, io: &WorkerIo<'_>) -> Doors {
 /// The door, or unknown if the attached port is not its row's any more (W1): by the burst's own
 /// snapshot, so that the port's frames are never taken for another's.
 #[inline(always)]
-fn known(b: &mut Burst<'_>, x: &Ctx<'_>, io: &WorkerIo<'_>, door: Door, same: Mask) -> Door {
+fn known(b: &mut Burst<'_>, x: &Ctx<'_>, io: &WorkerIo<'_>, (n, door, lanes): (usize, Door, Mask)) -> Door {
     let Door::Port(port) = door else { return door };
     let row = x.snap.ports.get(port).map(|row| row.generation);
     if row.is_none() || row == io.generation(port) {
         return door;
     }
-    same.for_each(|lane| b.door[lane] = Door::Unknown);
+    lanes.for_each(|lane| b.door[lane] = Door::Unknown);
+    b.arrivals.rename(n, Door::Unknown);
     Door::Unknown
 }
 

@@ -24,46 +24,70 @@ pub struct Fabric {
 /// Drops sources that cannot be there; sorts the rest. Rules: T3, V1, V2, E0, D7, D8, D10.
 pub fn learning_blocker(b: &mut Burst<'_>, x: &Ctx<'_>, m: Mask) -> Fabric {
     x.enter(STAGE, b, m);
+    let mut fabric = Fabric::default();
     let mut home = Lanes::splat(Home::default());
     for lane in m {
-        home[lane] = x.tables.fdb.locate(&fdb_key(b.seg[lane], b.src[lane]));
-    }
-    let mut fabric = Fabric::default();
-    for lane in m {
-        b.src_fdb[lane] = x.tables.fdb.get(home[lane], &fdb_key(b.seg[lane], b.src[lane]));
-        match sender(b, x, lane) {
-            Err(reason) => b.drop(lane, STAGE, reason),
-            Ok(true) => {
-                x.note(b, lane, STAGE, Note::SourceIsDvrMac(b.tunnel[lane]));
-                fabric.routed.insert(lane);
-            }
-            Ok(false) => fabric.bridged.insert(lane),
+        if x.snap.host.is_dvr_mac(b.src[lane]) {
+            fabric.routed.insert(lane); // never a row of T06: no machine has such a MAC (D7)
+        } else {
+            home[lane] = x.tables.fdb.locate(&fdb_key(b.seg[lane], b.src[lane]));
+            fabric.bridged.insert(lane);
         }
     }
-    fabric
+    for lane in fabric.routed {
+        if let Err(reason) = router(b, x, lane) {
+            b.drop(lane, STAGE, reason);
+        }
+    }
+    for lane in fabric.bridged {
+        b.src_fdb[lane] = x.tables.fdb.get(home[lane], &fdb_key(b.seg[lane], b.src[lane]));
+        if let Err(reason) = machine(b, x, lane) {
+            b.drop(lane, STAGE, reason);
+        }
+    }
+    (fabric.routed & b.traced & b.live).for_each(|n| x.note(b, n, STAGE, Note::SourceIsDvrMac(b.tunnel[n])));
+    Fabric { routed: fabric.routed & b.live, bridged: fabric.bridged & b.live }
 }
 
-/// `true`: the sender is the router of the host behind the tunnel.
+/// May the router of a host send from there?
 #[inline(always)]
-fn sender(b: &mut Burst<'_>, x: &Ctx<'_>, lane: Lane) -> Result<bool, DropReason> {
+fn router(b: &mut Burst<'_>, x: &Ctx<'_>, lane: Lane) -> Result<(), DropReason> {
+    not_we(b, x, lane)?;
+    if !from_its_host(b, x, lane) {
+        return Err(DropReason::DvrWrongVtep);
+    }
+    talk(b, x, lane)
+}
+
+/// May a machine?
+#[inline(always)]
+fn machine(b: &mut Burst<'_>, x: &Ctx<'_>, lane: Lane) -> Result<(), DropReason> {
+    not_we(b, x, lane)?;
     let src = b.src[lane];
     let seg = x.seg(b, lane).ok_or(DropReason::Internal)?;
-    if src == x.snap.host.dvr_mac {
-        // A switch that sends our own frames back is not a host that poses as us.
-        let reflected = matches!(b.door[lane], Door::Phys(_));
-        return Err(if reflected { DropReason::LocalMacFromFabric } else { DropReason::OwnDvrMac });
-    }
     if is_local(b, x, lane) || seg.interfaces.iter().any(|i| i.mac == src) {
         return Err(DropReason::LocalMacFromFabric);
     }
-    let routed = x.snap.host.is_dvr_mac(src);
-    if routed && !from_its_host(b, x, lane) {
-        return Err(DropReason::DvrWrongVtep);
+    talk(b, x, lane)
+}
+
+/// A switch that sends our own frames back is not a host that poses as us.
+#[inline(always)]
+fn not_we(b: &Burst<'_>, x: &Ctx<'_>, lane: Lane) -> Result<(), DropReason> {
+    if b.src[lane] != x.snap.host.dvr_mac {
+        return Ok(());
     }
-    if b.talk[lane] != Talk::None && about_router(b, x, lane, seg) {
+    let reflected = matches!(b.door[lane], Door::Phys(_));
+    Err(if reflected { DropReason::LocalMacFromFabric } else { DropReason::OwnDvrMac })
+}
+
+#[inline(always)]
+fn talk(b: &Burst<'_>, x: &Ctx<'_>, lane: Lane) -> Result<(), DropReason> {
+    let about = || x.seg(b, lane).is_some_and(|seg| about_router(b, x, lane, seg));
+    if b.talking.has(lane) && b.talk[lane] != Talk::None && about() {
         return Err(DropReason::RouterArpFromFabric);
     }
-    Ok(routed)
+    Ok(())
 }
 
 /// D8: the tunnel, or a physical network, of the host that owns the DVR MAC.

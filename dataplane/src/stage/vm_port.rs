@@ -9,7 +9,7 @@ use super::{Ctx, Stage};
 use crate::addr::MacAddr;
 use crate::burst::{Burst, Door, L3, Lane, Mask, Talk};
 use crate::drop_reason::DropReason;
-use crate::tables::{PortRow, SegRow};
+use crate::tables::{AllowedPair, PortRow, SegRow};
 use crate::wire::proto;
 
 const STAGE: Stage = Stage::VmPort;
@@ -18,45 +18,76 @@ const STAGE: Stage = Stage::VmPort;
 /// machine behind an unsecured port, or a virtual MAC that moved here. Rules: I1, I2, I2-ps, D7.
 pub fn vm_port(b: &mut Burst<'_>, x: &Ctx<'_>, m: Mask) -> Mask {
     x.enter(STAGE, b, m);
-    let mut strangers = Mask::NONE;
-    // The frames of a burst come from one port, or from few.
-    let (mut last, mut rows) = (Door::Unknown, None);
-    for lane in m {
-        if b.door[lane] != last {
-            last = b.door[lane];
-            rows = port_rows(x, last);
-        }
-        let result = match rows {
-            Some((port, seg)) => check(b, x, lane, port, seg, &mut strangers),
-            None => Err(DropReason::PortDown),
+    let (mut strangers, mut usual) = (Mask::NONE, Mask::NONE);
+    let mut n = 0;
+    while let Some((door, lanes)) = b.arrivals.get(n) {
+        n += 1;
+        let Some(sender) = Sender::behind(x, door) else {
+            (lanes & m).for_each(|lane| b.drop(lane, STAGE, DropReason::PortDown));
+            continue;
         };
-        if let Err(reason) = result {
-            b.drop(lane, STAGE, reason);
+        for lane in lanes & m {
+            if sender.is_usual(b, lane) {
+                usual.insert(lane);
+            } else if let Err(reason) = check(b, x, lane, &sender, &mut strangers) {
+                b.drop(lane, STAGE, reason);
+            }
         }
     }
+    b.vouched |= usual;
     strangers & b.live
 }
 
-/// I1: the rows of an ACTIVE port.
-fn port_rows<'s>(x: &Ctx<'s>, door: Door) -> Option<(&'s PortRow, &'s SegRow)> {
-    let Door::Port(port) = door else { return None };
-    let port = x.snap.ports.get(port).filter(|p| p.active)?;
-    Some((port, x.snap.segments.get(port.seg)?))
+/// Who is behind a port of this host.
+struct Sender<'s> {
+    port: &'s PortRow,
+    seg: &'s SegRow,
+    /// MAC and address that nearly all its packets come from, and that no check below refuses; zero: none.
+    usual: (MacAddr, u32),
 }
 
+impl<'s> Sender<'s> {
+    /// I1: the rows of an ACTIVE port.
+    #[inline(always)]
+    fn behind(x: &Ctx<'s>, door: Door) -> Option<Self> {
+        let Door::Port(port) = door else { return None };
+        let port = x.snap.ports.get(port).filter(|p| p.active)?;
+        let seg = x.snap.segments.get(port.seg)?;
+        let own = |p: &&AllowedPair| port.secured && p.mac == port.mac && p.vouched && p.mask == u32::MAX;
+        let usual = match port.allowed.first().filter(own) {
+            Some(pair) if !reserved(x, seg, pair.mac) => (pair.mac, pair.net),
+            _ => (MacAddr::ZERO, 0),
+        };
+        Some(Sender { port, seg, usual })
+    }
+
+    /// A packet that is no ARP, ND or DHCP answer, from the usual addresses: I2 and I2-ps have nothing against it.
+    #[inline(always)]
+    fn is_usual(&self, b: &Burst<'_>, lane: Lane) -> bool {
+        (b.src[lane], b.ip_src[lane]) == self.usual && b.plain.has(lane) && b.ports[lane] != DHCP_ANSWER
+    }
+}
+
+/// UDP ports of an answer of a DHCP server, as in [`Burst::ports`].
+const DHCP_ANSWER: u32 = 67 << 16 | 68;
+
+/// I2: the MAC of a router of the network, or inside the DVR prefix.
 #[inline(always)]
+fn reserved(x: &Ctx<'_>, seg: &SegRow, mac: MacAddr) -> bool {
+    x.snap.host.is_dvr_mac(mac) || seg.interfaces.iter().any(|i| i.mac == mac)
+}
+
 fn check(
     b: &mut Burst<'_>,
     x: &Ctx<'_>,
     lane: Lane,
-    port: &PortRow,
-    seg: &SegRow,
+    Sender { port, seg, .. }: &Sender<'_>,
     strangers: &mut Mask,
 ) -> Result<(), DropReason> {
     if b.tags[lane] != 0 {
         tagged(b, lane, seg)?;
     }
-    reserved(b, x, lane, seg)?;
+    poses_as_router(b, x, lane, seg)?;
     if b.src[lane] != port.mac {
         strangers.insert(lane);
     }
@@ -80,9 +111,8 @@ fn tagged(b: &mut Burst<'_>, lane: Lane, seg: &SegRow) -> Result<(), DropReason>
 
 /// I2: no guest is a router, port security on or off.
 #[inline(always)]
-fn reserved(b: &Burst<'_>, x: &Ctx<'_>, lane: Lane, seg: &SegRow) -> Result<(), DropReason> {
-    let taken = |mac: MacAddr| x.snap.host.is_dvr_mac(mac) || seg.interfaces.iter().any(|i| i.mac == mac);
-    if taken(b.src[lane]) {
+fn poses_as_router(b: &Burst<'_>, x: &Ctx<'_>, lane: Lane, seg: &SegRow) -> Result<(), DropReason> {
+    if reserved(x, seg, b.src[lane]) {
         return Err(DropReason::ReservedSrc);
     }
     if b.talk[lane] == Talk::None && b.l3[lane] != L3::Rarp {
@@ -94,7 +124,7 @@ fn reserved(b: &Burst<'_>, x: &Ctx<'_>, lane: Lane, seg: &SegRow) -> Result<(), 
         Talk::NeighAdvert => seg.router_ips6.contains(&b.nd_target[lane]),
         _ => false,
     };
-    if claims_router || taken(b.inner_mac[lane]) { Err(DropReason::ReservedSrc) } else { Ok(()) }
+    if claims_router || reserved(x, seg, b.inner_mac[lane]) { Err(DropReason::ReservedSrc) } else { Ok(()) }
 }
 
 /// I2, port security: addresses among the port's own and its allowed address pairs.
@@ -158,7 +188,7 @@ fn permitted(b: &Burst<'_>, x: &Ctx<'_>, lane: Lane) -> bool {
 
 #[inline(always)]
 fn dhcp_server(b: &Burst<'_>, lane: Lane, server: u32, client: u32) -> Result<(), DropReason> {
-    let ports = if b.ip[lane].fragment { first_fragment_ports(b, lane) } else { b.ports[lane] };
+    let ports = if b.fragments.has(lane) { first_fragment_ports(b, lane) } else { b.ports[lane] };
     let answers = ports == server << 16 | client && b.ip[lane].proto == proto::UDP;
     if answers { Err(DropReason::DhcpServer) } else { Ok(()) }
 }

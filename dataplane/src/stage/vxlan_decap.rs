@@ -21,12 +21,60 @@ pub fn vxlan_decap(b: &mut Burst<'_>, x: &Ctx<'_>, m: Mask) {
             b.drop(lane, STAGE, reason);
         }
     }
+    (m & b.traced & b.live).for_each(|lane| x.note(b, lane, STAGE, Note::FromTunnel(b.tunnel[lane])));
 }
 
 #[inline(always)]
 fn decap(b: &mut Burst<'_>, x: &Ctx<'_>, lane: Lane) -> Result<(), DropReason> {
     let frame = b.bytes(lane);
-    let outer = for_us(frame, &x.snap.host)?;
+    let outer = match plain(frame, &x.snap.host) {
+        Some(outer) => outer,
+        None => unusual(frame, &x.snap.host)?,
+    };
+    let tunnel = x.snap.vteps.get(outer.src).ok_or(DropReason::UnknownVtep)?;
+    b.outer_ecn[lane] = outer.tos & 3;
+    b.vni[lane] = outer.vni;
+    b.tunnel[lane] = tunnel;
+    b.meta[lane].off += outer.inner_at;
+    b.meta[lane].len = outer.inner_len;
+    Ok(())
+}
+
+/// What the outer headers say.
+#[derive(Clone, Copy)]
+struct Outer {
+    src: u32,
+    tos: u8,
+    vni: u32,
+    /// Where the inner frame begins, and its length, bytes.
+    inner_at: u16,
+    inner_len: u16,
+}
+
+/// As other hosts send it: no options, no fragment, no UDP checksum. `None`: something is unusual, look again slowly.
+#[inline(always)]
+fn plain(frame: &[u8], host: &HostRow) -> Option<Outer> {
+    let h: &[u8; 64] = frame.first_chunk()?; // the inner Ethernet header is the end of it
+    let (eth, ip, udp) = (wire::be64::<0, _>(h), wire::part::<14, 20, _>(h), wire::part::<34, 16, _>(h));
+    let (total_len, udp_len) = (u16::from_be_bytes([ip[2], ip[3]]), u16::from_be_bytes([udp[4], udp[5]]));
+    let kind = wire::be32::<12, _>(h) >> 8 == u32::from(ethertype::IPV4) << 8 | 0x45;
+    let whole = u16::from_be_bytes([ip[6], ip[7]]) & 0x3fff == 0;
+    let ours = eth >> 16 == host.vtep_mac.to_u64() && wire::be32::<30, _>(h) == host.vtep && host.vtep != 0;
+    let vxlan = ip[9] == proto::UDP && u16::from_be_bytes([udp[2], udp[3]]) == host.vxlan_port && udp[8] & 0x08 != 0;
+    let sizes = usize::from(total_len) + usize::from(ETH_LEN) <= frame.len()
+        && usize::from(udp_len) + 20 <= usize::from(total_len)
+        && udp_len >= 16 + ETH_LEN;
+    if !(kind && whole && ours && vxlan && sizes && [udp[6], udp[7]] == [0, 0] && wire::ip4_header_good(ip)) {
+        return None;
+    }
+    let vni = wire::be32::<46, _>(h) >> 8;
+    Some(Outer { src: wire::be32::<26, _>(h), tos: ip[1], vni, inner_at: 50, inner_len: udp_len - 16 })
+}
+
+/// T0 for everything else.
+#[inline(never)]
+fn unusual(frame: &[u8], host: &HostRow) -> Result<Outer, DropReason> {
+    let outer = for_us(frame, host)?;
     let (udp, rest) = outer.udp.split_first_chunk::<8>().ok_or(DropReason::VxBad)?;
     let udp_len = usize::from(u16::from_be_bytes([udp[4], udp[5]]));
     let (vxlan, _) = rest.split_first_chunk::<8>().ok_or(DropReason::VxBad)?;
@@ -40,19 +88,12 @@ fn decap(b: &mut Burst<'_>, x: &Ctx<'_>, lane: Lane) -> Result<(), DropReason> {
         return Err(DropReason::ParseShort);
     }
     let vni = u32::from_be_bytes([0, vxlan[4], vxlan[5], vxlan[6]]);
-    let start = outer.udp_at + 16;
-    let tunnel = x.snap.vteps.get(outer.src).ok_or(DropReason::UnknownVtep)?;
-    b.outer_ecn[lane] = outer.tos & 3;
-    b.vni[lane] = vni;
-    b.tunnel[lane] = tunnel;
-    b.meta[lane].off += start as u16;
-    b.meta[lane].len = (udp_len - 16) as u16;
-    x.note(b, lane, STAGE, Note::FromTunnel(tunnel));
-    Ok(())
+    let (inner_at, inner_len) = (outer.udp_at as u16 + 16, (udp_len - 16) as u16);
+    Ok(Outer { src: outer.src, tos: outer.tos, vni, inner_at, inner_len })
 }
 
 /// The outer packet from the UDP header on.
-struct Outer<'a> {
+struct Datagram<'a> {
     src: u32,
     dst: u32,
     tos: u8,
@@ -62,8 +103,7 @@ struct Outer<'a> {
 }
 
 /// T0 up to the UDP port.
-#[inline(always)]
-fn for_us<'a>(frame: &'a [u8], host: &HostRow) -> Result<Outer<'a>, DropReason> {
+fn for_us<'a>(frame: &'a [u8], host: &HostRow) -> Result<Datagram<'a>, DropReason> {
     let eth: &[u8; 14] = frame.first_chunk().ok_or(DropReason::ParseShort)?;
     let dst = MacAddr::new([eth[0], eth[1], eth[2], eth[3], eth[4], eth[5]]);
     if dst != host.vtep_mac || u16::from_be_bytes([eth[12], eth[13]]) != ethertype::IPV4 {
@@ -81,8 +121,7 @@ fn for_us<'a>(frame: &'a [u8], host: &HostRow) -> Result<Outer<'a>, DropReason> 
     if dst != host.vtep || host.vtep == 0 || h[9] != proto::UDP {
         return Err(DropReason::NotOurs);
     }
-    let sum = if header_len == 20 { wire::checksum(h) } else { packet.get(..header_len).map_or(1, wire::checksum) };
-    if sum != 0 {
+    if packet.get(..header_len).map_or(1, wire::checksum) != 0 {
         return Err(DropReason::ParseL3);
     }
     // A later fragment has no port to tell by; to our VTEP it can only be VXLAN's or lost.
@@ -94,11 +133,11 @@ fn for_us<'a>(frame: &'a [u8], host: &HostRow) -> Result<Outer<'a>, DropReason> 
         [_, _, p0, p1, ..] if u16::from_be_bytes([*p0, *p1]) == host.vxlan_port => {}
         _ => return Err(DropReason::NotOurs),
     }
-    Ok(Outer { src, dst, tos: h[1], udp, udp_at: usize::from(ETH_LEN) + header_len })
+    Ok(Datagram { src, dst, tos: h[1], udp, udp_at: usize::from(ETH_LEN) + header_len })
 }
 
 #[cold]
-fn udp_checksum_good(outer: &Outer<'_>, udp_len: usize) -> bool {
+fn udp_checksum_good(outer: &Datagram<'_>, udp_len: usize) -> bool {
     let datagram = outer.udp.get(..udp_len).unwrap_or_default();
     let pseudo = wire::pseudo4(outer.src, outer.dst, proto::UDP, udp_len as u16);
     wire::fold(wire::sum(datagram) + pseudo) == 0xffff

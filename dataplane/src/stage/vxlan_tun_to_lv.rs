@@ -5,7 +5,7 @@
 
 use super::vxlan_decap::restore_ecn;
 use super::{Ctx, Stage};
-use crate::burst::{Burst, L3, Mask, Talk};
+use crate::burst::{Burst, L3, Lane, Mask, Talk};
 use crate::drop_reason::DropReason;
 use crate::tables::SegRow;
 use crate::trace::Note;
@@ -20,18 +20,28 @@ pub fn vxlan_tun_to_lv(b: &mut Burst<'_>, x: &Ctx<'_>, m: Mask) {
             b.drop(lane, STAGE, DropReason::UnknownVni);
             continue;
         };
-        x.note(b, lane, STAGE, Note::Vni(b.vni[lane], seg));
         b.seg[lane] = seg;
         let strangers = |row: &SegRow| row.strict && !row.members.contains(b.tunnel[lane]);
         if x.snap.segments.get(seg).is_none_or(strangers) {
             b.drop(lane, STAGE, DropReason::VtepNotMember);
         }
     }
+    (m & b.traced).for_each(|lane| note(b, x, lane));
+}
+
+#[cold]
+fn note(b: &Burst<'_>, x: &Ctx<'_>, lane: Lane) {
+    if let Some(seg) = x.snap.vnis.get(b.vni[lane]) {
+        x.note(b, lane, STAGE, Note::Vni(b.vni[lane], seg));
+    }
 }
 
 /// After the inner frame is decoded: its tag (T2) and its ECN bits (T0). Rules: T2, T0.
 pub fn vxlan_inner(b: &mut Burst<'_>, x: &Ctx<'_>, m: Mask) {
     for lane in m {
+        if b.plain.has(lane) && b.outer_ecn[lane] == 0 {
+            continue; // no tag, and no congestion (a fabric that marks nothing)
+        }
         let tagged = b.tags[lane] != 0 && x.seg(b, lane).is_none_or(|seg| !seg.vlan_transparent);
         if b.tags[lane] != 0 {
             // On a VLAN-transparent network what is behind a tag is payload.

@@ -172,10 +172,11 @@ impl<'u> WorkerIo<'u> {
     /// Up to `limit` frames of one port into the burst.
     #[inline]
     pub(super) fn receive(&mut self, b: &mut Burst<'u>, door: Door, limit: usize) -> usize {
-        match self.ports.get(door) {
-            Some(attached) => attached.port.receive(b, door, limit, &mut self.pool),
-            None => 0,
-        }
+        let Some(attached) = self.ports.get(door) else { return 0 };
+        let before = b.live;
+        let n = attached.port.receive(b, door, limit, &mut self.pool);
+        b.arrivals.add(door, b.live.without(before));
+        n
     }
 
     /// One burst of the ports in turn, each at most once.

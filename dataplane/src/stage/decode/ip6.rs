@@ -44,10 +44,11 @@ pub(super) fn ip6(b: &mut Burst<'_>, lane: Lane, l3: u16) -> Result<L3, DropReas
         proto: upper,
         tos: h[0] << 4 | h[1] >> 4,
         header_len: header_len as u16,
-        fragment,
-        src_route: false,
         icmp6_type,
     };
+    if fragment {
+        b.fragments.insert(lane);
+    }
     b.ip6_src[lane] = src;
     b.ip6_dst[lane] = dst;
     b.ports[lane] = ports;

@@ -71,7 +71,8 @@ fn the_frames_of_a_burst_are_sorted_by_door_whatever_their_order() {
     let mut umem = Umem::new(doors.len());
     let (mut pool, mut b, rig) = (umem.pools(1).remove(0), Burst::default(), Rig::h1());
     for door in doors {
-        b.push(pool.take().unwrap(), FrameMeta::default(), door).unwrap();
+        let lane = b.push(pool.take().unwrap(), FrameMeta::default(), door).unwrap();
+        b.arrivals.add(door, Mask::of(lane));
     }
     let of = |kind: fn(&Door) -> bool| -> Mask {
         (0..doors.len()).filter(|n| kind(&doors[*n])).filter_map(Lane::new).collect()

@@ -61,7 +61,7 @@ fn request(b: &Burst<'_>, lane: Lane) -> Request {
     let end = usize::from(b.l3_off[lane] + ip.total_len);
     let payload = b.bytes(lane).get(start..end).unwrap_or_default();
     match ip.proto {
-        _ if ip.fragment => Request::Other,
+        _ if b.fragments.has(lane) => Request::Other,
         proto::ICMP if !matches!(payload, [8, 0, _, _, _, _, _, _, ..]) => Request::Other,
         proto::ICMP if wire::checksum(payload) == 0 => Request::Echo,
         proto::ICMP => Request::BadEcho,

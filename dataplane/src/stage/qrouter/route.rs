@@ -86,7 +86,7 @@ fn checked_header(b: &Burst<'_>, lane: Lane) -> Result<(), DropReason> {
     if !good {
         return Err(DropReason::ParseCsum);
     }
-    if b.ip[lane].src_route { Err(DropReason::SrcRoute) } else { Ok(()) }
+    if b.source_routed.has(lane) { Err(DropReason::SrcRoute) } else { Ok(()) }
 }
 
 /// R1. Addresses that are never routed begin with 0, 127, 169 (169.254) or 224 and above; only
