@@ -212,24 +212,29 @@ impl<'u> Burst<'u> {
         self.bytes(lane).get(usize::from(at)..)?.first_chunk()
     }
 
+    /// The first `N` bytes of the frame; `None` if it is shorter.
+    #[inline(always)]
+    pub fn head<const N: usize>(&self, lane: Lane) -> Option<&[u8; N]> {
+        let (start, len) = (usize::from(self.meta[lane].off), usize::from(self.meta[lane].len));
+        let chunk = self.frame[lane].as_ref().filter(|_| len >= N)?.chunk();
+        chunk.get(start..start + N)?.first_chunk()
+    }
+
+    /// The first `N` bytes of the frame, to write; `None` if it is shorter.
+    #[inline(always)]
+    pub fn head_mut<const N: usize>(&mut self, lane: Lane) -> Option<&mut [u8; N]> {
+        let (start, len) = (usize::from(self.meta[lane].off), usize::from(self.meta[lane].len));
+        let chunk = self.frame[lane].as_mut().filter(|_| len >= N)?.chunk_mut();
+        chunk.get_mut(start..start + N)?.first_chunk_mut()
+    }
+
     /// Writes both Ethernet addresses, in the frame and in the arrays.
     #[inline(always)]
     pub fn set_macs(&mut self, lane: Lane, dst: MacAddr, src: MacAddr) {
         self.dst[lane] = dst;
         self.src[lane] = src;
-        if let Some(head) = self.at_mut::<12>(lane, 0) {
+        if let Some(head) = self.head_mut::<12>(lane) {
             write_macs(head, dst, src);
-        }
-    }
-
-    /// Writes the Ethernet source.
-    #[inline(always)]
-    pub fn set_src(&mut self, lane: Lane, src: MacAddr) {
-        self.src[lane] = src;
-        if let Some(field) = self.at_mut::<6>(lane, 6) {
-            let (first, last) = field.split_at_mut(2);
-            first.copy_from_slice(&((src.to_u64() >> 32) as u16).to_be_bytes());
-            last.copy_from_slice(&(src.to_u64() as u32).to_be_bytes());
         }
     }
 

@@ -27,21 +27,21 @@ pub fn dvr_process(b: &mut Burst<'_>, x: &Ctx<'_>, routed: Mask) {
                 b.drop(lane, STAGE, DropReason::RouterDown); // never with the router's MAC in its place
                 continue;
             }
-            x.note(b, lane, STAGE, Note::Set(Field::EthSrc, src.to_u64(), own.to_u64()));
+            if !(b.traced).is_empty() {
+                x.note(b, lane, STAGE, Note::Set(Field::EthSrc, src.to_u64(), own.to_u64()));
+            }
             src = own;
         }
         write(b, lane, src);
-        if translated.has(lane) {
-            translate(b, x, lane);
-        }
     }
+    (routed & translated & b.live).for_each(|lane| translate(b, x, lane));
 }
 
 #[inline(always)]
 fn write(b: &mut Burst<'_>, lane: Lane, src: MacAddr) {
     b.src[lane] = src;
     let (dst, ttl) = (b.dst[lane], b.ip[lane].ttl);
-    let Some(head) = b.at_mut::<26>(lane, 0) else { return };
+    let Some(head) = b.head_mut::<26>(lane) else { return };
     if let Some(macs) = head.first_chunk_mut() {
         write_macs(macs, dst, src);
     }

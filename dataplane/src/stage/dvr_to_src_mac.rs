@@ -19,20 +19,22 @@ pub fn dvr_to_src_mac(b: &mut Burst<'_>, x: &Ctx<'_>, m: Mask) {
     for lane in m {
         home[lane] = x.tables.fdb.locate(&fdb_key(b.seg[lane], b.dst[lane]));
     }
+    let mut known = Mask::NONE;
     for lane in m {
-        if let Err(reason) = deliver(b, x, lane, home[lane]) {
-            b.drop(lane, STAGE, reason);
+        let word = x.tables.fdb.get(home[lane], &fdb_key(b.seg[lane], b.dst[lane]));
+        match deliver(b, x, lane, word) {
+            Ok(()) => known.insert(lane),
+            Err(_) if b.dst[lane].is_multicast() => probe(b, lane),
+            Err(reason) => b.drop(lane, STAGE, reason),
         }
     }
+    b.decided |= known;
+    (known & b.traced).for_each(|lane| note(b, x, lane));
 }
 
+/// To its port, with its gateway's MAC as source.
 #[inline(always)]
-fn deliver(b: &mut Burst<'_>, x: &Ctx<'_>, lane: Lane, home: Home) -> Result<(), DropReason> {
-    if b.dst[lane].is_multicast() {
-        return probe(b, lane);
-    }
-    let word = x.tables.fdb.get(home, &fdb_key(b.seg[lane], b.dst[lane]));
-    x.note(b, lane, STAGE, Note::Fdb(b.seg[lane], b.dst[lane].to_u64(), word));
+fn deliver(b: &mut Burst<'_>, x: &Ctx<'_>, lane: Lane, word: u64) -> Result<(), DropReason> {
     let port = match FdbValue::unpack(word).map(|row| row.target) {
         Some(Target::Port(port)) => port,
         Some(Target::Snat) => return Err(DropReason::SnatNoState),
@@ -42,25 +44,35 @@ fn deliver(b: &mut Burst<'_>, x: &Ctx<'_>, lane: Lane, home: Home) -> Result<(),
     if gateway.is_zero() {
         return Err(DropReason::DvrUnknownDst);
     }
-    x.note(b, lane, STAGE, Note::Set(Field::EthSrc, b.src[lane].to_u64(), gateway.to_u64()));
-    b.set_src(lane, gateway);
-    b.send(lane, Out::Port(port));
+    b.set_macs(lane, b.dst[lane], gateway);
+    b.out[lane] = Out::Port(port);
     Ok(())
+}
+
+/// What was decided about a traced frame.
+#[cold]
+fn note(b: &Burst<'_>, x: &Ctx<'_>, lane: Lane) {
+    let word = x.tables.fdb.lookup(&fdb_key(b.seg[lane], b.dst[lane]));
+    x.note(b, lane, STAGE, Note::Fdb(b.seg[lane], b.dst[lane].to_u64(), word));
+    if b.l3[lane] == L3::Ipv4 {
+        x.note(b, lane, STAGE, Note::GatewayOf(b.ip_dst[lane]));
+    }
+    let was = x.snap.tunnels.get(b.tunnel[lane]).map_or(MacAddr::ZERO, |row| row.dvr_mac);
+    x.note(b, lane, STAGE, Note::Set(Field::EthSrc, was.to_u64(), b.src[lane].to_u64()));
 }
 
 /// A remote router looks for a neighbour: ARP request without a sender address, NS from `::`.
 #[cold]
-fn probe(b: &mut Burst<'_>, lane: Lane) -> Result<(), DropReason> {
+fn probe(b: &mut Burst<'_>, lane: Lane) {
     let probe = match b.talk[lane] {
         Talk::ArpRequest => b.ip_src[lane] == 0,
         Talk::NeighSolicit => b.ip6_src[lane] == 0,
         _ => false,
     };
     if !probe {
-        return Err(DropReason::DvrUnknownDst);
+        return b.drop(lane, STAGE, DropReason::DvrUnknownDst);
     }
     b.send(lane, Out::Flood(FloodSet { all_ports: true, fabric: false }));
-    Ok(())
 }
 
 /// The MAC of the gateway of the destination's subnet or, for a routed next hop whose packets are
@@ -71,7 +83,6 @@ fn gateway(b: &Burst<'_>, x: &Ctx<'_>, lane: Lane, port: PortIx) -> MacAddr {
     let of_subnet = match b.l3[lane] {
         L3::Ipv4 => {
             let dst = b.ip_dst[lane];
-            x.note(b, lane, STAGE, Note::GatewayOf(dst));
             seg.subnets.iter().find(|s| dst & s.mask == s.net).map(|s| s.gateway_mac)
         }
         L3::Ipv6 => {

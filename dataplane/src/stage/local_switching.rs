@@ -20,9 +20,10 @@ pub fn local_switching(b: &mut Burst<'_>, x: &Ctx<'_>, m: Mask, routed: Mask) {
     for lane in m {
         home[lane] = x.tables.fdb.locate(&fdb_key(b.seg[lane], b.dst[lane]));
     }
+    let mut known = Mask::NONE;
     for lane in m {
         if to_known(b, x, lane, home[lane], routed.has(lane)) {
-            x.note(b, lane, STAGE, Note::Out(b.out[lane]));
+            known.insert(lane);
             continue;
         }
         match decide(b, x, lane, home[lane], routed.has(lane)) {
@@ -31,6 +32,16 @@ pub fn local_switching(b: &mut Burst<'_>, x: &Ctx<'_>, m: Mask, routed: Mask) {
             Err(reason) => b.drop(lane, STAGE, reason),
         }
     }
+    b.decided |= known;
+    (known & b.traced).for_each(|lane| note(b, x, lane));
+}
+
+/// What was found for a traced frame.
+#[cold]
+fn note(b: &Burst<'_>, x: &Ctx<'_>, lane: Lane) {
+    let word = x.tables.fdb.lookup(&fdb_key(b.seg[lane], b.dst[lane]));
+    x.note(b, lane, STAGE, Note::Fdb(b.seg[lane], b.dst[lane].to_u64(), word));
+    x.note(b, lane, STAGE, Note::Out(b.out[lane]));
 }
 
 /// What nearly all frames are: no ARP, to a machine that is known, on another side than the sender. `false`: `decide`.
@@ -41,13 +52,11 @@ fn to_known(b: &mut Burst<'_>, x: &Ctx<'_>, lane: Lane, home: Home, routed: bool
         return false;
     }
     let word = x.tables.fdb.get(home, &fdb_key(b.seg[lane], dst));
-    let out = match FdbValue::unpack(word).map(|row| row.target) {
+    b.out[lane] = match FdbValue::unpack(word).map(|row| row.target) {
         Some(Target::Port(port)) if b.door[lane] != Door::Port(port) || routed => Out::Port(port),
         Some(Target::Tunnel(tunnel)) if matches!(b.door[lane], Door::Port(_)) || routed => Out::Tunnel(tunnel),
         _ => return false,
     };
-    x.note(b, lane, STAGE, Note::Fdb(b.seg[lane], dst.to_u64(), word));
-    b.send(lane, out);
     true
 }
 

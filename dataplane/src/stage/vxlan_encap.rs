@@ -4,7 +4,7 @@
 //! actions=strip_vlan,set_tunnel:0x4,output:2`; the table is asked in `local_switching`, this is the output.
 
 use super::{Ctx, Stage};
-use crate::burst::{Burst, L3, Lane, Mask, Out};
+use crate::burst::{Burst, L3, Lane, Lanes, Mask, Out};
 use crate::drop_reason::DropReason;
 use crate::tables::{OUTER, SegRow, TunnelIx, TunnelRow, Wire};
 use crate::trace::Note;
@@ -15,16 +15,21 @@ const STAGE: Stage = Stage::VxlanEncap;
 
 /// Puts the outer headers before every frame of `m` that goes to a tunnel; returns those that do. Rules: O3.
 pub fn vxlan_encap(b: &mut Burst<'_>, x: &Ctx<'_>, m: Mask) -> Mask {
-    let mut mine = Mask::NONE;
+    let mine: Mask = m.filter(|lane| matches!(b.out[*lane], Out::Tunnel(_))).collect();
+    let mut port = Lanes::splat(0);
+    for lane in mine & b.plain {
+        port[lane] = source_port_ip4(b, lane);
+    }
+    for lane in mine.without(b.plain) {
+        port[lane] = source_port(b, lane);
+    }
     let (mut last, mut network) = (0, None);
-    for lane in m {
-        let Out::Tunnel(tunnel) = b.out[lane] else { continue };
-        mine.insert(lane);
+    for lane in mine {
         if b.seg[lane] != last {
             last = b.seg[lane];
             network = vni(x.snap.segments.get(last));
         }
-        if let Err(reason) = encap(b, x, lane, network, tunnel) {
+        if let Err(reason) = encap(b, x, lane, network, port[lane]) {
             b.drop(lane, STAGE, reason);
         }
     }
@@ -56,10 +61,11 @@ fn encap(
     x: &Ctx<'_>,
     lane: Lane,
     vni: Option<u32>,
-    tunnel: TunnelIx,
+    port: u16,
 ) -> Result<(), DropReason> {
     // None: a T06 row of a batch that makes this network VXLAN, which this burst does not see yet, or no longer.
     let vni = vni.ok_or(DropReason::PortGone)?;
+    let Out::Tunnel(tunnel) = b.out[lane] else { return Err(DropReason::Internal) };
     let host = &x.snap.host;
     let (off, len) = (b.meta[lane].off, b.meta[lane].len);
     if u32::from(len) + OUTER as u32 - 14 > u32::from(host.underlay_mtu) {
@@ -71,7 +77,6 @@ fn encap(
         _ => 0,
     };
     let tos = inner_tos & host.outer_tos_mask | host.outer_tos;
-    let port = if b.plain.has(lane) { source_port_ip4(b, lane) } else { source_port(b, lane) };
     b.meta[lane].off = start as u16;
     b.meta[lane].len = len + OUTER as u16;
     let chunk = b.frame[lane].as_mut().map(Frame::chunk_mut);

@@ -34,6 +34,8 @@ pub struct FlatTable<const K: usize> {
     slots: Box<[Slot<K>]>,
     mask: usize,
     hasher: RandomState,
+    /// Of the hash of one word, from `hasher`.
+    seeds: [u64; 2],
 }
 
 /// Where a key would sit: the result of pass 1 of a lookup.
@@ -82,13 +84,20 @@ impl<const K: usize> FlatTable<K> {
 
     #[inline(always)]
     fn home(&self, key: &[u64; K]) -> usize {
-        // One word hashes faster as an integer than as an array of one.
         let hash = match key.as_slice() {
-            [one] => self.hasher.hash_one(*one),
+            [one] => folded(one ^ self.seeds[0], self.seeds[1]),
             _ => self.hasher.hash_one(key),
         };
         hash as usize & self.mask
     }
+}
+
+/// The whole product, folded: the step that ahash is made of where there are no AES instructions. For one word of key
+/// and two of seed, one step is enough, and a third of the instructions.
+#[inline(always)]
+fn folded(key: u64, seed: u64) -> u64 {
+    let product = u128::from(key) * u128::from(seed);
+    product as u64 ^ (product >> 64) as u64
 }
 
 /// Why a row was not stored.
@@ -129,7 +138,8 @@ impl<const K: usize> FlatWriter<K> {
     /// `slots` is a power of two.
     fn with_slots(slots: usize, limit: usize, qsbr: Arc<Qsbr>, hasher: RandomState) -> Self {
         let make = |_| Slot { key: std::array::from_fn(|_| AtomicU64::new(FREE)), value: AtomicU64::new(0) };
-        let table = FlatTable { slots: (0..slots).map(make).collect(), mask: slots - 1, hasher };
+        let seeds = [hasher.hash_one(0u64), hasher.hash_one(1u64) | 1];
+        let table = FlatTable { slots: (0..slots).map(make).collect(), mask: slots - 1, hasher, seeds };
         FlatWriter {
             table: Arc::new(table),
             qsbr,

@@ -76,8 +76,8 @@ fn not_ip4(b: &mut Burst<'_>, lane: Lane) {
 #[inline(always)]
 fn checked_header(b: &Burst<'_>, lane: Lane) -> Result<(), DropReason> {
     let len = b.ip[lane].header_len;
-    let good = match b.at::<20>(lane, ETH_LEN) {
-        Some(h) if len == 20 => wire::ip4_header_good(h),
+    let good = match b.head::<34>(lane) {
+        Some(h) if len == 20 => wire::ip4_header_good(wire::part::<14, 20, _>(h)),
         _ => {
             let header = b.bytes(lane).get(usize::from(ETH_LEN)..usize::from(ETH_LEN + len));
             header.is_some_and(|h| wire::checksum(h) == 0)
