@@ -115,7 +115,7 @@ pub struct World {
 }
 
 /// Counters that moved, and by how much.
-type Moved = Vec<(String, u64)>;
+pub type Moved = Vec<(String, u64)>;
 
 /// A host and its counters up to the input at hand.
 struct Player {
@@ -348,7 +348,7 @@ fn captured(dropped: &[Dropped], frames: &[(String, &[u8], u64)], times: &[u64],
 
 /// What grew between two states of the books, by name, in one order. Walks both: names are compared by the thousand
 /// otherwise, and libFuzzer looks at every compare.
-fn grown(now: &Totals, before: &Totals) -> Moved {
+pub fn grown(now: &Totals, before: &Totals) -> Moved {
     let sums = |t: &Totals| {
         let ends = [("sent", t.sent), ("dropped", t.dropped), ("consumed", t.consumed), ("held", t.held)];
         [("received", t.received), ("generated", t.generated), ("copied", t.copied)].into_iter().chain(ends)
