@@ -38,7 +38,7 @@ pub struct Frame<'a> {
     pub port: &'a str,
     /// All of it.
     pub bytes: &'a [u8],
-    /// Each that came in has a time of its own, later than the one before.
+    /// In a story none comes earlier than the one before.
     pub time: u64,
 }
 
@@ -83,15 +83,16 @@ pub fn sent(facts: &Facts, story: &[Frame<'_>], out: &Frame<'_>) {
 ///
 /// If no frame of the story explains it.
 pub fn judged(facts: &Facts, story: &[Frame<'_>], out: &Frame<'_>) -> Result<(), String> {
-    let exact = story.binary_search_by_key(&out.time, |c| c.time).ok();
+    let exact = story.partition_point(|c| c.time < out.time)..story.partition_point(|c| c.time <= out.time);
     let case = |at: usize| Case { facts, story, at, out };
-    let same = match exact {
-        Some(n) => case(n).judge(),
-        None => Err("it has the time of no frame that came in"),
-    };
-    let Err(why) = same else { return Ok(()) };
-    let waited = (0..story.len()).rev().filter(|n| Some(*n) != exact);
-    let mut waited = waited.filter(|n| story[*n].time < out.time && out.time - story[*n].time <= LONGEST).map(case);
+    let mut why = "it has the time of no frame that came in";
+    for at in exact.clone() {
+        match case(at).judge() {
+            Ok(()) => return Ok(()),
+            Err(wrong) => why = wrong,
+        }
+    }
+    let mut waited = (0..exact.start).rev().filter(|n| out.time - story[*n].time <= LONGEST).map(case);
     if waited.any(|c| c.may_wait() && c.judge().is_ok()) {
         return Ok(());
     }
@@ -100,11 +101,70 @@ pub fn judged(facts: &Facts, story: &[Frame<'_>], out: &Frame<'_>) -> Result<(),
         Err(why) => why,
     };
     let mut text = format!("{why}; made by the clock: {clock}\n  out by {} at {}: {}", out.port, out.time, shown(out));
-    for (n, came) in story.iter().enumerate().filter(|(_, c)| c.time <= out.time) {
-        let mark = if Some(n) == exact { "in now" } else { "in" };
+    // The last ones: of an input that is all.
+    for (n, came) in story.iter().enumerate().take(exact.end).skip(exact.end.saturating_sub(80)) {
+        let mark = if exact.contains(&n) { "in now" } else { "in" };
         text += &format!("\n  {mark} by {} at {}: {}", came.port, came.time, shown(came));
     }
     Err(text)
+}
+
+/// R8-icmp: the fragments sent by a port at one moment, in the order they left. Each begins where the one before ended
+/// and has bytes behind it, but for the last; pieces of what came in as a fragment end where that did.
+///
+/// # Panics
+///
+/// If one is missing, or out of order.
+pub fn fragments(facts: &Facts, story: &[Frame<'_>], sent: &[Frame<'_>]) {
+    // What is cut has the offsets of the packet that it was: those that came in are known.
+    let came = story.iter().filter_map(|c| fragment(&came(facts, c).ok()?));
+    let ends: Vec<(Whole, usize, usize)> = came.collect();
+    let mut open: Vec<(Whole, u64, usize)> = Vec::new();
+    for frame in sent {
+        let to = went(facts, frame).ok().filter(is_fragment);
+        let Some((whole, start, end)) = to.and_then(|to| fragment(&to)) else { continue };
+        let key = |o: &(Whole, u64, usize)| (o.0.clone(), o.1) == (whole.clone(), frame.time);
+        let begins = start == 0 || ends.iter().any(|(w, s, _)| w.same(&whole) && *s == start);
+        match open.iter().position(|o| key(o) && o.2 == start) {
+            Some(at) => open[at].2 = end,
+            None if begins => open.push((whole.clone(), frame.time, end)),
+            None => panic!("a fragment that follows none (R8-icmp): {}", shown(frame)),
+        }
+    }
+    for (whole, time, end) in open {
+        let done = ends.iter().any(|(w, _, e)| w.same(&whole) && *e == end);
+        assert!(done, "fragments end at {end}, and the packet at another byte (R8-icmp): {whole:?} at {time}");
+    }
+}
+
+/// What the fragments of a packet have in common, addresses but for translation.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Whole {
+    id: u16,
+    protocol: u8,
+    src: Mac,
+    dst: Mac,
+}
+
+impl Whole {
+    /// But for routers on the way.
+    fn same(&self, other: &Whole) -> bool {
+        (self.id, self.protocol) == (other.id, other.protocol)
+    }
+}
+
+fn is_fragment(frame: &Inside<'_>) -> bool {
+    let head = frame.eth().ok().filter(|e| e.kind == frame::IPV4);
+    head.is_some_and(|e| etherparse::Ipv4HeaderSlice::from_slice(e.body).is_ok_and(|h| h.is_fragmenting_payload()))
+}
+
+/// Of an IPv4 packet: what it belongs to, its first byte and the one after its last; if whole, all of it.
+fn fragment(frame: &Inside<'_>) -> Option<(Whole, usize, usize)> {
+    let e = frame.eth().ok().filter(|e| e.kind == frame::IPV4)?;
+    let h = etherparse::Ipv4HeaderSlice::from_slice(e.body).ok()?;
+    let whole = Whole { id: h.identification(), protocol: h.protocol().0, src: e.src, dst: e.dst };
+    let start = usize::from(h.fragments_offset().value()) * 8;
+    Some((whole, start, start + usize::from(h.total_len()).checked_sub(h.slice().len())?))
 }
 
 fn shown(f: &Frame<'_>) -> String {

@@ -96,6 +96,11 @@ pub fn whole_or_piece(whole: &[u8], out: &[u8], mtus: &[usize], exact: bool) -> 
     let fixed = |h: &Ipv4HeaderSlice<'_>| (h.slice()[1], h.identification(), h.protocol(), h.source(), h.destination());
     must(fixed(&a) == fixed(&b) && a.slice()[6] & 0xc0 == b.slice()[6] & 0xc0, "a router changed the header")?;
     let (from, to) = (&whole[a.slice().len()..], &out[b.slice().len()..]);
+    let none = |p: &[u8], h: &Ipv4HeaderSlice<'_>| {
+        matches!(h.protocol().0, 17 | 136) && h.fragments_offset().value() == 0 && p.get(6..8) == Some(&[0, 0])
+    };
+    let begins = a.fragments_offset() == b.fragments_offset();
+    must(!begins || none(from, &a) == none(to, &b), "a UDP checksum of 0 says that there is none (FO)")?;
     if whole.len() == out.len() {
         must(a.slice()[6..8] == b.slice()[6..8] && a.options() == b.options(), "a router changed the header")?;
         let good = if exact { from == to } else { same(from, to) && !lost_sum(whole, out) };
