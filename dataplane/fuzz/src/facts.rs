@@ -44,6 +44,10 @@ pub struct Net {
     pub gateways: BTreeSet<Ipv4Addr>,
     /// Who has an address: router interfaces, bound ports (of other hosts while active), neighbours of the model.
     pub owners: BTreeMap<IpAddr, BTreeSet<Mac>>,
+    /// Who may have an address by an address pair, if nobody owns it.
+    pub candidates: BTreeMap<IpAddr, BTreeSet<Mac>>,
+    /// Addresses of sg- ports.
+    pub sg: BTreeSet<Ipv4Addr>,
     /// Hosts of ports with these fixed addresses, while active.
     pub bound: BTreeMap<IpAddr, String>,
     /// Addresses that have a row of their own or a candidate for it: never asked for.
@@ -58,10 +62,15 @@ pub struct Net {
     pub router_ips: BTreeSet<IpAddr>,
     /// Where the MACs are that traffic cannot move: of active ports that routers do not own. Host and port id.
     pub homes: BTreeMap<Mac, (String, String)>,
-    /// Every MAC the model has here.
-    pub macs: BTreeSet<Mac>,
     /// Networks that are routers away, itself included.
     pub reach: BTreeSet<String>,
+}
+
+impl Net {
+    /// Whose MAC the model has for an address: a fixed one, or else those of candidates.
+    pub fn macs_of(&self, ip: IpAddr) -> Option<&BTreeSet<Mac>> {
+        self.owners.get(&ip).or_else(|| self.candidates.get(&ip))
+    }
 }
 
 /// A port of this host.
@@ -88,6 +97,27 @@ pub struct Interface {
     pub mac: Mac,
     /// Its IPv4 addresses, each with its subnet.
     pub ips: Vec<(Ipv4Addr, IpNet)>,
+}
+
+/// A distributed router.
+#[derive(Clone, Debug, Default)]
+pub struct Router {
+    /// Its interfaces.
+    pub interfaces: Vec<Interface>,
+    /// Prefixes of its extra routes.
+    pub routes: Vec<IpNet>,
+}
+
+impl Router {
+    /// Its IPv4 addresses, each with its subnet.
+    pub fn ips(&self) -> impl Iterator<Item = &(Ipv4Addr, IpNet)> {
+        self.interfaces.iter().flat_map(|i| &i.ips)
+    }
+
+    /// R4-1: connected, or by an extra route.
+    pub fn has_route(&self, to: IpAddr) -> bool {
+        self.ips().any(|(_, net)| net.contains(to)) || self.routes.iter().any(|net| net.contains(to))
+    }
 }
 
 /// A floating IP that this host translates.
@@ -129,7 +159,7 @@ pub struct Facts {
     /// Physical networks of this host.
     pub phys: BTreeSet<String>,
     /// Distributed routers by id.
-    pub routers: BTreeMap<String, Vec<Interface>>,
+    pub routers: BTreeMap<String, Router>,
     /// What this host translates.
     pub fips: Vec<Floating>,
     /// Next hops of extra routes.
@@ -237,14 +267,17 @@ fn fips(cloud: &Cloud, host: &str) -> Vec<Floating> {
     cloud.floatingips.values().filter_map(one).collect()
 }
 
-fn routers(cloud: &Cloud) -> BTreeMap<String, Vec<Interface>> {
-    let mut routers: BTreeMap<String, Vec<Interface>> = BTreeMap::new();
+fn routers(cloud: &Cloud) -> BTreeMap<String, Router> {
+    let mut routers: BTreeMap<String, Router> = BTreeMap::new();
     for port in cloud.ports.values().filter(|p| p.device_owner.ends_with("_distributed")) {
         let subnet = |id: &str| cloud.subnets.get(id).map(|s| s.cidr);
         let ips = port.fixed_ips.iter().filter_map(|f| Some((only_v4(f.ip_address)?, subnet(&f.subnet_id)?)));
         let (network, mac) = (port.network_id.clone(), port.mac_address.octets());
         let interface = Interface { network, mac, ips: ips.collect() };
-        routers.entry(port.device_id.clone()).or_default().push(interface);
+        routers.entry(port.device_id.clone()).or_default().interfaces.push(interface);
+    }
+    for (id, router) in &mut routers {
+        router.routes = cloud.routers.get(id).map_or(Vec::new(), |r| r.routes.iter().map(|r| r.destination).collect());
     }
     routers
 }
@@ -260,12 +293,21 @@ fn addresses(net: &mut Net, port: &Port, host: &str) {
         for ip in fixed() {
             net.owners.entry(ip).or_default().insert(mac);
         }
-        net.known.extend(fixed());
+        // Router-owned ports and those of floating IPs on an external network may be asked for as any other machine's.
+        if !(port.is_router_gateway() || port.is_fip_agent_gateway()) {
+            net.known.extend(fixed());
+        }
     }
     if let (true, Some(bound)) = (active(port), bound) {
         net.bound.extend(fixed().map(|ip| (ip, bound.to_owned())));
         let single = |p: &control::model::AddressPair| p.ip_address == IpNet::host(p.ip_address.addr());
-        net.known.extend(port.allowed_address_pairs.iter().filter(|p| single(p)).map(|p| p.ip_address.addr()));
+        for pair in port.allowed_address_pairs.iter().filter(|p| single(p)) {
+            net.known.insert(pair.ip_address.addr());
+            net.candidates.entry(pair.ip_address.addr()).or_default().insert(pair.mac_address.octets());
+        }
+    }
+    if port.is_router_snat() {
+        net.sg.extend(fixed().filter_map(only_v4));
     }
     if here && port.is_fip_agent_gateway() {
         net.fg = port.fixed_ips.iter().find_map(|f| Some((mac, only_v4(f.ip_address)?)));
@@ -313,8 +355,6 @@ fn nets(cloud: &Cloud, host: &str) -> BTreeMap<String, Net> {
     for port in cloud.ports.values() {
         let net = nets.get_mut(&port.network_id).expect("a port has a network");
         addresses(net, port, host);
-        net.macs.insert(port.mac_address.octets());
-        net.macs.extend(port.allowed_address_pairs.iter().map(|p| p.mac_address.octets()));
         let machine = port.device_owner.starts_with("compute:") || port.is_dhcp() || port.is_router_snat();
         if let (true, Some(host)) = (machine && active(port), &port.binding_host_id) {
             net.homes.insert(port.mac_address.octets(), (host.clone(), port.id.clone()));
@@ -322,7 +362,6 @@ fn nets(cloud: &Cloud, host: &str) -> BTreeMap<String, Net> {
     }
     for n in cloud.neighbors.values() {
         let net = nets.get_mut(&n.network_id).expect("a neighbor has a network");
-        net.macs.insert(n.mac_address.octets());
         net.known.insert(n.ip_address);
         net.owners.entry(n.ip_address).or_default().insert(n.mac_address.octets());
     }

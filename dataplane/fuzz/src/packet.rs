@@ -275,7 +275,12 @@ fn ip4(packet: &mut [u8]) {
         17 if payload.len() >= 8 && !fragment => {
             let len = payload.len() as u16;
             put(payload, 4, &len.to_be_bytes());
-            put(payload, 6, &[0, 0]);
+            // 0 says that there is none, as VXLAN does.
+            if payload[6..8] != [0, 0] {
+                put(payload, 6, &[0, 0]);
+                let sum = checksum(&[addresses, &[0, 17], &len.to_be_bytes(), payload]);
+                put(payload, 6, if sum == [0, 0] { &[0xff; 2] } else { &sum });
+            }
         }
         _ => {}
     }

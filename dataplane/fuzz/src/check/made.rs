@@ -3,7 +3,7 @@
 use super::frame::arp;
 use super::routed::{Routed, may_ask, to_router};
 use super::{Case, Check, Eth, Frame, Inside, SECOND, Way, came, must, sum, went};
-use crate::facts::{Facts, Interface};
+use crate::facts::{Facts, Router};
 use crate::headers::quotable;
 use etherparse::{IpNumber, Ipv4Header, Ipv4HeaderSlice, TcpHeader, TcpSlice};
 use std::collections::BTreeSet;
@@ -108,9 +108,10 @@ impl Case<'_> {
             // Eight routers, and the planes for floating IPs.
             (11, 0) => c.a.ttl() <= 9,
             (3, 0) => {
-                let unknown =
-                    |all: &Vec<Interface>| !all.iter().flat_map(|i| &i.ips).any(|(_, n)| n.contains(dst.into()));
-                self.facts.routers.values().any(unknown)
+                let none = |router: &Router| !router.has_route(dst.into());
+                // Only the first one's own goes straight back with its TTL.
+                let first = self.first_router(c).is_some_and(none);
+                first || !(c.straight && c.b.ttl() == 64) && self.facts.routers.values().any(none)
             }
             (3, 1) => {
                 let after = self.out.time.checked_sub(3 * SECOND);
@@ -126,8 +127,8 @@ impl Case<'_> {
     /// ICMP, Source.
     fn source_of_error(&self, c: &Routed<'_>) -> Check {
         let (f, offender, source) = (self.facts, IpAddr::from(c.a.source_addr()), c.b.source_addr());
-        let addresses = |all: &[Interface]| -> BTreeSet<Ipv4Addr> {
-            let ips = || all.iter().flat_map(|i| i.ips.iter().map(move |ip| (i, ip)));
+        let addresses = |router: &Router| -> BTreeSet<Ipv4Addr> {
+            let ips = || router.interfaces.iter().flat_map(|i| i.ips.iter().map(move |ip| (i, ip)));
             let facing: BTreeSet<Ipv4Addr> =
                 ips().filter(|(_, (_, net))| net.contains(offender)).map(|(_, (ip, _))| *ip).collect();
             if !facing.is_empty() {
@@ -142,11 +143,10 @@ impl Case<'_> {
         if c.from.net.external {
             return must(floating, "source of an error about a packet from outside (ICMP)");
         }
-        let first = self.first_router(c).is_some_and(|(_, all)| addresses(all).contains(&source));
+        let first = self.first_router(c).is_some_and(|r| addresses(r).contains(&source));
         // Loose: which of the routers behind the first one made it, the error does not say; nor does the rule say
         // which address a packet has that met its end at a floating IP of this host (FO3).
-        let further =
-            c.by_router.is_ok() && (floating || f.routers.values().any(|all| addresses(all).contains(&source)));
+        let further = c.by_router.is_ok() && (floating || f.routers.values().any(|r| addresses(r).contains(&source)));
         must(first || further, "source of an ICMP error (ICMP)")
     }
 

@@ -3,7 +3,7 @@
 use super::frame::{IPV4, arp};
 use super::nat::{translated, whole_or_piece};
 use super::{Case, Check, Eth, Inside, Way, came, header_sum_good, must};
-use crate::facts::{Facts, Floating, Mac};
+use crate::facts::{Facts, Floating, Interface, Mac, Router};
 use etherparse::Ipv4HeaderSlice;
 use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr};
@@ -45,7 +45,8 @@ impl Routed<'_> {
 fn hops(f: &Facts, dst: Ipv4Addr) -> BTreeSet<Ipv4Addr> {
     let fixed = f.fips.iter().filter(|fip| fip.floating == dst).map(|fip| fip.fixed);
     let gateways = f.nets.values().filter(|n| n.external).flat_map(|n| n.gateways.iter().copied());
-    [dst].into_iter().chain(fixed).chain(gateways).chain(f.next_hops.iter().copied()).collect()
+    let sg = f.nets.values().flat_map(|n| n.sg.iter().copied());
+    [dst].into_iter().chain(fixed).chain(gateways).chain(sg).chain(f.next_hops.iter().copied()).collect()
 }
 
 /// May a packet for `dst` have to ask for `hop` in this network?
@@ -76,7 +77,7 @@ impl Case<'_> {
         )?;
         must(out.body.len() <= to.net.mtu, "larger than the network's MTU (R8)")?;
         let straight = self.out.port == self.cause().port && (out.dst, out.src) == (input.src, input.dst);
-        let by_router = self.by_router(a.destination_addr(), to, out);
+        let by_router = self.by_router(b.destination_addr(), to, out);
         let case = Routed { from, input, a, packet, to, b, sent: out.body, straight, by_router };
         let made = self.made(&case);
         // An answer's TTL and bytes are all its own, so nothing that was forwarded looks like one.
@@ -95,8 +96,9 @@ impl Case<'_> {
             (Way::Port(_), _) => to.net.router_macs.contains(&out.src),
         };
         must(masked, "the source of a routed frame is neither DVR MAC nor router nor fg- port (O2, R9, FO4)")?;
-        let known = to.net.macs.contains(&out.dst) || self.taught(out.dst, dst, to.network);
-        must(known, "routed to a MAC that neither the model nor an answer has there (R7)")?;
+        let has = |hop: Ipv4Addr| to.net.macs_of(hop.into()).is_some_and(|macs| macs.contains(&out.dst));
+        let known = hops(self.facts, dst).into_iter().any(has) || self.taught(out.dst, dst, to.network);
+        must(known, "to a MAC that neither the model nor an answer has for a next hop (R7)")?;
         self.at_home(to, out.dst)?;
         self.for_receiver(to, out.dst)
     }
@@ -121,8 +123,7 @@ impl Case<'_> {
         };
         let (src, dst) = (c.a.source_addr(), c.a.destination_addr());
         must(!group(src) && !group(dst), "an address that is never routed (R1)")?;
-        let own =
-            self.first_router(c).is_some_and(|(_, all)| all.iter().any(|i| i.ips.iter().any(|(ip, _)| *ip == src)));
+        let own = self.first_router(c).is_some_and(|router| router.ips().any(|(ip, _)| *ip == src));
         must(!own, "from one of the router's own addresses (R1)")?;
         let f = self.facts;
         let out = f.fips.iter().find(|fip| fip.fixed == src && fip.floating == c.b.source_addr());
@@ -155,7 +156,7 @@ impl Case<'_> {
                 let on_host = f.fips.iter().any(|other| other.floating == c.a.destination_addr());
                 must(!on_host, "to a floating IP of this host, and by the wire (FO3)")?;
                 let dst = IpAddr::from(c.a.destination_addr());
-                let mut inside = f.routers[&fip.router].iter().flat_map(|i| &i.ips);
+                let mut inside = f.routers[&fip.router].ips();
                 must(
                     !inside.any(|(_, net)| net.contains(dst)),
                     "to a network of its own router, and translated (R4-1)",
@@ -182,16 +183,15 @@ impl Case<'_> {
     fn next_hop(&self, c: &Routed<'_>) -> Check {
         let dst = IpAddr::from(c.b.destination_addr());
         let there = c.to.net.subnets.iter().any(|net| net.contains(dst));
-        let owners = c.to.net.owners.get(&dst).filter(|_| there);
+        let owners = c.to.net.macs_of(dst).filter(|_| there);
         let mac = c.to.eth()?.dst;
-        must(owners.is_none_or(|o| o.contains(&mac)), "routed to a MAC that another address has (R7)")
+        must(owners.is_none_or(|macs| macs.contains(&mac)), "routed to a MAC that another address has (R7)")
     }
 
     /// The router whose MAC the packet was sent to.
-    pub(super) fn first_router(&self, c: &Routed<'_>) -> Option<(&str, &[crate::facts::Interface])> {
-        let has = |i: &crate::facts::Interface| i.network == c.from.network && i.mac == c.input.dst;
-        let found = self.facts.routers.iter().find(|(_, all)| all.iter().any(has));
-        found.map(|(id, all)| (id.as_str(), all.as_slice()))
+    pub(super) fn first_router(&self, c: &Routed<'_>) -> Option<&Router> {
+        let has = |i: &Interface| i.network == c.from.network && i.mac == c.input.dst;
+        self.facts.routers.values().find(|r| r.interfaces.iter().any(has))
     }
 }
 
