@@ -97,20 +97,28 @@ impl Case<'_> {
         };
         must(masked, "the source of a routed frame is neither DVR MAC nor router nor fg- port (O2, R9, FO4)")?;
         let has = |hop: Ipv4Addr| to.net.macs_of(hop.into()).is_some_and(|macs| macs.contains(&out.dst));
-        let known = hops(self.facts, dst).into_iter().any(has) || self.taught(out.dst, dst, to.network);
-        must(known, "to a MAC that neither the model nor an answer has for a next hop (R7)")?;
-        self.at_home(to, out.dst)?;
+        if !self.taught(out.dst, dst, to) {
+            let known = hops(self.facts, dst).into_iter().any(has);
+            must(known, "to a MAC that neither the model nor an answer has for a next hop (R7)")?;
+            self.at_home(to, out.dst)?;
+        }
         self.for_receiver(to, out.dst)
     }
 
-    /// R7-probe, FO4: an ARP frame of this network gave that MAC for an address that may be the next hop.
-    fn taught(&self, mac: Mac, dst: Ipv4Addr, network: &str) -> bool {
-        let asked = |hop| may_ask(self.facts, dst, network, hop);
+    /// R7-probe, FO4: an ARP frame of this network gave that MAC for an address that may be the next hop, and came from
+    /// where the packet goes.
+    fn taught(&self, mac: Mac, dst: Ipv4Addr, to: &Inside<'_>) -> bool {
+        let asked = |hop| may_ask(self.facts, dst, to.network, hop);
+        let there = |from: &Inside<'_>, port: &str| match (from.way, to.way) {
+            (Way::Tunnel(a, _), Way::Tunnel(b, _)) => a.name == b.name,
+            _ => port == self.out.port,
+        };
         let since = self.out.time.saturating_sub(LEARNED);
         self.story.iter().filter(|c| (since..=self.out.time).contains(&c.time)).any(|c| {
             let Ok(from) = came(self.facts, c) else { return false };
             let arp = from.eth().ok().and_then(|e| arp(&e));
-            from.network == network && arp.is_some_and(|(_, sha, spa, ..)| sha == mac && asked(spa))
+            let told = arp.is_some_and(|(_, sha, spa, ..)| sha == mac && asked(spa));
+            from.network == to.network && there(&from, c.port) && told
         })
     }
 
