@@ -1,7 +1,8 @@
 //! Cloud files, changes and events.
 
+use crate::world::{Moved, grown};
 use control::capture::Capture;
-use control::host::{Host, HostError, Totals, Workers};
+use control::host::{Host, HostError, Workers};
 use control::model::{Change, Cloud, Problems};
 use control::replay::{self, Events, Input, Options};
 use control::rows::Rows;
@@ -9,6 +10,7 @@ use control::writer::{Limits, Writer};
 use dataplane::umem::Umem;
 use serde_json::Value;
 use std::cell::RefCell;
+use std::thread::LocalKey;
 
 /// Tables small enough to be made for every input; a cloud that does not fit is refused, which is a result.
 fn limits() -> Limits {
@@ -93,9 +95,19 @@ const PROBES: [(&str, &[u8]); 14] = [
     ("B1", include_bytes!("../../../pcap-fixtures/102-vip-02-vip-before-any-announcement/in.B1.pcap")),
 ];
 
+/// Frames that wait for a neighbour on the reference cloud (R7-probe), inside and outside: a change finds them waiting.
+const WAITING: [(&str, &[u8]); 3] = [
+    ("A1", include_bytes!("../../../pcap-fixtures/169-ew-15-unknown-neighbour/in.A1.pcap")),
+    ("A1", include_bytes!("../../../pcap-fixtures/156-fip-09-floating-ip-to-one-on-another-host/in.A1.pcap")),
+    ("B1", include_bytes!("../../../pcap-fixtures/230-r7-4-three-packets-wait-for-an-address/in.B1.pcap")),
+];
+/// When the probes begin, ns: what changes brought about is over and forgotten.
+const LATER: u64 = 1_000_000_000_000;
+
 thread_local! {
     static REFERENCE: Cloud = Cloud::from_json(crate::REFERENCE, "cloud.json").expect("the reference cloud");
     static FRAMES: Vec<Input> = PROBES.iter().map(probe).collect();
+    static PARKED: Vec<Input> = WAITING.iter().map(probe).collect();
     static UMEM: RefCell<[Umem; 2]> = RefCell::new([Umem::new(512), Umem::new(512)]);
 }
 
@@ -123,9 +135,12 @@ pub fn change(data: &[u8]) {
 
 fn changed(start: Cloud, changes: &[Change], first: &mut Umem, second: &mut Umem) {
     let mut host = Host::new(start, "H1", first).expect("the reference cloud fits");
-    for change in changes {
+    host.start_clock(0);
+    for (n, change) in changes.iter().enumerate() {
+        let now = n as u64 * 1000;
+        play(&mut host, &PARKED, now);
         let before = (host.cloud().clone(), rows(&host));
-        match host.apply(change, 0) {
+        match host.apply(change, now + 999) {
             Ok(()) => assert!(Rows::derive(host.cloud(), "H1").is_some(), "the host took itself away"),
             Err(problems) => {
                 words(&problems);
@@ -140,7 +155,10 @@ fn changed(start: Cloud, changes: &[Change], first: &mut Umem, second: &mut Umem
         Err(HostError::Phys { .. }) => return, // networks of the host itself are taken when it starts
         Err(e) => panic!("a cloud that a host got to by changes does not start one: {e}"),
     };
+    forget(&mut host);
+    forget(&mut fresh);
     assert_eq!(rows(&host), rows(&fresh), "after changes the tables are not those of a fresh host");
+    fresh.start_clock(0);
     let (got, expected) = (fates(&mut host), fates(&mut fresh));
     assert_eq!(got, expected, "after changes a host does other things than a fresh one");
 }
@@ -149,24 +167,48 @@ fn rows(host: &Host<'_>) -> Vec<(&'static str, usize)> {
     host.tables().iter().map(|t| (t.name, t.rows)).collect()
 }
 
-/// What becomes of the probes, and what is sent because of them.
-fn fates(host: &mut Host<'_>) -> (Totals, Vec<(String, Vec<u8>)>) {
-    let mut sent = Vec::new();
-    FRAMES.with(|probes| {
-        for (n, probe) in probes.iter().enumerate() {
-            let now = (n as u64 + 1) * 1000;
-            probe.capture.frames().for_each(|f| host.receive(&probe.port, f.bytes, now, 64));
+/// All frames of each capture at a moment of its own, up to 1000 ns after `now`.
+fn play(host: &mut Host<'_>, inputs: &'static LocalKey<Vec<Input>>, now: u64) {
+    inputs.with(|inputs| {
+        for (now, input) in (now..).zip(inputs) {
+            input.capture.frames().for_each(|f| host.receive(&input.port, f.bytes, now, 64));
             host.settle(now);
-            host.drain_sent(&mut |port, bytes, _| sent.push((port.to_owned(), bytes.to_vec())));
         }
     });
+}
+
+/// Runs the clock as long as packets wait or something is announced: at the end every buffer is back.
+fn quiet(host: &mut Host<'_>) {
+    while let (true, Some(due)) = (host.pending(), host.next_timer()) {
+        host.run_timers(due);
+    }
+    assert!(!host.pending(), "something waits for ever");
     let (free, total) = host.frames();
     assert_eq!(free, total, "packet buffers leaked");
     let t = host.totals();
+    assert_eq!(t.held, 0, "a packet is held for ever");
     let ends = t.sent + t.dropped + t.consumed + t.held;
     assert_eq!(t.received + t.generated + t.copied, ends, "the books do not balance: {t:?}");
     assert_eq!(t.drops.get("internal"), None, "a defect in dvrd: {t:?}");
-    (t, sent)
+}
+
+/// What changes brought about comes to its end.
+fn forget(host: &mut Host<'_>) {
+    quiet(host);
+    while let Some(due) = host.next_timer().filter(|due| *due <= LATER) {
+        host.run_timers(due);
+    }
+    host.drain_sent(&mut |_, _, _| {});
+}
+
+/// What becomes of the probes, and what is sent because of them.
+fn fates(host: &mut Host<'_>) -> (Moved, Vec<(String, Vec<u8>)>) {
+    let before = host.totals();
+    play(host, &FRAMES, LATER);
+    quiet(host);
+    let mut sent = Vec::new();
+    host.drain_sent(&mut |port, bytes, _| sent.push((port.to_owned(), bytes.to_vec())));
+    (grown(&host.totals(), &before), sent)
 }
 
 /// An events file, read and run with two fixtures' frames.

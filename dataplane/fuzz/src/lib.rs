@@ -3,12 +3,12 @@
 //!
 //! | target | input | what must hold |
 //! |---|---|---|
-//! | [`burst`] | frames at the doors of a host ([`input`]) | accounting; the same with bursts of 1, of 64 and with three workers; [`check`] of every frame sent |
+//! | [`burst`] | frames at the doors of a host ([`input`]) | accounting, until the clock has ended all that waits; the same with bursts of 1, of 64 and with three workers; [`check`] of every frame sent |
 //! | [`explain`] | the same | `dvrctl trace` has words for every way a frame can go |
 //! | [`decode`], [`vxlan`] | a frame | the parsers of the dataplane and etherparse read the same |
 //! | [`icmp`], [`nat`], [`fragment`] | a frame | answers as etherparse reads them; translated in the right bytes and back; pieces that are together the packet |
 //! | [`cloud_json`], [`cloud_toml`] | a cloud file | refused with words, or rows and tables for every host |
-//! | [`change`] | batches, one a line | refused ones change nothing; after the rest a host is as a fresh one |
+//! | [`change`] | batches, one a line | refused ones change nothing; what waited comes back; after the rest a host is as a fresh one |
 //! | [`events`] | an events file | as `dvrctl replay` reads and runs it |
 //! | [`capture`] | pcap, pcapng, gzip | frames or faults, and never more memory than the file warrants |
 //! | [`frame_text`] | a frame | one printable line |

@@ -7,7 +7,7 @@ use crate::random::Random;
 const OUTER: usize = 50;
 
 /// MACs of the reference cloud and special ones.
-const MACS: [[u8; 6]; 22] = [
+const MACS: [[u8; 6]; 30] = [
     [0xfa, 0x16, 0x3e, 0x0a, 0, 0x01], // rA
     [0xfa, 0x16, 0x3e, 0x0b, 0, 0x01], // rB
     [0xfa, 0x16, 0x3e, 0x0c, 0, 0x01], // rV
@@ -28,12 +28,20 @@ const MACS: [[u8; 6]; 22] = [
     [0xfa, 0x16, 0x3f, 1, 2, 3],       // of nobody
     [0x00, 0x00, 0x5e, 0, 1, 0x32],    // VRRP, a virtual MAC
     [0x02, 0, 0, 0, 0, 0x55],          // a stranger
+    [0xfa, 0x16, 0x3e, 0x0c, 0, 0x11], // V1
+    [0xfa, 0x16, 0x3e, 0x0c, 0, 0x12], // V2
+    [0xfa, 0x16, 0x3e, 0x0c, 0, 0xfa], // sgV
+    [0xfa, 0x16, 0x3e, 0xf9, 0, 0x01], // fg of H1
+    [0xfa, 0x16, 0x3e, 0xf9, 0, 0x02], // of H2
+    [0xfa, 0x16, 0x3e, 0x99, 0, 0x0a], // qg
+    [0xfa, 0x16, 0x3e, 0x99, 0, 0x11], // X1
+    [0x02, 0xee, 0, 0, 0, 0x01],       // the gateway outside
     [0xff; 6],
     [0x33, 0x33, 0, 0, 0, 1],
 ];
 
 /// IPv4 addresses of the reference cloud and special ones.
-const ADDRESSES: [[u8; 4]; 24] = [
+const ADDRESSES: [[u8; 4]; 36] = [
     [10, 1, 0, 1],
     [10, 1, 0, 11],
     [10, 1, 0, 12],
@@ -53,6 +61,18 @@ const ADDRESSES: [[u8; 4]; 24] = [
     [172, 20, 0, 11],
     [172, 20, 0, 12],
     [198, 51, 100, 7],
+    [203, 0, 113, 1],
+    [203, 0, 113, 10],
+    [203, 0, 113, 21],
+    [203, 0, 113, 50],
+    [203, 0, 113, 99],
+    [203, 0, 113, 101],
+    [203, 0, 113, 102],
+    [203, 0, 113, 103],
+    [10, 3, 0, 11],
+    [10, 1, 0, 77], // nobody
+    [10, 2, 0, 77],
+    [10, 3, 0, 77],
     [169, 254, 169, 254],
     [0; 4],
     [255; 4],
@@ -164,7 +184,7 @@ pub fn tag(frame: &mut Vec<u8>, r: &mut Random) {
         return;
     }
     let [t0, t1] = r.pick(&[0x8100u16, 0x88a8]).to_be_bytes();
-    let tci = *r.pick(&[0u16, 0x2000, 5, 300, 0xffff]);
+    let tci = *r.pick(&[0u16, 0x2000, 5, 100, 300, 0x612c, 0xffff]);
     let [c0, c1] = tci.to_be_bytes();
     frame.splice(base + 12..base + 12, [t0, t1, c0, c1]);
 }
@@ -238,17 +258,29 @@ fn ip4(packet: &mut [u8]) {
     let sum = checksum(&[&packet[..header]]);
     put(packet, 10, &sum);
     let (protocol, fragment) = (packet[9], word(packet, 6).unwrap_or(0) & 0x3fff != 0);
-    let payload = &mut packet[header..total];
+    let (head, rest) = packet.split_at_mut(header);
+    let (addresses, payload) = (&head[12..20], &mut rest[..total - header]);
     match protocol {
         1 if payload.len() >= 8 && !fragment => {
             put(payload, 2, &[0, 0]);
             let sum = checksum(&[payload]);
             put(payload, 2, &sum);
         }
+        6 if payload.len() >= 20 && !fragment => {
+            put(payload, 16, &[0, 0]);
+            let len = (payload.len() as u32).to_be_bytes();
+            let sum = checksum(&[addresses, &len, &[0, 6], payload]);
+            put(payload, 16, &sum);
+        }
         17 if payload.len() >= 8 && !fragment => {
             let len = payload.len() as u16;
             put(payload, 4, &len.to_be_bytes());
-            put(payload, 6, &[0, 0]);
+            // 0 says that there is none, as VXLAN does.
+            if payload[6..8] != [0, 0] {
+                put(payload, 6, &[0, 0]);
+                let sum = checksum(&[addresses, &[0, 17], &len.to_be_bytes(), payload]);
+                put(payload, 6, if sum == [0, 0] { &[0xff; 2] } else { &sum });
+            }
         }
         _ => {}
     }
@@ -301,6 +333,21 @@ mod tests {
     }
 
     use etherparse::{NetSlice, SlicedPacket, TransportSlice};
+
+    #[test]
+    fn a_segment_is_repaired() {
+        let mut frame = vec![0x11; 14 + 20 + 21];
+        put(&mut frame, 12, &[0x08, 0, 0x45]);
+        put(&mut frame, 20, &[0, 0, 64, 6]);
+        put(&mut frame, 46, &[0x50, 2]);
+        repair(&mut frame);
+        let packet = SlicedPacket::from_ethernet(&frame).unwrap();
+        let (Some(NetSlice::Ipv4(ip)), Some(TransportSlice::Tcp(tcp))) = (&packet.net, &packet.transport) else {
+            panic!("{packet:?}");
+        };
+        let (src, dst) = (ip.header().source(), ip.header().destination());
+        assert_eq!(Ok(tcp.checksum()), tcp.calc_checksum_ipv4(src, dst));
+    }
 
     #[test]
     fn repaired_is_right_to_an_independent_parser() {

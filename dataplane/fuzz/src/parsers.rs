@@ -116,6 +116,8 @@ fn same(data: &[u8], b: &Burst<'_>, lane: Lane) {
                 ip: if matches!(l3, L3::Ipv4 | L3::Ipv6) { b.ip[lane] } else { IpFields::default() },
                 v4: if matches!(l3, L3::Ipv4 | L3::Arp) { (b.ip_src[lane], b.ip_dst[lane]) } else { (0, 0) },
                 v6: if l3 == L3::Ipv6 { (b.ip6_src[lane], b.ip6_dst[lane]) } else { (0, 0) },
+                fragment: b.fragments.has(lane),
+                src_route: b.source_routed.has(lane),
                 ports: b.ports[lane],
                 talk: b.talk[lane],
                 mac: if matches!(l3, L3::Arp | L3::Rarp) || b.talk[lane] != Talk::None {
@@ -151,6 +153,8 @@ struct Read {
 #[derive(Debug, Default, PartialEq)]
 struct Net {
     ip: IpFields,
+    fragment: bool,
+    src_route: bool,
     v4: (u32, u32),
     v6: (u128, u128),
     ports: u32,
@@ -220,12 +224,10 @@ fn ip4(packet: &[u8]) -> Result<Net, DropReason> {
         proto: h.protocol().0,
         tos: h.dcp().value() << 2 | h.ecn().value(),
         header_len: header_len as u16,
-        fragment,
-        src_route,
         icmp6_type: 0,
     };
     let v4 = (u32::from_be_bytes(h.source()), u32::from_be_bytes(h.destination()));
-    Ok(Net { ip, v4, ports: ports(payload, h.protocol()), ..Net::default() })
+    Ok(Net { ip, v4, fragment, src_route, ports: ports(payload, h.protocol()), ..Net::default() })
 }
 
 fn arp(body: &[u8], operations: [u8; 2]) -> Result<Net, DropReason> {
@@ -310,10 +312,9 @@ fn ip6(packet: &[u8]) -> Result<Net, DropReason> {
             proto: c.upper.0,
             tos: h.traffic_class(),
             header_len: c.header_len as u16,
-            fragment: c.fragment,
-            src_route: false,
             icmp6_type,
         },
+        fragment: c.fragment,
         v6: (u128::from_be_bytes(h.source()), u128::from_be_bytes(h.destination())),
         ports: if c.fragment { 0 } else { ports(c.payload, c.upper) },
         ..Net::default()
