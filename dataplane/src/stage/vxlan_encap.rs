@@ -6,7 +6,7 @@
 use super::{Ctx, Stage};
 use crate::burst::{Burst, L3, Lane, Lanes, Mask, Out};
 use crate::drop_reason::DropReason;
-use crate::tables::{OUTER, SegRow, TunnelIx, TunnelRow, Wire};
+use crate::tables::{HostRow, OUTER, SegRow, TunnelRow, Wire};
 use crate::trace::Note;
 use crate::umem::Frame;
 use crate::wire;
@@ -16,12 +16,13 @@ const STAGE: Stage = Stage::VxlanEncap;
 /// Puts the outer headers before every frame of `m` that goes to a tunnel; returns those that do. Rules: O3.
 pub fn vxlan_encap(b: &mut Burst<'_>, x: &Ctx<'_>, m: Mask) -> Mask {
     let mine: Mask = m.filter(|lane| matches!(b.out[*lane], Out::Tunnel(_))).collect();
-    let mut port = Lanes::splat(0);
+    let mut flow = Lanes::splat(Flow::default());
     for lane in mine & b.plain {
-        port[lane] = source_port_ip4(b, lane);
+        flow[lane] = Flow { port: source_port_ip4(b, lane), tos: b.ip[lane].tos };
     }
     for lane in mine.without(b.plain) {
-        port[lane] = source_port(b, lane);
+        let tos = if matches!(b.l3[lane], L3::Ipv4 | L3::Ipv6) { b.ip[lane].tos } else { 0 };
+        flow[lane] = Flow { port: source_port(b, lane), tos };
     }
     let (mut last, mut network) = (0, None);
     for lane in mine {
@@ -29,7 +30,15 @@ pub fn vxlan_encap(b: &mut Burst<'_>, x: &Ctx<'_>, m: Mask) -> Mask {
             last = b.seg[lane];
             network = vni(x.snap.segments.get(last));
         }
-        if let Err(reason) = encap(b, x, lane, network, port[lane]) {
+        let row = match b.out[lane] {
+            Out::Tunnel(tunnel) => x.snap.tunnels.get(tunnel),
+            _ => None,
+        };
+        let result = match (row, network) {
+            (Some(row), Some(vni)) => encap(b, &x.snap.host, lane, row, (vni, flow[lane])),
+            _ => by_newest(b, x, lane, (network, flow[lane])),
+        };
+        if let Err(reason) = result {
             b.drop(lane, STAGE, reason);
         }
     }
@@ -38,13 +47,21 @@ pub fn vxlan_encap(b: &mut Burst<'_>, x: &Ctx<'_>, m: Mask) -> Mask {
     mine & b.decided
 }
 
+/// What an outer header takes from the packet inside.
+#[derive(Clone, Copy, Default)]
+struct Flow {
+    /// UDP source port.
+    port: u16,
+    tos: u8,
+}
+
 /// What was written, for a traced frame.
 #[cold]
 fn note(b: &Burst<'_>, x: &Ctx<'_>, lane: Lane) {
-    if let Some(h) = b.at::<OUTER>(lane, 0) {
+    if let Some(h) = b.head::<OUTER>(lane) {
         let (vni, port) = (wire::be32::<46, _>(h) >> 8, u16::from_be_bytes([h[34], h[35]]));
         x.note(b, lane, STAGE, Note::Encap(vni, port));
-        }
+    }
 }
 
 #[inline(always)]
@@ -55,74 +72,60 @@ fn vni(seg: Option<&SegRow>) -> Option<u32> {
     }
 }
 
-#[inline(always)]
-fn encap(
+/// As `encap`, for a tunnel or a network that this burst's snapshot lacks.
+#[cold]
+fn by_newest(
     b: &mut Burst<'_>,
     x: &Ctx<'_>,
     lane: Lane,
-    vni: Option<u32>,
-    port: u16,
+    (network, flow): (Option<u32>, Flow),
 ) -> Result<(), DropReason> {
     // None: a T06 row of a batch that makes this network VXLAN, which this burst does not see yet, or no longer.
-    let vni = vni.ok_or(DropReason::PortGone)?;
-    let Out::Tunnel(tunnel) = b.out[lane] else { return Err(DropReason::Internal) };
-    let host = &x.snap.host;
-    let (off, len) = (b.meta[lane].off, b.meta[lane].len);
+    let (Some(vni), Out::Tunnel(tunnel)) = (network, b.out[lane]) else { return Err(DropReason::PortGone) };
+    let done = x.with_tunnel(tunnel, |row| encap(b, &x.snap.host, lane, row, (vni, flow)));
+    done.unwrap_or(Err(DropReason::PortGone))
+}
+
+#[inline(always)]
+fn encap(
+    b: &mut Burst<'_>,
+    host: &HostRow,
+    lane: Lane,
+    row: &TunnelRow,
+    (vni, flow): (u32, Flow),
+) -> Result<(), DropReason> {
+    let meta = &mut b.meta[lane];
+    let len = meta.len;
     if u32::from(len) + OUTER as u32 - 14 > u32::from(host.underlay_mtu) {
         return Err(DropReason::Mtu);
     }
-    let start = usize::from(off).checked_sub(OUTER).ok_or(DropReason::NoHeadroom)?;
-    let inner_tos = match b.l3[lane] {
-        L3::Ipv4 | L3::Ipv6 => b.ip[lane].tos,
-        _ => 0,
-    };
-    let tos = inner_tos & host.outer_tos_mask | host.outer_tos;
-    b.meta[lane].off = start as u16;
-    b.meta[lane].len = len + OUTER as u16;
-    let chunk = b.frame[lane].as_mut().map(Frame::chunk_mut);
-    let head = chunk.and_then(|c| c.get_mut(start..)).and_then(|c| c.first_chunk_mut::<OUTER>());
-    let (head, fill) = (head.ok_or(DropReason::Internal)?, Fill { vni, len, tos, port });
-    match x.snap.tunnels.get(tunnel) {
-        Some(row) => write(head, row, fill),
-        None => newest(x, tunnel, head, fill),
+    let start = meta.off.checked_sub(OUTER as u16).ok_or(DropReason::NoHeadroom)?;
+    if !row.resolved {
+        return Err(DropReason::UnderlayUnresolved);
     }
-}
-
-/// As `write`, for a tunnel that this burst's snapshot lacks.
-#[cold]
-fn newest(x: &Ctx<'_>, tunnel: TunnelIx, head: &mut [u8; OUTER], fill: Fill) -> Result<(), DropReason> {
-    x.with_tunnel(tunnel, |row| write(head, row, fill)).unwrap_or(Err(DropReason::PortGone))
-}
-
-/// What a packet's outer header says that its tunnel's does not.
-#[derive(Clone, Copy)]
-struct Fill {
-    vni: u32,
-    /// Of the inner frame, bytes.
-    len: u16,
-    tos: u8,
-    /// UDP source port.
-    port: u16,
+    (meta.off, meta.len) = (start, len + OUTER as u16);
+    let start = usize::from(start);
+    let chunk = b.frame[lane].as_mut().map(Frame::chunk_mut);
+    let place = chunk.and_then(|c| c.get_mut(start..start + OUTER)).and_then(|c| c.first_chunk_mut::<OUTER>());
+    let tos = flow.tos & host.outer_tos_mask | host.outer_tos;
+    write(place.ok_or(DropReason::Internal)?, row, (vni, len, tos, flow.port));
+    Ok(())
 }
 
 /// The tunnel's ready header, with lengths, TOS, checksum, source port and VNI filled in. Written
 /// straight into the frame: a copy assembled on the stack would be read back before its stores are done.
 #[inline(always)]
-fn write(h: &mut [u8; OUTER], row: &TunnelRow, fill: Fill) -> Result<(), DropReason> {
-    if !row.resolved {
-        return Err(DropReason::UnderlayUnresolved);
-    }
-    let (ip_len, udp_len) = (fill.len + 36, fill.len + 16);
-    let check = u16::from_be_bytes([row.header[24], row.header[25]]); // of the header with length and TOS 0
-    let check = !wire::fold_few(u32::from(!check) + u32::from(ip_len) + u32::from(fill.tos));
-    *h = row.header;
-    h[15] = fill.tos;
-    h[16..18].copy_from_slice(&ip_len.to_be_bytes());
+fn write(h: &mut [u8; OUTER], row: &TunnelRow, (vni, len, tos, port): (u32, u16, u8, u16)) {
+    let (ip_len, udp_len) = (len + 36, len + 16);
+    let check = !wire::fold_few(row.sum + u32::from(ip_len) + u32::from(tos));
+    let dst_port = u64::from(u16::from_be_bytes([row.header[36], row.header[37]]));
+    let udp = u64::from(port) << 48 | dst_port << 32 | u64::from(udp_len) << 16;
+    let vxlan = 0x0800_0000_0000_0000 | u64::from(vni) << 8;
+    h[..34].copy_from_slice(&row.header[..34]);
+    h[14..18].copy_from_slice(&(0x4500_0000 | u32::from(tos) << 16 | u32::from(ip_len)).to_be_bytes());
     h[24..26].copy_from_slice(&check.to_be_bytes());
-    h[34..36].copy_from_slice(&fill.port.to_be_bytes());
-    h[38..40].copy_from_slice(&udp_len.to_be_bytes());
-    h[46..50].copy_from_slice(&(fill.vni << 8).to_be_bytes());
-    Ok(())
+    h[34..42].copy_from_slice(&udp.to_be_bytes());
+    h[42..50].copy_from_slice(&vxlan.to_be_bytes());
 }
 
 /// Outer UDP source port: the same for every packet of a flow and on every host, spread over

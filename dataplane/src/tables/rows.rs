@@ -127,6 +127,8 @@ pub struct TunnelRow {
     pub phys: u16,
     /// Ready outer header; lengths, TOS, checksum, source port and VNI are filled in per packet.
     pub header: [u8; OUTER],
+    /// Ones' complement sum of its IPv4 header, without length and TOS.
+    pub sum: u32,
 }
 
 /// What a tunnel's header is made of.
@@ -153,7 +155,8 @@ impl TunnelRow {
         let df = if end.df { 0x40 } else { 0 };
         let mut ip = [0x45, 0, 0, 0, 0, 0, df, 0, 64, crate::wire::proto::UDP, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
         ip.iter_mut().skip(12).zip(src.into_iter().chain(dst)).for_each(|(h, o)| *h = o);
-        [ip[10], ip[11]] = crate::wire::checksum(&ip).to_be_bytes();
+        let check = crate::wire::checksum(&ip);
+        [ip[10], ip[11]] = check.to_be_bytes();
         let port = host.vxlan_port.to_be_bytes();
         let eth = end.mac.unwrap_or(MacAddr::ZERO).octets().into_iter().chain(host.vtep_mac.octets()).chain([8, 0]);
         let udp_vxlan = [0, 0, port[0], port[1], 0, 0, 0, 0, 0x08, 0, 0, 0, 0, 0, 0, 0];
@@ -165,6 +168,7 @@ impl TunnelRow {
             resolved: end.mac.is_some(),
             phys: end.phys,
             header,
+            sum: u32::from(!check),
         }
     }
 }
