@@ -1,9 +1,9 @@
 //! Packets per second through `process_burst` on one core: 64-byte frames of 1,000 flows, each
 //! copied into a recycled buffer first and freed after. `io_floor` is that copying alone: subtract it.
 
-use bench::frames::{Case, FLOWS, LEN, outs, sources};
-use bench::host::Writers;
-use bench::load::{forward_nothing, turn};
+use bench::frames::{Case, FLOWS, LEN, sources};
+use bench::host::{Host, Setup};
+use bench::load::{Feed, forward_nothing};
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use dataplane::burst::{BURST, Burst};
 use dataplane::umem::Umem;
@@ -12,13 +12,13 @@ fn pipeline(c: &mut Criterion) {
     let mut group = c.benchmark_group("process_burst");
     group.throughput(Throughput::Elements(BURST as u64));
     for case in Case::ALL {
-        let writers = Writers::new(1);
+        let host = Host::new(Setup::default()).expect("the cloud of the bench is right");
         let mut umem = Umem::new(4096);
-        let mut worker = writers.worker(umem.pools(1).pop().expect("one pool"));
-        let (mut sources, outs, mut next) = (sources(case, FLOWS, LEN), outs(case), 0);
+        let mut worker = host.worker(umem.pools(1).pop().expect("one pool"));
+        let mut feed = Feed::new(sources(case, FLOWS, LEN), case.outs());
         group.bench_function(case.name(), |b| {
             b.iter(|| {
-                turn(&mut worker, &mut sources, &mut next, &outs, &mut |w, door| {
+                feed.turn(&mut worker, BURST, &mut |w, door| {
                     w.poll(door, BURST);
                 })
             });
@@ -33,19 +33,15 @@ fn pipeline(c: &mut Criterion) {
         );
     }
     for case in [Case::Route, Case::Decap] {
-        let writers = Writers::new(1);
+        let host = Host::new(Setup::default()).expect("the cloud of the bench is right");
         let mut umem = Umem::new(4096);
-        let mut worker = writers.worker(umem.pools(1).pop().expect("one pool"));
-        let (mut sources, outs, mut next) = (sources(case, FLOWS, LEN), outs(case), 0);
-        let out = outs[0];
+        let mut worker = host.worker(umem.pools(1).pop().expect("one pool"));
+        let mut feed = Feed::new(sources(case, FLOWS, LEN), case.outs());
+        let out = feed.outs()[0];
         let mut burst: Box<Burst<'_>> = Box::default();
         let name = if case == Case::Route { "io_floor_out" } else { "io_floor_in" };
         group.bench_function(name, |b| {
-            b.iter(|| {
-                turn(&mut worker, &mut sources, &mut next, &outs, &mut |w, door| {
-                    forward_nothing(w, &mut burst, door, out)
-                })
-            });
+            b.iter(|| feed.turn(&mut worker, BURST, &mut |w, door| forward_nothing(w, &mut burst, door, out)));
         });
     }
     group.finish();
