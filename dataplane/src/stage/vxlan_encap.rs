@@ -39,7 +39,7 @@ fn note(b: &Burst<'_>, x: &Ctx<'_>, lane: Lane) {
     if let Some(h) = b.at::<OUTER>(lane, 0) {
         let (vni, port) = (wire::be32::<46, _>(h) >> 8, u16::from_be_bytes([h[34], h[35]]));
         x.note(b, lane, STAGE, Note::Encap(vni, port));
-        }
+    }
 }
 
 #[inline(always)]
@@ -51,13 +51,7 @@ fn vni(seg: Option<&SegRow>) -> Option<u32> {
 }
 
 #[inline(always)]
-fn encap(
-    b: &mut Burst<'_>,
-    x: &Ctx<'_>,
-    lane: Lane,
-    vni: Option<u32>,
-    tunnel: TunnelIx,
-) -> Result<(), DropReason> {
+fn encap(b: &mut Burst<'_>, x: &Ctx<'_>, lane: Lane, vni: Option<u32>, tunnel: TunnelIx) -> Result<(), DropReason> {
     // None: a T06 row of a batch that makes this network VXLAN, which this burst does not see yet, or no longer.
     let vni = vni.ok_or(DropReason::PortGone)?;
     let host = &x.snap.host;
