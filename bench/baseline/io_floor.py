@@ -10,19 +10,13 @@ import argparse, glob, json, os, re, statistics, subprocess, sys, tempfile, time
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import gen_pcap
 
-def tsc_hz():
-    """TSC ticks per second, from the kernel's own delay-loop calibration (bogomips/2 on invariant-TSC x86)"""
-    return float(re.search(r'bogomips\s*:\s*([\d.]+)', open('/proc/cpuinfo').read()).group(1)) / 2 * 1e6
-
-HP = '/sys/kernel/mm/hugepages/hugepages-2048kB/nr_hugepages'
-
 def cpu_time(pid):
     return max(int(open(t + '/schedstat').read().split()[0]) for t in glob.glob('/proc/%d/task/*' % pid)
                if open(t + '/comm').read().startswith(('rte-worker', 'lcore-worker')))
 
 def run(o, src, mode, size, flows):
     tmp = tempfile.mkdtemp(prefix='dvrbench.')
-    before = int(open(HP).read())
+    pages = None
     p = None
     try:
         vd = []
@@ -35,7 +29,7 @@ def run(o, src, mode, size, flows):
         else:
             f = gen_pcap.generate('fipin', flows, size, tmp + '/in')       # one port, plain IPv4/UDP
             vd, topo = ['net_pcap0,rx_pcap=%s,infinite_rx=1' % f[0][1], 'net_null0,no-rx=1'], 'paired'
-        if not o.no_huge and before < o.hugepages: open(HP, 'w').write(str(o.hugepages))
+        if not o.no_huge: pages = Hugepages(o.hugepages).__enter__()
         cmd = ['dpdk-testpmd', '-l', '%d,%d' % (min(o.core, o.aux), max(o.core, o.aux)), '--main-lcore', str(o.aux), '--no-pci', '--no-telemetry']
         cmd += ['--no-huge', '-m', '1024'] if o.no_huge else ['--in-memory']
         for v in vd: cmd += ['--vdev', v]
@@ -66,7 +60,7 @@ def run(o, src, mode, size, flows):
             'cycles_per_packet': round(statistics.median(r[1] for r in res), 1), 'cpp_oncpu': round(statistics.median(r[3] for r in res), 1), 'cpp_oncpu_min': round(min(r[3] for r in res), 1), 'oncpu': round(statistics.median(r[2] for r in res), 3)}), flush=True)
     finally:
         if p and p.poll() is None: p.kill(); p.wait()
-        if not o.no_huge and before < o.hugepages: open(HP, 'w').write(str(before))
+        if pages: pages.__exit__()
         shutil.rmtree(tmp, ignore_errors=True)
 
 a = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)

@@ -1,175 +1,134 @@
-//! The tables of [`crate::topo`]'s host, and a worker that has them.
+//! The host of [`crate::cloud`]: its tables as dvrd's own writer fills them, and workers that have them.
 
+use crate::cloud;
 use crate::topo::*;
-use dataplane::addr::MacAddr;
+use control::rows::{NeighbourRows, Place, RouteRows, Rows};
+use control::writer::{Limits, Writer};
 use dataplane::burst::Door;
 use dataplane::io::{MemoryPort, Port};
-use dataplane::tables::*;
+use dataplane::police::Rate;
+use dataplane::tables::{NeighValue, PortIx};
 use dataplane::umem::FramePool;
-use dataplane::worker::{Worker, WorkerId, WorkerView};
-use std::sync::Arc;
+use dataplane::worker::{Worker, WorkerId};
 
-/// Frames a port of a bench holds.
-const PORT_QUEUE: usize = 256;
-
-/// The writers' side of the tables.
-#[derive(Debug)]
-pub struct Writers {
-    snapshot: SnapshotWriter,
-    fdb: FlatWriter<1>,
-    neigh: FlatWriter<1>,
-    fip: FlatWriter<1>,
-    qsbr: Arc<Qsbr>,
-}
+/// Frames a port of a bench holds: those of the turns between two visits of the sink.
+const PORT_QUEUE: usize = 1024;
 
 /// Index of local VM `j` of network `n`.
 pub fn port_ix(n: u16, j: u16) -> PortIx {
     n * LOCAL + j
 }
 
-fn seg_ix(n: u16) -> SegIx {
-    n + 1
+/// Every local VM's door.
+pub fn vm_doors() -> impl Iterator<Item = Door> {
+    (0..NETS * LOCAL).map(Door::Port)
 }
 
-impl Writers {
-    /// The whole topology, for `workers` workers.
-    pub fn new(workers: usize) -> Self {
-        let qsbr = Qsbr::new(workers);
-        let hasher = || ahash::RandomState::with_seeds(1, 2, 3, 4);
-        let table = |rows| FlatWriter::new(rows, Arc::clone(&qsbr), hasher());
-        let rows = usize::from(NETS * (LOCAL + REMOTE)) * 4;
-        let mut w = Writers {
-            snapshot: SnapshotWriter::default(),
-            fdb: table(rows),
-            neigh: table(rows),
-            fip: table(64),
-            qsbr: Arc::clone(&qsbr),
-        };
-        w.fill();
-        w
+/// The control side of one host.
+#[derive(Debug)]
+pub struct Host {
+    /// The writer of its tables.
+    pub writer: Writer,
+}
+
+/// What a host is given besides the topology.
+#[derive(Clone, Copy, Debug)]
+pub struct Setup {
+    /// Workers that share its ports.
+    pub workers: usize,
+    /// Further remote VMs, a forwarding and a neighbour row each ([`more_ip`]).
+    pub more: u32,
+    /// Tables as large as dvrd makes them, whatever is in them; otherwise as for replay and tests.
+    pub as_dvrd: bool,
+}
+
+impl Default for Setup {
+    /// One worker on the topology, tables as large as dvrd's.
+    fn default() -> Self {
+        Setup { workers: 1, more: 0, as_dvrd: true }
+    }
+}
+
+impl Host {
+    /// Model, rows and tables, the way dvrd makes them.
+    pub fn new(setup: Setup) -> Result<Host, String> {
+        let model = cloud::cloud().map_err(|e| e.to_string())?;
+        let mut rows = Rows::derive(&model, cloud::HOST).ok_or("no rows for the host of the bench")?;
+        add(&mut rows, setup.more);
+        let mut limits = if setup.as_dvrd { Limits::default() } else { Limits::for_rows(&rows) };
+        limits.fdb = limits.fdb.max(rows.fdb.len());
+        limits.neighbours = limits.neighbours.max(rows.neighbours.len());
+        // Updates of a bench are learned addresses, more of them a second than the network may cause.
+        limits.learn_rate = Rate { per_second: u32::MAX, burst: u32::MAX };
+        let mut writer = Writer::new(setup.workers, limits);
+        writer.apply(&rows, None).map_err(|e| e.to_string())?;
+        let host = Host { writer };
+        host.check()?;
+        Ok(host)
     }
 
-    fn fill(&mut self) {
-        let host = HostRow {
-            vtep: VTEP_IP,
-            vtep_mac: VTEP_MAC,
-            dvr_mac: LOCAL_DVR_MAC,
-            dvr_prefix: 0xfa16_3f00_0000,
-            dvr_mask: 0xffff_ff00_0000,
-            vxlan_port: 4789,
-            underlay_mtu: 1500,
-            outer_tos_mask: 3,
-            outer_tos: 0,
-            permitted_ethertypes: [0; PERMITTED_ETHERTYPES],
-        };
-        let mut s = Snapshot { host: host.clone(), ..Snapshot::default() };
-        for h in 0..HOSTS {
-            let end = TunnelEnd { vtep: rvtep_ip(h), mac: Some(rvtep_mac(h)), dvr_mac: dvr_mac(h), df: true, phys: 0 };
-            s.tunnels.set(h, Some(TunnelRow::new(0, &host, end)));
-        }
+    /// The topology has the indexes [`port_ix`] says, and every row found a place.
+    fn check(&self) -> Result<(), String> {
         for n in 0..NETS {
-            s.segments.set(seg_ix(n), Some(segment(n)));
-            let interface =
-                InterfaceRow { seg: seg_ix(n), router: 1, mac: gw_mac(n), ip: gw_ip(n), mtu: 1450, up: true, scope: 0 };
-            s.interfaces.set(n, Some(interface));
-            let stored = self.neigh.put(&ip4_key(seg_ix(n), gw_ip(n)), NeighValue::router(n).to_word());
-            assert_eq!(stored, Ok(()), "the tables are sized for the topology");
             for j in 0..LOCAL {
-                s.ports.set(port_ix(n, j), Some(port(n, j)));
-                self.row(n, lvm_ip(n, j), lvm_mac(n, j), Target::Port(port_ix(n, j)));
-            }
-            for k in 0..REMOTE {
-                self.row(n, rvm_ip(n, k), rvm_mac(n, k), Target::Tunnel(rvm_host(n, k)));
+                let got = self.writer.indexes().port(&cloud::local_vm(n, j)).map(|(ix, _)| ix);
+                if got != Some(port_ix(n, j)) {
+                    return Err(format!("{} has index {got:?}", cloud::local_vm(n, j)));
+                }
             }
         }
-        let connected = |n| Route { net: gw_ip(n) & !0xffff, len: 16, hops: vec![Hop::new(n, 0)] };
-        let router = RouterRow {
-            active: true,
-            routes: RouteSet::new((0..NETS).map(connected)),
-            own: (0..NETS).map(gw_ip).collect(),
-            own_masks: (0..NETS).map(|_| !0xffff).collect(),
-            fip_routes: RouteSet::default(),
-            scoped: Box::default(),
-            snat: Box::default(),
-            gateway_here: false,
-            fip_here: false,
-        };
-        s.routers.set(1, Some(router));
-        s.vnis = Arc::new(U32Index::new((0..NETS).map(|n| (vni(n), seg_ix(n)))));
-        s.vteps = Arc::new(U32Index::new((0..HOSTS).map(|h| (rvtep_ip(h), h))));
-        s.dvr_macs = Arc::new(U32Index::new((0..HOSTS).map(|h| (dvr_mac(h).to_u64() as u32, h))));
-        self.snapshot.publish(s);
+        match self.writer.counters().iter().find(|(name, n)| *name == "row_not_stored" && *n != 0) {
+            Some((_, n)) => Err(format!("{n} rows found no slot")),
+            None => Ok(()),
+        }
     }
 
-    fn row(&mut self, n: u16, ip: u32, mac: MacAddr, target: Target) {
-        let fdb = FdbValue::pack(FdbTarget { target, learned: false, stamp: 0 });
-        let neigh = NeighValue::host(mac, target, NeighValue::ANSWER | NeighValue::ROUTE).to_word();
-        let stored = self.fdb.put(&fdb_key(seg_ix(n), mac), fdb).and(self.neigh.put(&ip4_key(seg_ix(n), ip), neigh));
-        assert_eq!(stored, Ok(()), "the tables are sized for the topology");
+    /// The worker that has this local port.
+    pub fn owner(&self, port: PortIx) -> WorkerId {
+        self.writer.current().ports.get(port).map_or(WorkerId(0), |row| row.owner)
     }
 
-    /// A worker on these tables, with a memory port for every VM and one for the underlay.
+    /// What the attached port of this index must say.
+    pub fn generation(&self, port: PortIx) -> u32 {
+        self.writer.current().ports.get(port).map_or(0, |row| row.generation)
+    }
+
+    /// The worker of this pool, with a memory port for every VM it owns, and queues of the underlay and of the
+    /// external network.
     pub fn worker<'u>(&self, pool: FramePool<'u>) -> Worker<'u> {
+        let id = pool.id();
         let mut worker = self.idle_worker(pool);
         let memory = || Port::Memory(MemoryPort::new(PORT_QUEUE));
         worker.attach(Door::Tunnel, memory());
-        for ix in 0..NETS * LOCAL {
-            worker.attach_port(ix, 0, memory());
+        worker.attach(Door::Phys(0), memory());
+        for ix in (0..NETS * LOCAL).filter(|ix| self.owner(*ix) == id) {
+            worker.attach_port(ix, self.generation(ix), memory());
         }
         worker
     }
 
-    /// A worker on these tables, without ports.
+    /// The worker of this pool, without ports.
     pub fn idle_worker<'u>(&self, pool: FramePool<'u>) -> Worker<'u> {
-        let view = WorkerView {
-            published: self.snapshot.subscribe(),
-            newest: self.snapshot.source(),
-            tables: Tables {
-                fdb: self.fdb.reader(),
-                neigh: self.neigh.reader(),
-                fip: self.fip.reader(),
-                resolved: Arc::default(),
-            },
-            token: self.qsbr.worker(usize::from(pool.id().0)).expect("the number of workers was given"),
-        };
-        Worker::new(view, pool, usize::from(NETS * LOCAL), 0)
+        let view = self.writer.view(usize::from(pool.id().0)).expect("the number of workers was given");
+        Worker::new(view, pool, usize::from(NETS * LOCAL), 1)
     }
 }
 
-fn segment(n: u16) -> SegRow {
-    let ports: Vec<PortIx> = (0..LOCAL).map(|j| port_ix(n, j)).collect();
-    SegRow {
-        generation: 0,
-        wire: Wire::Vxlan(vni(n)),
-        learning: true,
-        flood_unknown: false,
-        strict: true,
-        vlan_transparent: false,
-        external: false,
-        phys_gw: false,
-        interfaces: [SegInterface { mac: gw_mac(n), iface: n }].into(),
-        router_ips: [RouterAddress { ip: gw_ip(n), mac: gw_mac(n), answers: true }].into(),
-        router_ips6: [].into(),
-        subnets: [SubnetRow { net: gw_ip(n) & !0xffff, mask: !0xffff, gateway_mac: gw_mac(n) }].into(),
-        subnets6: [].into(),
-        flood_ports: ports.into(),
-        unknown_ports: [].into(),
-        flood_tunnels: (0..HOSTS).collect(),
-        members: (0..HOSTS).collect(),
+/// Further remote VMs in all networks in turn, behind every host in turn, as ports of one more subnet would be.
+fn add(rows: &mut Rows, more: u32) {
+    if more == 0 {
+        return;
     }
-}
-
-fn port(n: u16, j: u16) -> PortRow {
-    PortRow {
-        generation: 0,
-        owner: WorkerId(0),
-        active: true,
-        secured: true,
-        unknown: false,
-        seg: seg_ix(n),
-        mac: lvm_mac(n, j),
-        gateway_mac: gw_mac(n),
-        allowed: [AllowedPair { mac: lvm_mac(n, j), net: lvm_ip(n, j), mask: u32::MAX, vouched: true }].into(),
-        allowed6: [].into(),
+    for n in 0..NETS {
+        let hops = vec![(cloud::interface(n), 0)];
+        let route = RouteRows { net: more_ip(n, 0), len: 8, hops };
+        rows.routers.values_mut().for_each(|r| r.routes.push(route.clone()));
+    }
+    for x in 0..more {
+        let (n, x) = ((x % u32::from(NETS)) as u16, x / u32::from(NETS));
+        let (mac, place) = (more_mac(n, x), Place::Host(cloud::host(more_host(x))));
+        rows.fdb.insert((cloud::network(n), mac), place.clone());
+        let flags = NeighValue::ROUTE | NeighValue::ANSWER;
+        rows.neighbours.insert((cloud::network(n), more_ip(n, x)), NeighbourRows::Host { mac, place, flags });
     }
 }

@@ -1,6 +1,7 @@
 //! What the benches share: a topology, its tables, sources and sinks of frames, and a reader of profiles.
 
 pub mod callgrind;
+pub mod cloud;
 pub mod frames;
 pub mod host;
 pub mod load;

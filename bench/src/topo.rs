@@ -81,3 +81,38 @@ pub const LOCAL_DVR_MAC: MacAddr = MacAddr::new([0xfa, 0x16, 0x3f, 0xff, 0, 1]);
 pub const VTEP_IP: u32 = u32::from_be_bytes([172, 16, 0, 1]);
 /// Its MAC.
 pub const VTEP_MAC: MacAddr = MacAddr::new([2, 0, 0, 0, 0, 1]);
+
+/// Floating IP of local VM `j` of network `n`.
+pub fn fip(n: u16, j: u16) -> u32 {
+    ip(198, 51, 100, 10 + n * LOCAL + j)
+}
+
+/// Peer `k` on the internet.
+pub fn ext_ip(k: u16) -> u32 {
+    ip(198, 18, k >> 8 & 255, k & 255)
+}
+
+/// MAC of this host's port on the external network.
+pub const FG_MAC: MacAddr = MacAddr::new([0xfa, 0x16, 0x3e, 0x10, 0, 1]);
+/// Its address. The baseline's flows need none.
+pub const FG_IP: u32 = u32::from_be_bytes([198, 51, 100, 5]);
+/// MAC of the provider's router.
+pub const EXT_GW_MAC: MacAddr = MacAddr::new([2, 0, 0, 0, 2, 1]);
+/// Its address on the external network.
+pub const EXT_GW_IP: u32 = u32::from_be_bytes([198, 51, 100, 1]);
+
+/// Address of further remote VM `x` of network `n`, beyond those of the baseline: on a subnet of its own behind the
+/// same interface of the router, because 10.n.0.0/16 is too small for a million.
+pub fn more_ip(n: u16, x: u32) -> u32 {
+    u32::from(100 + n) << 24 | (x & 0xff_ffff)
+}
+
+/// Its MAC.
+pub fn more_mac(n: u16, x: u32) -> MacAddr {
+    MacAddr::from_u64(0xfa16_0000_0000 | u64::from(0x40 + n) << 24 | u64::from(x & 0xff_ffff))
+}
+
+/// The host it is on.
+pub fn more_host(x: u32) -> u16 {
+    (x % u32::from(HOSTS)) as u16
+}

@@ -9,7 +9,7 @@
 //! that the forwarder received and that did not arrive is an error; what the kernel lost before it is printed.
 
 use bench::frames::{Case, LEN, build};
-use bench::host::{Writers, port_ix};
+use bench::host::{Host, Setup, port_ix};
 use bench::load::cpu_time_of;
 use bench::veth::Lanes;
 use control::daemon::nic::{Nic, QUEUE, Role, Share};
@@ -284,12 +284,12 @@ fn bare(lane: Lane, ready: &dyn Fn(Count), stop: &AtomicBool) -> Res<()> {
 /// A worker with the whole pipeline.
 fn whole(lane: Lane, ready: &dyn Fn(Count), stop: &AtomicBool) -> Res<()> {
     let Lane { pool, from, to, _nics } = lane;
-    let writers = Writers::new(1);
-    let mut worker = writers.idle_worker(pool);
+    let host = Host::new(Setup::default())?;
+    let mut worker = host.idle_worker(pool);
     worker.connect(Links::alone()?);
     let bell = worker.bell().ok_or("no bell")?;
     [&from, &to].iter().try_for_each(|port| port.watch(&bell))?;
-    worker.attach_port(port_ix(0, 0), 0, Port::Xdp(Box::new(from)));
+    worker.attach_port(port_ix(0, 0), host.generation(port_ix(0, 0)), Port::Xdp(Box::new(from)));
     worker.attach(Door::Tunnel, Port::Xdp(Box::new(to)));
     let counter = Arc::clone(worker.counters());
     ready(Box::new(move || (counter.received.get(), counter.sent.get())));

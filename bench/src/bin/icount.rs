@@ -5,9 +5,9 @@
 //! which counts only inside [`counted_poll`]: feeding, emptying and warming up are not in it.
 
 use bench::callgrind::{self, Profile};
-use bench::frames::{Case, FLOWS, LEN, outs, sources};
-use bench::host::Writers;
-use bench::load::turn;
+use bench::frames::{Case, FLOWS, LEN, sources};
+use bench::host::{Host, Setup};
+use bench::load::Feed;
 use dataplane::burst::{BURST, Door};
 use dataplane::umem::Umem;
 use dataplane::worker::Worker;
@@ -82,12 +82,12 @@ fn counted_poll(worker: &mut Worker<'_>, door: Door) -> usize {
 /// The work under callgrind. Every frame must be forwarded: fewer instructions by dropping are no gain.
 fn run(name: &str) -> Result<(), String> {
     let case = Case::ALL.into_iter().find(|c| c.name() == name).ok_or(format!("no case is named `{name}`"))?;
-    let writers = Writers::new(1);
+    let host = Host::new(Setup { as_dvrd: false, ..Setup::default() })?;
     let mut umem = Umem::new(4096);
-    let mut worker = writers.worker(umem.pools(1).pop().ok_or("no frames")?);
-    let (mut sources, outs, mut next) = (sources(case, FLOWS, LEN), outs(case), 0);
+    let mut worker = host.worker(umem.pools(1).pop().ok_or("no frames")?);
+    let mut feed = Feed::new(sources(case, FLOWS, LEN), case.outs());
     for i in 0..WARM_UP + COUNTED {
-        turn(&mut worker, &mut sources, &mut next, &outs, &mut |worker, door| {
+        feed.turn(&mut worker, BURST, &mut |worker, door| {
             if i < WARM_UP {
                 worker.poll(door, BURST)
             } else {

@@ -49,7 +49,10 @@ impl<'u> MemoryPort<'u> {
     /// See [`Port::receive`](super::Port::receive).
     pub fn receive(&mut self, b: &mut Burst<'u>, door: Door, limit: usize) -> usize {
         for n in 0..limit {
-            let Some((frame, meta)) = self.rx.pop_front() else { return n };
+            let Some((frame, meta)) = self.rx.pop_front() else {
+                self.rx.clear(); // begin again at its start, which is in cache
+                return n;
+            };
             if let Err(frame) = b.push(frame, meta, door) {
                 self.rx.push_front((frame, meta));
                 return n;
@@ -83,6 +86,7 @@ impl<'u> MemoryPort<'u> {
         while let Some((frame, _)) = self.tx.pop_front() {
             pool.put(frame);
         }
+        self.tx.clear(); // begin again at its start, which is in cache
         n
     }
 
