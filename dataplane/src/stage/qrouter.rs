@@ -17,6 +17,7 @@ use crate::trace::Note;
 mod answer;
 mod forward;
 mod route;
+mod straight;
 mod tell;
 
 pub(super) use answer::to_fg;
@@ -55,10 +56,17 @@ fn walk(b: &mut Burst<'_>, x: &Ctx<'_>, mut here: Mask, mut visit: Visit) -> Mas
         if here.is_empty() {
             break;
         }
+        let done = straight::straight(b, x, here, &visit);
+        routed |= done;
+        here = here.without(done);
+        if here.is_empty() {
+            break;
+        }
         visit.next = Mask::NONE;
         let hops = route_all(b, x, here, &mut visit);
         neighbours(b, x, &hops, &mut visit);
         routed |= hops.lanes.without(visit.next);
+        visit.checked |= here;
         here = visit.next & b.live;
     }
     here.for_each(|lane| b.drop(lane, STAGE, DropReason::LoopLimit));
@@ -81,6 +89,8 @@ pub(super) struct Visit {
     pub made: Mask,
     /// Came in from the floating IP plane: connected and extra routes only (R4 step 1).
     pub inward: Mask,
+    /// Their header checksum was looked at in an earlier round: what is wrong went no further.
+    pub checked: Mask,
     /// To be routed (again) in the next round.
     pub next: Mask,
 }
@@ -98,6 +108,7 @@ impl Visit {
             own: Mask::NONE,
             made: Mask::NONE,
             inward: Mask::NONE,
+            checked: Mask::NONE,
             next: Mask::NONE,
         }
     }

@@ -98,6 +98,13 @@ impl RouteSet {
         }
     }
 
+    /// As [`RouteSet::lookup`], if there is one hop.
+    #[inline(always)]
+    pub fn only(&self, dst: u32) -> Option<Hop> {
+        let interval = self.starts.partition_point(|start| *start <= dst).wrapping_sub(1);
+        self.hops.get(interval).filter(|hop| **hop < SEVERAL).map(|hop| Hop(*hop))
+    }
+
     #[cold]
     fn pick(&self, group: u32, hash: u64) -> Option<Hop> {
         let hops = self.groups.get(group as usize)?;

@@ -23,7 +23,8 @@ pub(super) fn route<'s>(
     }
     let own = visit.own.has(lane);
     let vouched = b.vouched.has(lane) && visit.trav[lane] == 0; // for this router, not for the next
-    let checked = || checked_header(b, lane).and_then(|()| martian(b, lane, here.router, vouched));
+    let header = || if visit.checked.has(lane) { Ok(()) } else { checked_header(b, lane) };
+    let checked = || header().and_then(|()| martian(b, lane, here.router, vouched));
     if let (false, Err(reason)) = (own, checked()) {
         b.drop(lane, STAGE, reason);
         return None;
@@ -75,24 +76,31 @@ fn not_ip4(b: &mut Burst<'_>, lane: Lane) {
 /// I0 for packets that are routed: header checksum, source routing.
 #[inline(always)]
 fn checked_header(b: &Burst<'_>, lane: Lane) -> Result<(), DropReason> {
-    let len = b.ip[lane].header_len;
-    let good = match b.head::<34>(lane) {
-        Some(h) if len == 20 => wire::ip4_header_good(wire::part::<14, 20, _>(h)),
-        _ => {
-            let header = b.bytes(lane).get(usize::from(ETH_LEN)..usize::from(ETH_LEN + len));
-            header.is_some_and(|h| wire::checksum(h) == 0)
-        }
-    };
-    if !good {
+    if !checksum_good(b, lane) {
         return Err(DropReason::ParseCsum);
     }
     if b.source_routed.has(lane) { Err(DropReason::SrcRoute) } else { Ok(()) }
 }
 
+/// The header's checksum.
+#[inline(always)]
+pub(super) fn checksum_good(b: &Burst<'_>, lane: Lane) -> bool {
+    match b.head::<34>(lane) {
+        Some(h) if b.ip[lane].header_len == 20 => wire::ip4_header_good(wire::part::<14, 20, _>(h)),
+        _ => with_options_good(b, lane),
+    }
+}
+
+#[cold]
+fn with_options_good(b: &Burst<'_>, lane: Lane) -> bool {
+    let header = b.bytes(lane).get(usize::from(ETH_LEN)..usize::from(ETH_LEN + b.ip[lane].header_len));
+    header.is_some_and(|h| wire::checksum(h) == 0)
+}
+
 /// R1. Addresses that are never routed begin with 0, 127, 169 (169.254) or 224 and above; only
 /// those are looked at closely, and a source that port security vouched for not at all.
 #[inline(always)]
-fn martian(b: &Burst<'_>, lane: Lane, router: Option<&RouterRow>, vouched: bool) -> Result<(), DropReason> {
+pub(super) fn martian(b: &Burst<'_>, lane: Lane, router: Option<&RouterRow>, vouched: bool) -> Result<(), DropReason> {
     const SUSPECT: [u64; 4] = [1, 1 << 63, 1 << (169 - 128), u64::MAX << (224 - 192)];
     let suspect = |ip: u32| SUSPECT.get((ip >> 30) as usize).is_none_or(|word| word >> (ip >> 24 & 63) & 1 != 0);
     if !vouched {
