@@ -9,7 +9,7 @@ use crate::addr::MacAddr;
 use crate::burst::{Burst, FloodSet, Lane, Mask, Out, write_macs};
 use crate::drop_reason::DropReason;
 use crate::trace::{Field, Note};
-use crate::wire::{self, ETH_LEN, nat};
+use crate::wire::{self, ETH_LEN, nat, proto};
 
 const STAGE: Stage = Stage::DvrProcess;
 
@@ -34,7 +34,27 @@ pub fn dvr_process(b: &mut Burst<'_>, x: &Ctx<'_>, routed: Mask) {
         }
         write(b, lane, src);
     }
-    (routed & translated & b.live).for_each(|lane| translate(b, x, lane));
+    for lane in routed & translated & b.live {
+        if b.traced.has(lane) || !translate_plain(b, lane) {
+            translate(b, x, lane);
+        }
+    }
+}
+
+/// D6 for a whole TCP or UDP packet with its checksum where it mostly is. `false`: it is none.
+#[inline(always)]
+fn translate_plain(b: &mut Burst<'_>, lane: Lane) -> bool {
+    let (addresses, ip) = (u64::from(b.ip_src[lane]) << 32 | u64::from(b.ip_dst[lane]), b.ip[lane]);
+    match ip.proto {
+        proto::UDP if b.plain.has(lane) && ip.total_len >= 28 => {
+            b.head_mut::<42>(lane).map(|h| nat::set_both::<42, 40>(h, addresses, true))
+        }
+        proto::TCP if b.plain.has(lane) && ip.total_len >= 38 => {
+            b.head_mut::<52>(lane).map(|h| nat::set_both::<52, 50>(h, addresses, false))
+        }
+        _ => None,
+    }
+    .is_some()
 }
 
 #[inline(always)]

@@ -20,7 +20,7 @@ pub use index::U32Index;
 pub use news::News;
 pub use publish::{Published, SnapshotSource, SnapshotWriter};
 pub use qsbr::{Epoch, Qsbr, QsbrWorker};
-pub use route::{Hop, Route, RouteSet};
+pub use route::{Found, Hop, Route, RouteSet};
 pub use rows::*;
 pub use snapshot::{Snapshot, Tables};
 pub use values::{FdbTarget, FdbValue, NeighValue, Target, fdb_key, fip_key, ip4_key};

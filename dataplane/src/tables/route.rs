@@ -35,6 +35,17 @@ pub struct Route {
     pub hops: Vec<Hop>,
 }
 
+/// Where a packet goes, by [`RouteSet::find`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Found {
+    /// No route.
+    Nowhere,
+    /// The only hop.
+    By(Hop),
+    /// One of several hops: ask [`RouteSet::lookup`].
+    Several,
+}
+
 /// What stands for an interval: no route, a hop, or several hops of a route (ECMP).
 const NONE: u64 = u64::MAX;
 const SEVERAL: u64 = 0xffff << 32;
@@ -98,11 +109,15 @@ impl RouteSet {
         }
     }
 
-    /// As [`RouteSet::lookup`], if there is one hop.
+    /// As [`RouteSet::lookup`], without a choice among several.
     #[inline(always)]
-    pub fn only(&self, dst: u32) -> Option<Hop> {
+    pub fn find(&self, dst: u32) -> Found {
         let interval = self.starts.partition_point(|start| *start <= dst).wrapping_sub(1);
-        self.hops.get(interval).filter(|hop| **hop < SEVERAL).map(|hop| Hop(*hop))
+        match self.hops.get(interval) {
+            None | Some(&NONE) => Found::Nowhere,
+            Some(&several) if several >= SEVERAL => Found::Several,
+            Some(&hop) => Found::By(Hop(hop)),
+        }
     }
 
     #[cold]

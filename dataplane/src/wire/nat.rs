@@ -2,7 +2,7 @@
 //! incrementally (RFC 1624), so that a wrong one stays wrong.
 
 use super::ip4::Header;
-use super::{fold, proto, sum, update};
+use super::{be64, fold, proto, sum, update};
 
 /// Which address of a packet.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -51,6 +51,26 @@ pub fn set_source(packet: &mut [u8], to: u32) {
 /// The same for the destination; in an ICMP error for the quoted source, if it is the old destination.
 pub fn set_destination(packet: &mut [u8], to: u32) {
     translate(packet, Side::Destination, to);
+}
+
+/// Both addresses of an untagged frame with an IPv4 header of 20 bytes become `to` (source in the high half), and with
+/// them the header's checksum and the one at `AT` of the frame. `zero_is_none` as in UDP.
+#[inline(always)]
+pub fn set_both<const N: usize, const AT: usize>(frame: &mut [u8; N], to: u64, zero_is_none: bool) {
+    let old = be64::<26, _>(frame);
+    let words = |both: u64| (both >> 32) + (both & 0xffff_ffff);
+    let change = words(!old) + words(to);
+    for (at, zero_is_none) in [(24, false), (AT, zero_is_none)] {
+        let Some(field) = frame.get_mut(at..).and_then(|rest| rest.first_chunk_mut::<2>()) else { return };
+        let was = u16::from_be_bytes(*field);
+        let new = !fold(u64::from(!was) + change); // RFC 1624, eqn. 3
+        if !(zero_is_none && was == 0) {
+            *field = if zero_is_none && new == 0 { [0xff; 2] } else { new.to_be_bytes() };
+        }
+    }
+    if let Some(field) = frame.get_mut(26..).and_then(|rest| rest.first_chunk_mut()) {
+        *field = to.to_be_bytes();
+    }
 }
 
 fn translate(packet: &mut [u8], side: Side, to: u32) {

@@ -1,11 +1,14 @@
-//! The short way: whole IPv4 packets to a known neighbour on a connected network, by a route of one hop. What a packet of
-//! that kind is asked is all here, in two passes with nothing else in them; whatever else it turns out to be takes the
-//! long way (`route`, `forward`), which asks everything again and has the names for it.
+//! The short way: whole IPv4 packets to a known neighbour on a connected network, by a route of one hop, and those of
+//! floating IPs. What a packet of that kind is asked is all here, in two passes with nothing else in them; whatever else
+//! it turns out to be takes the long way (`route`, `forward`, `floating_ip`), which asks everything again and has the
+//! names for it.
 
 use super::{STAGE, Visit, forward, here, route};
 use crate::burst::{Burst, Lane, Lanes, Mask, Out};
 use crate::stage::Ctx;
-use crate::tables::{Home, IfaceIx, InterfaceRow, NO_ROUTER, NeighValue, RouterIx, Target, ip4_key};
+use crate::tables::{
+    Found, Home, IfaceIx, InterfaceRow, NO_ROUTER, NeighValue, RouterIx, RouterRow, Target, fip_key, ip4_key,
+};
 use crate::trace::Note;
 use crate::wire::ETH_LEN;
 
@@ -14,10 +17,18 @@ pub(super) fn straight(b: &mut Burst<'_>, x: &Ctx<'_>, m: Mask, visit: &Visit) -
     if !x.waiting.is_empty() {
         return Mask::NONE; // packets wait for a neighbour: does this one have to wait behind them?
     }
-    let mut ways = Ways { out: Lanes::splat(0), key: Lanes::splat(0), home: Lanes::splat(Home::default()) };
+    let mut ways = Ways::new();
     let found = find(b, x, m & b.plain.without(visit.made | b.source_routed), visit, &mut ways);
     let done = take(b, x, found, &ways);
     b.decided |= done;
+    b.nat_src |= done & ways.new_src;
+    b.nat_dst |= done & ways.new_dst;
+    for lane in done & ways.new_src {
+        b.ip_src[lane] = ways.address[lane];
+    }
+    for lane in done & ways.new_dst {
+        b.ip_dst[lane] = ways.address[lane];
+    }
     done
 }
 
@@ -26,37 +37,94 @@ struct Ways {
     out: Lanes<IfaceIx>,
     key: Lanes<u64>,
     home: Lanes<Home>,
+    /// FO and FI: which address changes, and to what.
+    address: Lanes<u32>,
+    new_src: Mask,
+    new_dst: Mask,
 }
 
-/// Pass 1: R1, R3, R4-1, R6, and the hash of the neighbour.
+impl Ways {
+    fn new() -> Self {
+        let (out, key, home) = (Lanes::splat(0), Lanes::splat(0), Lanes::splat(Home::default()));
+        Ways { out, key, home, address: Lanes::splat(0), new_src: Mask::NONE, new_dst: Mask::NONE }
+    }
+}
+
+/// Pass 1: FI, R1, R3, R4-1, R4-2, R6, FO1, and the hash of the neighbour.
 #[inline(always)]
 fn find(b: &Burst<'_>, x: &Ctx<'_>, m: Mask, visit: &Visit, ways: &mut Ways) -> Mask {
-    let (translated, vouched) = (b.nat_src | b.nat_dst, b.vouched);
+    let (translated, vouched, traced) = (b.nat_src | b.nat_dst, b.vouched, b.traced);
     let mut found = Mask::NONE;
     let (mut last, mut place): ((IfaceIx, RouterIx), _) = ((IfaceIx::MAX, NO_ROUTER), None);
     for lane in m {
         let now = (visit.iface[lane], visit.at[lane]);
         if last != now {
             last = now;
-            place = here(x, now.0, now.1).and_then(|h| Some((h.iface?, h.router?)));
+            place = here(x, now.0, now.1).and_then(|h| Some((h.iface?, h.router, h.at)));
         }
-        let Some((came, router)) = place else { continue };
+        let Some((came, router, at)) = place else { continue };
         let vouched = vouched.has(lane) && visit.trav[lane] == 0;
         let fine = (visit.checked.has(lane) || route::checksum_good(b, lane))
-            && route::martian(b, lane, Some(router), vouched).is_ok()
+            && route::martian(b, lane, router, vouched).is_ok()
             && b.ip[lane].ttl > 1;
-        let Some(hop) = router.routes.only(b.ip_dst[lane]).filter(|_| fine) else { continue };
-        let Some(out) = x.snap.interfaces.get(hop.iface()) else { continue };
-        if !out.up || out.is_fg() || !(out.scope == came.scope || translated.has(lane)) {
+        if !fine {
             continue;
         }
-        let key = ip4_key(out.seg, if hop.via() == 0 { b.ip_dst[lane] } else { hop.via() });
+        let mut translated = translated.has(lane);
+        let mut dst = b.ip_dst[lane];
+        let router = match router {
+            Some(router) => router,
+            None if traced.has(lane) => continue,
+            None => match inside(b, x, lane, came) {
+                Some((router, fixed)) => {
+                    (ways.address[lane], dst, translated) = (fixed, fixed, true);
+                    ways.new_dst.insert(lane);
+                    router
+                }
+                None => continue,
+            },
+        };
+        let hop = match router.routes.find(dst) {
+            Found::By(hop) => hop,
+            Found::Nowhere if !(traced | visit.inward | ways.new_dst).has(lane) => {
+                let address = outside(b, x, lane, (at, router));
+                (ways.address[lane], translated) = (address, true);
+                ways.new_src.insert(lane);
+                match router.fip_routes.find(dst) {
+                    Found::By(hop) if address != 0 => hop,
+                    _ => continue,
+                }
+            }
+            _ => continue,
+        };
+        let Some(out) = x.snap.interfaces.get(hop.iface()) else { continue };
+        if !out.up || out.is_fg() != ways.new_src.has(lane) || !(translated || out.scope == came.scope) {
+            continue;
+        }
+        let key = ip4_key(out.seg, if hop.via() == 0 { dst } else { hop.via() });
         ways.out[lane] = hop.iface();
         ways.key[lane] = key[0];
         ways.home[lane] = x.tables.neigh.locate(&key);
         found.insert(lane);
     }
     found
+}
+
+/// FI: router and fixed address behind a floating IP of this host, for a packet that came in by `fg`.
+#[inline(always)]
+fn inside<'s>(b: &Burst<'_>, x: &Ctx<'s>, lane: Lane, fg: &InterfaceRow) -> Option<(&'s RouterRow, u32)> {
+    let word = x.tables.neigh.lookup(&ip4_key(fg.seg, b.ip_dst[lane]));
+    let (router, fixed) = NeighValue::from_word(word)?.inside()?;
+    let router = x.snap.routers.get(router).filter(|r| r.active && router != NO_ROUTER)?;
+    let strange = fixed == b.ip_dst[lane] || b.ip_src[lane] == fg.ip || router.owns(b.ip_src[lane]);
+    (!strange).then_some((router, fixed))
+}
+
+/// R4-2: the floating IP of the source; 0: it has none.
+#[inline(always)]
+fn outside(b: &Burst<'_>, x: &Ctx<'_>, lane: Lane, (at, router): (RouterIx, &RouterRow)) -> u32 {
+    let has = router.fip_here && at != NO_ROUTER;
+    if has { x.tables.fip.lookup(&fip_key(at, b.ip_src[lane])) as u32 } else { 0 }
 }
 
 /// Pass 2: R7, R8, R9.
@@ -67,10 +135,12 @@ fn take(b: &mut Burst<'_>, x: &Ctx<'_>, m: Mask, ways: &Ways) -> Mask {
     for lane in m {
         let word = x.tables.neigh.get(ways.home[lane], &[ways.key[lane]]);
         let Some(row) = NeighValue::from_word(word).filter(|n| n.has(NeighValue::ROUTE)) else { continue };
-        let out = match (row.router_interface(), row.target()) {
-            (None, Target::Port(port)) => Out::Port(port),
-            (None, Target::Tunnel(tunnel)) => Out::Tunnel(tunnel),
-            _ => continue,
+        let out = match row.target() {
+            _ if row.router_interface().is_some() => continue,
+            Target::Port(port) => Out::Port(port),
+            Target::Tunnel(tunnel) => Out::Tunnel(tunnel),
+            Target::Phys => Out::Phys,
+            Target::Snat | Target::Fdb => continue,
         };
         let Some(iface) = x.snap.interfaces.get(ways.out[lane]) else { continue };
         let total_len = b.ip[lane].total_len;
@@ -88,18 +158,13 @@ fn take(b: &mut Burst<'_>, x: &Ctx<'_>, m: Mask, ways: &Ways) -> Mask {
         b.out[lane] = out;
         done.insert(lane);
     }
+    b.unmasked |= done & ways.new_src; // out by fg-
     done
 }
 
 /// What the long way says of it.
 #[cold]
-fn note(
-    b: &Burst<'_>,
-    x: &Ctx<'_>,
-    lane: Lane,
-    (ix, iface): (IfaceIx, &InterfaceRow),
-    (key, row): (u64, NeighValue),
-) {
+fn note(b: &Burst<'_>, x: &Ctx<'_>, lane: Lane, (ix, iface): (IfaceIx, &InterfaceRow), (key, row): (u64, NeighValue)) {
     let via = if key as u32 == b.ip_dst[lane] { 0 } else { key as u32 };
     x.note(b, lane, STAGE, Note::Route(ix, via));
     x.note(b, lane, STAGE, Note::Neigh((key >> 48) as u16, key as u32, row.to_word()));
