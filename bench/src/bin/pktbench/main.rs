@@ -272,3 +272,6 @@ fn built_for() -> &'static str {
         "x86-64"
     }
 }
+
+#[cfg(test)]
+mod tests;
