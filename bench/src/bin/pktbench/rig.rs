@@ -4,7 +4,7 @@ use crate::alloc;
 use crate::check::Checker;
 use bench::frames::Plan;
 use bench::load::{Feed, cpu_time, forward_nothing};
-use dataplane::burst::{Burst, Door};
+use dataplane::burst::{BURST, Burst, Door};
 use dataplane::counters::WorkerCounters;
 use dataplane::worker::Worker;
 use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
@@ -105,6 +105,8 @@ pub struct Measured {
 pub struct Timing {
     /// Frames of a burst.
     pub burst: usize,
+    /// Sources it is filled from, each with its share.
+    pub spread: usize,
     /// Before the first window.
     pub warm: Duration,
     /// A window.
@@ -126,6 +128,8 @@ pub struct Rig<'a, 'u> {
     out: Door,
     /// So often it has met the others.
     met: usize,
+    /// What the burst is to be received from.
+    from: Vec<(Door, usize)>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -139,7 +143,18 @@ impl<'a, 'u> Rig<'a, 'u> {
     pub fn new(id: usize, team: &'a Team, worker: Worker<'u>, feed: Feed, plan: Plan, timing: Timing) -> Self {
         let out = feed.outs().first().copied().unwrap_or(Door::Unknown);
         let checker = Checker::new(plan);
-        Rig { id, team, worker, feed, scratch: Box::default(), checker, timing, out, met: 0 }
+        Rig {
+            id,
+            team,
+            worker,
+            feed,
+            scratch: Box::default(),
+            checker,
+            timing,
+            out,
+            met: 0,
+            from: Vec::with_capacity(BURST),
+        }
     }
 
     /// The whole measurement.
@@ -195,15 +210,33 @@ impl<'a, 'u> Rig<'a, 'u> {
         }
     }
 
+    /// The sources put a burst before the worker. Returns how many frames.
+    #[inline]
+    fn fill(&mut self) -> usize {
+        let Timing { burst, spread, .. } = self.timing;
+        self.from.clear();
+        let mut all = 0;
+        for part in 0..spread {
+            let (door, n) = self.feed.fill(&mut self.worker, burst / spread + usize::from(part < burst % spread));
+            self.from.push((door, n)); // never grows: at most a burst of sources
+            all += n;
+        }
+        all
+    }
+
     /// One burst. Returns how many frames it had.
     #[inline]
     fn turn(&mut self, work: Work, look: bool) -> usize {
-        let (door, n) = self.feed.fill(&mut self.worker, self.timing.burst);
+        let n = self.fill();
         match work {
             Work::Pipeline => {
-                self.worker.poll(door, n);
+                self.worker.poll_ports(&self.from);
             }
-            Work::Nothing => forward_nothing(&mut self.worker, &mut self.scratch, door, self.out),
+            Work::Nothing => {
+                for (door, _) in &self.from {
+                    forward_nothing(&mut self.worker, &mut self.scratch, *door, self.out);
+                }
+            }
         }
         if self.team.counters.len() > 1 {
             self.worker.take_over();
@@ -292,9 +325,9 @@ impl<'a, 'u> Rig<'a, 'u> {
         self.meet(false);
         let start = Instant::now();
         while times.len() < times.capacity() && start.elapsed() < self.timing.window {
-            let (door, n) = self.feed.fill(&mut self.worker, self.timing.burst);
+            let n = self.fill();
             let before = Instant::now();
-            self.worker.poll(door, n);
+            self.worker.poll_ports(&self.from);
             let time = before.elapsed();
             if n > 0 {
                 times.push(u32::try_from(time.as_nanos()).unwrap_or(u32::MAX));

@@ -63,6 +63,12 @@ fn a_frame_that_leaves_otherwise_than_it_must_fails_the_run() {
 }
 
 #[test]
+fn a_burst_of_several_machines_is_forwarded_too() {
+    let line = run(&options(&["--case", "local", "--spread", "5", "--burst", "32"])).unwrap();
+    assert_eq!((&line["hit_rate"], &line["spread"]), (&json!(1.0), &json!(5)));
+}
+
+#[test]
 fn two_workers_hand_every_frame_over() {
     for case in ["local", "handoff"] {
         let line = run(&options(&["--case", case, "--workers", "2", "--core", "0"])).unwrap();
