@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Ours beside OVS-DPDK and dpdk-testpmd on the same packets, tables and core: prints the table, writes compare.json.
+# Ours beside OVS-DPDK and dpdk-testpmd on the same packets, tables and core: prints the table, writes target/compare.json.
 #   bench/compare.sh [--quick] [--write] [--case route] [--flows 1000] ...   (baseline/compare.py --help has all)
 # As root on Debian 12 with two cores; installs what is missing, builds twice, then takes under 15 minutes.
 set -eu
@@ -15,5 +15,6 @@ build() { # build NAME CPU
 }
 build x86-64 x86-64
 build native native
-exec python3 bench/baseline/compare.py --baseline "$target/compare-x86-64" --native "$target/compare-native" \
+mkdir -p "$target"
+exec python3 bench/baseline/compare.py --json "$target/compare.json" --baseline "$target/compare-x86-64" --native "$target/compare-native" \
     --command "$(printf '%s' "bench/compare.sh${*:+ $*}")" "$@"

@@ -88,10 +88,16 @@ class Testpmd(Peer):
             '--total-num-mbufs=%d' % (flows + 65536), '--no-flush-rx'],
             stdin=subprocess.PIPE, stdout=self.out, stderr=subprocess.STDOUT, text=True)
         self.pid = self.p.pid
-        time.sleep(3)
-        self.say('start')
-        time.sleep(o.warm)
-        self.halt()
+        try:
+            time.sleep(3)
+            if self.p.poll() is not None: raise SystemExit('testpmd does not start\n' + open(self.out.name).read()[-2000:])
+            self.say('start')
+            time.sleep(o.warm)
+            self.halt()
+        except BaseException:
+            self.p.kill()
+            self.p.wait()
+            raise
 
     def say(self, words):
         self.p.stdin.write(words + '\n')
@@ -173,7 +179,9 @@ def compare(o):
             for pmd in pmds: seen['testpmd', pmd.mode, flows] = pmd.stop()
             pmds = []
     finally:
-        for it in peers + pmds: it.stop()
+        for it in peers + pmds:               # after an error: all of them, whatever one says
+            try: it.stop()
+            except (Exception, SystemExit) as e: print(e, file=sys.stderr)
         shutil.rmtree(tmp, ignore_errors=True)
     return seen
 

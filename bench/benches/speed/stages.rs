@@ -108,6 +108,8 @@ impl Bench {
             let (door, _) = self.feed.fill(&mut worker, BURST);
             if let Some((port, _)) = worker.memory_port(door) {
                 port.receive(&mut burst, door, BURST);
+                let all = burst.live;
+                burst.arrivals.add(door, all);
             }
             let mut said = Said::default();
             for (_, step) in LINE.iter().take(at) {

@@ -47,6 +47,9 @@ struct Options {
     /// Frames of a burst
     #[arg(long, default_value_t = 32, value_parser = clap::value_parser!(u16).range(1..=BURST as i64))]
     burst: u16,
+    /// Sources a burst is filled from, each with its share: VMs, where they are the sources
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=BURST as i64))]
+    spread: u16,
     /// Workers, on as many cores
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=16))]
     workers: u8,
@@ -121,6 +124,7 @@ fn run(o: &Options) -> Result<Value, String> {
     let team = Team::new(&team_workers);
     let timing = Timing {
         burst: usize::from(o.burst),
+        spread: usize::from(o.spread.min(o.burst)),
         warm: Duration::from_secs_f64(o.warm),
         window: Duration::from_secs_f64(o.secs),
         reps: o.reps,
@@ -253,7 +257,7 @@ fn report(o: &Options, hz: f64, team: &Team, measured: &[Measured], updates: Opt
         "hit_rate": sent as f64 / received.max(1) as f64,
         "drops": sum(|c| c.dropped.get()),
         "allocations": measured.iter().flat_map(|m| &m.whole).map(|w| w.allocs).sum::<u64>(),
-        "burst": o.burst, "burst_p50_ns": part(0.5), "burst_p999_ns": part(0.999),
+        "burst": o.burst, "spread": o.spread, "burst_p50_ns": part(0.5), "burst_p999_ns": part(0.999),
         "workers": o.workers, "tables": if o.own_tables { "own" } else { "shared" }, "rows": o.rows,
         "updates": updates.map(|u| u.round()),
         "frames": received, "checked": measured.iter().map(|m| m.checked).sum::<u64>(),
@@ -272,3 +276,6 @@ fn built_for() -> &'static str {
         "x86-64"
     }
 }
+
+#[cfg(test)]
+mod tests;

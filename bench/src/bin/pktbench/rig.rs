@@ -4,11 +4,11 @@ use crate::alloc;
 use crate::check::Checker;
 use bench::frames::Plan;
 use bench::load::{Feed, cpu_time, forward_nothing};
-use dataplane::burst::{Burst, Door};
+use dataplane::burst::{BURST, Burst, Door};
 use dataplane::counters::WorkerCounters;
 use dataplane::worker::Worker;
-use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Arc, Barrier, Mutex, PoisonError};
+use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 /// Turns between two looks at the clock.
@@ -21,11 +21,14 @@ const ON_CPU: u32 = 970;
 const TIMED: usize = 1 << 20;
 /// Frames that do not arrive in so long are lost.
 const PATIENCE: Duration = Duration::from_secs(5);
+/// A worker that does not come in so long has panicked.
+const GONE: Duration = Duration::from_secs(120);
 
 /// What the workers of a run share.
 #[derive(Debug)]
 pub struct Team {
-    barrier: Barrier,
+    /// How often a worker has come to where all meet.
+    met: AtomicUsize,
     counters: Vec<Arc<WorkerCounters>>,
     /// Per mille of the last window each had its core.
     on_cpu: Vec<AtomicU32>,
@@ -36,7 +39,7 @@ impl Team {
     /// Of these workers.
     pub fn new(workers: &[Worker<'_>]) -> Self {
         Team {
-            barrier: Barrier::new(workers.len()),
+            met: AtomicUsize::new(0),
             counters: workers.iter().map(|w| Arc::clone(w.counters())).collect(),
             on_cpu: workers.iter().map(|_| AtomicU32::new(0)).collect(),
             errors: Mutex::default(),
@@ -102,6 +105,8 @@ pub struct Measured {
 pub struct Timing {
     /// Frames of a burst.
     pub burst: usize,
+    /// Sources it is filled from, each with its share.
+    pub spread: usize,
     /// Before the first window.
     pub warm: Duration,
     /// A window.
@@ -121,6 +126,10 @@ pub struct Rig<'a, 'u> {
     timing: Timing,
     /// Where the floor sends.
     out: Door,
+    /// So often it has met the others.
+    met: usize,
+    /// What the burst is to be received from.
+    from: Vec<(Door, usize)>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -133,7 +142,19 @@ impl<'a, 'u> Rig<'a, 'u> {
     /// Worker number `id` of the team.
     pub fn new(id: usize, team: &'a Team, worker: Worker<'u>, feed: Feed, plan: Plan, timing: Timing) -> Self {
         let out = feed.outs().first().copied().unwrap_or(Door::Unknown);
-        Rig { id, team, worker, feed, scratch: Box::default(), checker: Checker::new(plan), timing, out }
+        let checker = Checker::new(plan);
+        Rig {
+            id,
+            team,
+            worker,
+            feed,
+            scratch: Box::default(),
+            checker,
+            timing,
+            out,
+            met: 0,
+            from: Vec::with_capacity(BURST),
+        }
     }
 
     /// The whole measurement.
@@ -189,15 +210,33 @@ impl<'a, 'u> Rig<'a, 'u> {
         }
     }
 
+    /// The sources put a burst before the worker. Returns how many frames.
+    #[inline]
+    fn fill(&mut self) -> usize {
+        let Timing { burst, spread, .. } = self.timing;
+        self.from.clear();
+        let mut all = 0;
+        for part in 0..spread {
+            let (door, n) = self.feed.fill(&mut self.worker, burst / spread + usize::from(part < burst % spread));
+            self.from.push((door, n)); // never grows: at most a burst of sources
+            all += n;
+        }
+        all
+    }
+
     /// One burst. Returns how many frames it had.
     #[inline]
     fn turn(&mut self, work: Work, look: bool) -> usize {
-        let (door, n) = self.feed.fill(&mut self.worker, self.timing.burst);
+        let n = self.fill();
         match work {
             Work::Pipeline => {
-                self.worker.poll(door, n);
+                self.worker.poll_ports(&self.from);
             }
-            Work::Nothing => forward_nothing(&mut self.worker, &mut self.scratch, door, self.out),
+            Work::Nothing => {
+                for (door, _) in &self.from {
+                    forward_nothing(&mut self.worker, &mut self.scratch, *door, self.out);
+                }
+            }
         }
         if self.team.counters.len() > 1 {
             self.worker.take_over();
@@ -214,19 +253,36 @@ impl<'a, 'u> Rig<'a, 'u> {
         n
     }
 
+    /// Waits for the others, and does meanwhile what they need of this one.
+    fn meet(&mut self, look: bool) {
+        let (all, start) = (self.team.counters.len(), Instant::now());
+        self.met += 1;
+        self.team.met.fetch_add(1, Ordering::AcqRel);
+        while self.team.met.load(Ordering::Acquire) < all * self.met {
+            self.serve(look);
+            std::thread::yield_now();
+            assert!(start.elapsed() < GONE, "worker {}: another one does not come", self.id);
+        }
+    }
+
+    /// What others handed over leaves, and their buffers go home.
+    fn serve(&mut self, look: bool) {
+        while self.worker.take_over() > 0 {}
+        self.worker.idle();
+        if look {
+            self.checker.drain(&mut self.worker, &self.feed);
+        } else {
+            self.feed.empty(&mut self.worker);
+        }
+    }
+
     /// All that is under way arrives, in every worker.
     fn settle(&mut self, look: bool) {
-        self.team.barrier.wait();
+        self.meet(look);
         let start = Instant::now();
         loop {
             let (received, sent) = self.team.books();
-            while self.worker.take_over() > 0 {}
-            self.worker.idle();
-            if look {
-                self.checker.drain(&mut self.worker, &self.feed);
-            } else {
-                self.feed.empty(&mut self.worker);
-            }
+            self.serve(look);
             if received == sent {
                 break;
             }
@@ -235,15 +291,15 @@ impl<'a, 'u> Rig<'a, 'u> {
                 break;
             }
         }
-        self.team.barrier.wait();
-        // What was sent by another worker's last turn has been looked at by it; buffers come home.
-        self.worker.idle();
-        self.team.barrier.wait();
+        // Buffers come home.
+        self.meet(look);
+        self.serve(look);
+        self.meet(look);
     }
 
     /// One window; whether every worker had its core all the time.
     fn window(&mut self, work: Work, length: Duration) -> (Window, bool) {
-        self.team.barrier.wait();
+        self.meet(false);
         let (mut packets, allocs) = (0, alloc::count());
         let (wall, cpu) = (Instant::now(), cpu_time());
         loop {
@@ -266,12 +322,12 @@ impl<'a, 'u> Rig<'a, 'u> {
 
     /// A window with a clock around each poll, apart from the others, which would pay for it.
     fn time_bursts(&mut self, times: &mut Vec<u32>) {
-        self.team.barrier.wait();
+        self.meet(false);
         let start = Instant::now();
         while times.len() < times.capacity() && start.elapsed() < self.timing.window {
-            let (door, n) = self.feed.fill(&mut self.worker, self.timing.burst);
+            let n = self.fill();
             let before = Instant::now();
-            self.worker.poll(door, n);
+            self.worker.poll_ports(&self.from);
             let time = before.elapsed();
             if n > 0 {
                 times.push(u32::try_from(time.as_nanos()).unwrap_or(u32::MAX));
