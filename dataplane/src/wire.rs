@@ -102,12 +102,15 @@ pub fn fold_few(s: u32) -> u16 {
 /// Is the checksum of a 20-byte IPv4 header right? Byte order does not matter to that (RFC 1071, 2 B).
 #[inline(always)]
 pub fn ip4_header_good(h: &[u8; 20]) -> bool {
-    let (words, _) = h.as_chunks::<4>();
-    let s: u64 = words.iter().map(|w| u64::from(u32::from_ne_bytes(*w))).sum();
-    let s = (s & 0xffff_ffff) + (s >> 32);
+    // Long words sum to the same (RFC 1071, 2 C): carries come in at the bottom.
+    let (a, b, c) = (be64::<0, _>(h).swap_bytes(), be64::<8, _>(h).swap_bytes(), be32::<16, _>(h).swap_bytes());
+    let (s, first) = a.overflowing_add(b);
+    let (s, second) = s.overflowing_add(u64::from(c) + u64::from(first));
+    let s = (s & 0xffff_ffff) + (s >> 32) + u64::from(second);
     let s = (s & 0xffff) + (s >> 16);
     let s = (s & 0xffff) + (s >> 16);
-    s == 0xffff // five words leave no carry here
+    let s = (s & 0xffff) + (s >> 16);
+    s == 0xffff
 }
 
 /// The Internet checksum of `bytes`: 0 if they contain a right one.

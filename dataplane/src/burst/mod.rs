@@ -101,6 +101,8 @@ pub struct Burst<'u> {
     pub owed: Lanes<Owed>,
     /// What T06 says of the source (tunnel frames).
     pub src_fdb: Lanes<u64>,
+    /// Those whose source is a row of the model there: nothing to learn.
+    pub src_known: Mask,
     /// Way out, once `decided`.
     pub out: Lanes<Out>,
     /// Whose index the egress port was (frames of other workers).
@@ -152,6 +154,7 @@ impl Default for Burst<'_> {
             owing: Mask::NONE,
             owed: Lanes::splat(Owed::NONE),
             src_fdb: Lanes::splat(0),
+            src_known: Mask::NONE,
             out: Lanes::splat(Out::Undecided),
             out_generation: Lanes::splat(0),
         }

@@ -38,6 +38,9 @@ pub fn learn_from_tun(b: &mut Burst<'_>, x: &Ctx<'_>, m: Mask) {
         if dst == x.snap.host.dvr_mac {
             continue; // what it says is for the routers, and may be dropped yet
         }
+        if b.src_known.has(lane) {
+            continue;
+        }
         if phys {
             // Nobody here would ask where a machine of an external network is, but for its ports.
             if !seg.external || !seg.flood_ports.is_empty() {

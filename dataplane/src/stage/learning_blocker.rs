@@ -39,12 +39,19 @@ pub fn learning_blocker(b: &mut Burst<'_>, x: &Ctx<'_>, m: Mask) -> Fabric {
             b.drop(lane, STAGE, reason);
         }
     }
+    let mut known = Mask::NONE;
     for lane in fabric.bridged {
-        b.src_fdb[lane] = x.tables.fdb.get(home[lane], &fdb_key(b.seg[lane], b.src[lane]));
-        if let Err(reason) = machine(b, x, lane) {
+        let word = x.tables.fdb.get(home[lane], &fdb_key(b.seg[lane], b.src[lane]));
+        b.src_fdb[lane] = word;
+        let local = FdbValue::is_static(word) && {
+            known.insert(lane);
+            is_local(b, x, lane, word)
+        };
+        if let Err(reason) = machine(b, x, lane, local) {
             b.drop(lane, STAGE, reason);
         }
     }
+    b.src_known = known;
     (fabric.routed & b.traced & b.live).for_each(|n| x.note(b, n, STAGE, Note::SourceIsDvrMac(b.tunnel[n])));
     Fabric { routed: fabric.routed & b.live, bridged: fabric.bridged & b.live }
 }
@@ -61,11 +68,11 @@ fn router(b: &mut Burst<'_>, x: &Ctx<'_>, lane: Lane) -> Result<(), DropReason> 
 
 /// May a machine?
 #[inline(always)]
-fn machine(b: &mut Burst<'_>, x: &Ctx<'_>, lane: Lane) -> Result<(), DropReason> {
+fn machine(b: &mut Burst<'_>, x: &Ctx<'_>, lane: Lane, local: bool) -> Result<(), DropReason> {
     not_we(b, x, lane)?;
     let src = b.src[lane];
     let seg = x.seg(b, lane).ok_or(DropReason::Internal)?;
-    if is_local(b, x, lane) || seg.interfaces.iter().any(|i| i.mac == src) {
+    if local || seg.interfaces.iter().any(|i| i.mac == src) {
         return Err(DropReason::LocalMacFromFabric);
     }
     talk(b, x, lane)
@@ -102,17 +109,14 @@ fn from_its_host(b: &mut Burst<'_>, x: &Ctx<'_>, lane: Lane) -> bool {
     x.snap.tunnels.get(owner).is_some_and(|t| t.dvr_mac == src && t.phys >> net & 1 == 1)
 }
 
-/// The MAC of an ACTIVE port of this host. An allowed address pair's MAC is not: its other owners send it too.
+/// The MAC of an ACTIVE port of this host, by its row of the model. An allowed address pair's MAC is not: its other owners
+/// send it too.
 #[inline(always)]
-fn is_local(b: &Burst<'_>, x: &Ctx<'_>, lane: Lane) -> bool {
-    match FdbValue::unpack(b.src_fdb[lane]) {
-        Some(row) if row.learned => false,
-        Some(row) => match row.target {
-            Target::Port(port) => x.snap.ports.get(port).is_some_and(|p| p.active && p.mac == b.src[lane]),
-            Target::Snat => true,
-            _ => false,
-        },
-        None => false,
+fn is_local(b: &Burst<'_>, x: &Ctx<'_>, lane: Lane, word: u64) -> bool {
+    match FdbValue::unpack(word).map(|row| row.target) {
+        Some(Target::Port(port)) => x.snap.ports.get(port).is_some_and(|p| p.active && p.mac == b.src[lane]),
+        Some(Target::Snat) => true,
+        _ => false,
     }
 }
 

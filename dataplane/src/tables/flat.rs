@@ -56,8 +56,20 @@ impl<const K: usize> FlatTable<K> {
     /// Pass 2: the value of `key`, 0 if it is not in the table. `home` is what [`FlatTable::locate`] said of this key.
     #[inline(always)]
     pub fn get(&self, home: Home, key: &[u64; K]) -> u64 {
-        let [word0, rest @ ..] = key.as_slice() else { return 0 };
         let home = home.0 as usize;
+        if let ([word0], Some(slot)) = (key.as_slice(), self.slots.get(home)) {
+            match slot.key.as_slice() {
+                [first] if first.load(Ordering::Acquire) == *word0 => return slot.value.load(Ordering::Acquire),
+                _ => return self.probe(home, key),
+            }
+        }
+        self.probe(home, key)
+    }
+
+    /// Along the slots from `home` on.
+    #[inline(never)]
+    fn probe(&self, home: usize, key: &[u64; K]) -> u64 {
+        let [word0, rest @ ..] = key.as_slice() else { return 0 };
         for at in home..home + PROBE_LIMIT {
             let Some(slot) = self.slots.get(at & self.mask) else { return 0 };
             let [slot0, slot_rest @ ..] = slot.key.as_slice() else { return 0 };

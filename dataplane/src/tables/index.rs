@@ -42,7 +42,16 @@ impl U32Index {
     #[inline(always)]
     pub fn get(&self, key: u32) -> Option<u16> {
         let home = Self::hash(key);
-        for at in home..home + self.slots.len() {
+        match *self.slots.get(home & self.mask)? {
+            slot if (slot >> 32) as u32 == key && slot != 0 => Some((slot as u32).wrapping_sub(1) as u16),
+            0 => None,
+            _ => self.further(home, key),
+        }
+    }
+
+    #[inline(never)]
+    fn further(&self, home: usize, key: u32) -> Option<u16> {
+        for at in home + 1..home + self.slots.len() {
             let slot = *self.slots.get(at & self.mask)?;
             if slot == 0 {
                 return None;

@@ -278,7 +278,7 @@ pub struct RouterRow {
     /// Connected and extra routes (R4 step 1).
     pub routes: RouteSet,
     /// Every IPv4 address of its interfaces, for R1; R2 finds them as neighbour rows.
-    pub own: Box<[u32]>,
+    pub own: OwnAddresses,
     /// The masks of their subnets, in the same order: which of them an ICMP error comes from.
     pub own_masks: Box<[u32]>,
     /// Source subnets (net, mask) in the address scope of the external network, on a host with a way
@@ -294,10 +294,40 @@ pub struct RouterRow {
     pub fip_routes: RouteSet,
 }
 
+/// A few addresses, and a word that tells most others apart from them.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct OwnAddresses {
+    all: Box<[u32]>,
+    /// A bit for the last six bits of each.
+    last: u64,
+}
+
+impl OwnAddresses {
+    /// Is `ip` one of them?
+    #[inline(always)]
+    pub fn contains(&self, ip: u32) -> bool {
+        self.last >> (ip & 63) & 1 != 0 && self.all.contains(&ip)
+    }
+
+    /// All of them, in the order they were given.
+    pub fn iter(&self) -> impl Iterator<Item = &u32> {
+        self.all.iter()
+    }
+}
+
+impl FromIterator<u32> for OwnAddresses {
+    fn from_iter<I: IntoIterator<Item = u32>>(addresses: I) -> Self {
+        let all: Box<[u32]> = addresses.into_iter().collect();
+        let last = all.iter().fold(0, |last, ip| last | 1 << (ip & 63));
+        OwnAddresses { all, last }
+    }
+}
+
 impl RouterRow {
     /// Is `ip` one of the router's own addresses?
+    #[inline(always)]
     pub fn owns(&self, ip: u32) -> bool {
-        self.own.contains(&ip)
+        self.own.contains(ip)
     }
 
     /// Its address on the subnet that contains `ip`.

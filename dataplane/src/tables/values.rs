@@ -187,6 +187,12 @@ impl FdbValue {
         kind << 62 | u64::from(index) << 40 | flags << 32 | u64::from(row.stamp)
     }
 
+    /// A row of the model, not a learned one.
+    #[inline(always)]
+    pub fn is_static(word: u64) -> bool {
+        word >> 32 & (Self::PRESENT | Self::LEARNED) == Self::PRESENT
+    }
+
     /// `None` for 0 (no row).
     #[inline(always)]
     pub fn unpack(word: u64) -> Option<FdbTarget> {

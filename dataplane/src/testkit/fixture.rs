@@ -368,7 +368,7 @@ pub fn extra(net: [u8; 4], iface: IfaceIx, via: u32) -> Route {
     Route { net: addr(net), len: 24, hops: vec![Hop::new(iface, via)] }
 }
 
-fn own(router: RouterIx) -> Box<[u32]> {
+fn own(router: RouterIx) -> OwnAddresses {
     INTERFACES.iter().filter(|i| i.router == router).map(|i| i.ip).collect()
 }
 

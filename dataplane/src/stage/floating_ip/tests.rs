@@ -283,7 +283,7 @@ fn two_tenants() -> Rig {
         r.seg(Z, |s| s.interfaces = [SegInterface { mac: RZ.0, iface: ix }].into());
         let r1 = r.snap.routers.get(R1).cloned().unwrap();
         let routes = RouteSet::new([Route { net: Z1.ip & MASK24, len: 24, hops: vec![Hop::new(ix, 0)] }]);
-        let own = Box::new([RZ.1]);
+        let own = [RZ.1].into_iter().collect();
         r.snap
             .routers
             .set(router, Some(RouterRow { routes, own, own_masks: Box::new([MASK24]), snat: [].into(), ..r1 }));

@@ -227,7 +227,7 @@ fn row_of_rows(n: u16, change: impl FnOnce(&mut Rows)) -> Rig {
                 scoped: Box::default(),
                 active: true,
                 routes: to(hop),
-                own: Box::new([address(k)]),
+                own: [address(k)].into_iter().collect(),
                 own_masks: Box::new([MASK24]),
                 snat: Box::default(),
                 gateway_here: false,
