@@ -22,7 +22,7 @@ pub fn egress<'u>(b: &mut Burst<'u>, x: &Ctx<'_>, io: &mut WorkerIo<'u>, tunnell
     if !(b.owing | b.cut).is_empty() {
         return with_errors(b, x, io);
     }
-    if tunnelled == b.decided {
+    if tunnelled == b.decided && !tunnelled.is_empty() {
         return put_all(b, x, tunnelled, Door::Tunnel, io.port(Door::Tunnel));
     }
     let mut sent = Mask::NONE;

@@ -10,7 +10,7 @@
 //! Word 0 carries the segment or router index, which is never 0 (free slot) nor 65535 (tombstone).
 
 use super::qsbr::{Epoch, Qsbr};
-use crate::prefetch::prefetch;
+use crate::prefetch::{large_vec, prefetch};
 use crate::sync::{AtomicU64, Ordering, OwnWord};
 use ahash::RandomState;
 use std::collections::VecDeque;
@@ -151,7 +151,9 @@ impl<const K: usize> FlatWriter<K> {
     fn with_slots(slots: usize, limit: usize, qsbr: Arc<Qsbr>, hasher: RandomState) -> Self {
         let make = |_| Slot { key: std::array::from_fn(|_| AtomicU64::new(FREE)), value: AtomicU64::new(0) };
         let seeds = [hasher.hash_one(0u64), hasher.hash_one(1u64) | 1];
-        let table = FlatTable { slots: (0..slots).map(make).collect(), mask: slots - 1, hasher, seeds };
+        let mut all = large_vec(slots);
+        all.extend((0..slots).map(make));
+        let table = FlatTable { slots: all.into(), mask: slots - 1, hasher, seeds };
         FlatWriter {
             table: Arc::new(table),
             qsbr,
