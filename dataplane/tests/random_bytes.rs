@@ -404,3 +404,76 @@ fn with_vxlan(inner: &[u8]) -> Vec<u8> {
     let data = [&header[VXLAN..INNER], inner].concat();
     eth(H2.nic, H1.nic, ip4(H2.vtep, H1.vtep).udp(50000, 4789, &data))
 }
+
+/// A packet for a router, or from outside for a floating IP; half of them as most packets are.
+fn routed(r: &mut Random) -> (Door, Vec<u8>) {
+    let inside = [A3.ip, B1.ip, B2.ip, K1.ip, V1.ip, V2.ip, VIP, RA.ip, RK.ip, SGA.ip, ip("10.2.0.99")];
+    let outside = [E, GX.1, FIP_A1, FIP_B1, FIP_B2, fg(H1).1, ip("203.0.113.9")];
+    let odd = [ip("127.0.0.1"), ip("224.0.0.5"), ip("169.254.0.9"), 0, u32::MAX, ip("10.1.0.255")];
+    let addresses = [&inside[..], &outside, &inside, &outside, &odd].concat();
+    let (door, to_us) = match r.below(4) {
+        0 => (Door::Phys(1), (GX.0, fg(H1).0)),
+        1 => (A3.door, (A3.mac, RA.mac)),
+        _ => (A1.door, (A1.mac, RA.mac)),
+    };
+    let own = *r.pick(&[A1.ip, A3.ip, E]);
+    let src = if r.below(4) == 0 {
+        *r.pick(&addresses)
+    } else if door == A1.door {
+        A1.ip
+    } else {
+        own
+    };
+    let mut p = ip4(src, *r.pick(&addresses)).ttl(*r.pick(&[64, 64, 64, 2, 1, 0])).tos(r.below(8) as u8);
+    if r.below(3) == 0 {
+        p = p.df();
+    }
+    let size = *r.pick(&[0, 1, 18, 40, 700, 1400]);
+    let packet = match r.below(6) {
+        0 | 1 => p.udp(1000, *r.pick(&[53, 68]), &vec![7; size]),
+        2 | 3 => p.tcp(1000, 80),
+        4 => p.echo(1, 1, &vec![1; size]),
+        _ if r.below(2) == 0 => p.fragment(r.below(3) as u16, true).carry(17, &[1; 64]),
+        _ => p.carry(*r.pick(&[1, 6, 17, 47, 132]), &quoting(&ip4(E, A1.ip).udp(53, 53, b"?"))[..r.below(36)]),
+    };
+    let mut frame = eth(to_us.0, to_us.1, packet);
+    if r.below(3) == 0 {
+        mutate(r, door, &mut frame);
+    }
+    frame.truncate(umem::MAX_FRAME);
+    (door, if door == Door::Phys(1) && frame.len() >= 14 { ext(&frame) } else { frame })
+}
+
+/// Traced packets take the long way through the routers: what comes of them is the same.
+#[test]
+fn the_short_way_and_the_long_one_lead_to_the_same_place() {
+    seeded(|r, rounds| {
+        let mut forwarded = 0;
+        for _ in 0..rounds.div_ceil(10) {
+            let same = Random(r.next());
+            let mut rigs = [same.clone(), same].map(|mut r| {
+                let mut rig = rig(&mut r);
+                rig.worker.repeatable();
+                rig
+            });
+            rigs[1].worker.trace = true;
+            for _ in 0..10 {
+                let mut frames: Vec<_> = (0..=r.below(64).min(r.below(128))).map(|_| routed(r)).collect();
+                let door = frames[0].0;
+                frames.retain(|(d, _)| *d == door);
+                let frames: Vec<_> = frames.into_iter().map(|(_, frame)| frame).collect();
+                let [short, long] = rigs.each_mut().map(|rig| {
+                    let room = rig.worker.frames().0.min(frames.len());
+                    let mut out = rig.step(door, &frames[..room]);
+                    out.moved.remove("trace_lost");
+                    out
+                });
+                assert_eq!(short.sent, long.sent);
+                assert_eq!(short.moved, long.moved);
+                assert_eq!((short.held, short.learned.len()), (long.held, long.learned.len()));
+                forwarded += short.sent.len();
+            }
+        }
+        assert!(rounds < ROUNDS || forwarded > 10_000, "only {forwarded} frames were forwarded");
+    });
+}

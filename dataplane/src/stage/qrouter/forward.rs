@@ -166,14 +166,7 @@ pub(in crate::stage) fn on_to_next(b: &mut Burst<'_>, lane: Lane, visit: &mut Vi
 
 /// What R9 is about to change, for a traced frame.
 #[cold]
-pub(super) fn note_rewrite(
-    b: &Burst<'_>,
-    x: &Ctx<'_>,
-    lane: Lane,
-    out: &InterfaceRow,
-    neighbour: NeighValue,
-    own: bool,
-) {
+fn note_rewrite(b: &Burst<'_>, x: &Ctx<'_>, lane: Lane, out: &InterfaceRow, neighbour: NeighValue, own: bool) {
     let set = |field, from: u64, to: u64| x.note(b, lane, STAGE, Note::Set(field, from, to));
     let ttl = u64::from(b.ip[lane].ttl);
     if !own {

@@ -3,22 +3,22 @@
 //! it turns out to be takes the long way (`route`, `forward`, `floating_ip`), which asks everything again and has the
 //! names for it.
 
-use super::{STAGE, Visit, forward, here, route};
+use super::{Visit, here, route};
 use crate::burst::{Burst, Lane, Lanes, Mask, Out};
 use crate::stage::Ctx;
 use crate::tables::{
     Found, Home, IfaceIx, InterfaceRow, NO_ROUTER, NeighValue, RouterIx, RouterRow, Target, fip_key, ip4_key,
 };
-use crate::trace::Note;
 use crate::wire::ETH_LEN;
 
-/// Routes what it can of `m`; returns those, their way out decided.
+/// Routes what it can of `m`; returns those, their way out decided. Traced packets are none of them: the long way explains
+/// what it does, and `dataplane/tests/random_bytes.rs` holds the two against each other.
 pub(super) fn straight(b: &mut Burst<'_>, x: &Ctx<'_>, m: Mask, visit: &Visit) -> Mask {
     if !x.waiting.is_empty() {
         return Mask::NONE; // packets wait for a neighbour: does this one have to wait behind them?
     }
     let mut ways = Ways::new();
-    let found = find(b, x, m & b.plain.without(visit.made | b.source_routed), visit, &mut ways);
+    let found = find(b, x, m & b.plain.without(visit.made | b.source_routed | b.traced), visit, &mut ways);
     let done = take(b, x, found, &ways);
     b.decided |= done;
     b.nat_src |= done & ways.new_src;
@@ -53,7 +53,7 @@ impl Ways {
 /// Pass 1: FI, R1, R3, R4-1, R4-2, R6, FO1, and the hash of the neighbour.
 #[inline(always)]
 fn find(b: &Burst<'_>, x: &Ctx<'_>, m: Mask, visit: &Visit, ways: &mut Ways) -> Mask {
-    let (translated, vouched, traced) = (b.nat_src | b.nat_dst, b.vouched, b.traced);
+    let (translated, vouched) = (b.nat_src | b.nat_dst, b.vouched);
     let mut found = Mask::NONE;
     let (mut last, mut place): ((IfaceIx, RouterIx), _) = ((IfaceIx::MAX, NO_ROUTER), None);
     for lane in m {
@@ -74,7 +74,6 @@ fn find(b: &Burst<'_>, x: &Ctx<'_>, m: Mask, visit: &Visit, ways: &mut Ways) -> 
         let mut dst = b.ip_dst[lane];
         let router = match router {
             Some(router) => router,
-            None if traced.has(lane) => continue,
             None => match inside(b, x, lane, came) {
                 Some((router, fixed)) => {
                     (ways.address[lane], dst, translated) = (fixed, fixed, true);
@@ -86,7 +85,7 @@ fn find(b: &Burst<'_>, x: &Ctx<'_>, m: Mask, visit: &Visit, ways: &mut Ways) -> 
         };
         let hop = match router.routes.find(dst) {
             Found::By(hop) => hop,
-            Found::Nowhere if !(traced | visit.inward | ways.new_dst).has(lane) => {
+            Found::Nowhere if !(visit.inward | ways.new_dst).has(lane) => {
                 let address = outside(b, x, lane, (at, router));
                 (ways.address[lane], translated) = (address, true);
                 ways.new_src.insert(lane);
@@ -130,7 +129,6 @@ fn outside(b: &Burst<'_>, x: &Ctx<'_>, lane: Lane, (at, router): (RouterIx, &Rou
 /// Pass 2: R7, R8, R9.
 #[inline(always)]
 fn take(b: &mut Burst<'_>, x: &Ctx<'_>, m: Mask, ways: &Ways) -> Mask {
-    let traced = b.traced;
     let mut done = Mask::NONE;
     for lane in m {
         let word = x.tables.neigh.get(ways.home[lane], &[ways.key[lane]]);
@@ -147,9 +145,6 @@ fn take(b: &mut Burst<'_>, x: &Ctx<'_>, m: Mask, ways: &Ways) -> Mask {
         if total_len > iface.mtu {
             continue;
         }
-        if traced.has(lane) {
-            note(b, x, lane, (ways.out[lane], iface), (ways.key[lane], row));
-        }
         b.ip[lane].ttl -= 1;
         b.seg[lane] = iface.seg;
         b.meta[lane].len = ETH_LEN + total_len;
@@ -160,13 +155,4 @@ fn take(b: &mut Burst<'_>, x: &Ctx<'_>, m: Mask, ways: &Ways) -> Mask {
     }
     b.unmasked |= done & ways.new_src; // out by fg-
     done
-}
-
-/// What the long way says of it.
-#[cold]
-fn note(b: &Burst<'_>, x: &Ctx<'_>, lane: Lane, (ix, iface): (IfaceIx, &InterfaceRow), (key, row): (u64, NeighValue)) {
-    let via = if key as u32 == b.ip_dst[lane] { 0 } else { key as u32 };
-    x.note(b, lane, STAGE, Note::Route(ix, via));
-    x.note(b, lane, STAGE, Note::Neigh((key >> 48) as u16, key as u32, row.to_word()));
-    forward::note_rewrite(b, x, lane, iface, row, false);
 }
