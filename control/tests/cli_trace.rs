@@ -49,6 +49,27 @@ fn a_packet_routed_to_another_host() {
 }
 
 #[test]
+fn a_packet_from_outside_to_a_floating_ip() {
+    let ran = trace("H1", "physext", "148-fip-02-in-to-a-floating-ip/in.physext.pcap", &[]).ends(0);
+    in_order(
+        &ran.out,
+        &[
+            "received on the NIC of physical network physext",
+            "T04 network: VLAN 100 is network X",
+            "a machine on the physical network sent",
+            "T11 interface: destination fa:16:3e:f9:00:01 is fg1: for floating IPs",
+            "T13 neighbour: 203.0.113.101 in network X -> a floating IP of this host: 10.1.0.11 behind",
+            "T12 route: 10.1.0.11 is connected (10.1.0.0/24), out of rA of router R1",
+            "set TTL: 60 -> 59",
+            "set IPv4 destination: 203.0.113.101 -> 10.1.0.11",
+            "=> sent on A1",
+            "198.51.100.7 > 10.1.0.11, TTL 59",
+        ],
+    );
+    assert!(!ran.out.contains("T14"), "said twice:\n{}", ran.out);
+}
+
+#[test]
 fn the_same_packet_at_its_destination() {
     let ran = trace("H2", "tunnel", "23-ew-03-remote-dvr-mac-restored/in.tunnel.pcap", &[]).ends(0);
     in_order(

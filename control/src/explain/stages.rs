@@ -118,6 +118,7 @@ impl<'t> Tale<'t> {
             Stage::Ingress if !has(|n| matches!(n, Note::FromPort(_))) => {
                 step.found.push(match self.port {
                     "tunnel" => "received on the underlay NIC, port tunnel".to_owned(),
+                    phys if self.words.is_physical(phys) => format!("received on the NIC of physical network {phys}"),
                     other => format!("received on {other}, which is no local port of this host"),
                 });
             }
@@ -170,7 +171,8 @@ impl<'t> Tale<'t> {
             Note::RouterInterface(ix) if self.iface == Some(ix) => return None,
             Note::RouterInterface(ix) => {
                 self.iface = Some(ix);
-                format!("T11 interface: destination {} is {}: routed here", self.dst, w.iface(ix))
+                let what = if w.is_fg(ix) { "for floating IPs" } else { "routed here" };
+                format!("T11 interface: destination {} is {}: {what}", self.dst, w.iface(ix))
             }
             Note::Route(out, via) => match context.before {
                 Some(Note::SnatNextHop(..)) => return None,
@@ -216,6 +218,9 @@ impl<'t> Tale<'t> {
                 self.iface = None;
                 let inside = Ipv4Addr::from(fixed);
                 self.inside = Some(inside);
+                if matches!(context.before, Some(Note::Neigh(..))) {
+                    return None; // the neighbour row said so already
+                }
                 format!("T14 floating IP: served by this host; it is {inside} behind {}", w.router(router))
             }
             Note::Vlan(vid, seg) => {

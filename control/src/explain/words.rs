@@ -8,7 +8,7 @@ use dataplane::tables::Target;
 use dataplane::trace::{Field, Note, TraceRecord};
 
 use crate::host::{Host, Names};
-use crate::model::{Cloud, Network};
+use crate::model::{Cloud, Network, Port};
 
 /// Names things as one host knows them.
 pub(super) struct Words<'h> {
@@ -49,6 +49,17 @@ impl<'h> Words<'h> {
 
     pub(super) fn iface(&self, ix: u16) -> String {
         self.names.iface(ix)
+    }
+
+    /// The interface is fg-, of no router.
+    pub(super) fn is_fg(&self, ix: u16) -> bool {
+        let port = self.names.interface_id(ix).and_then(|id| self.cloud.ports.get(id));
+        port.is_some_and(Port::is_fip_agent_gateway)
+    }
+
+    /// A physical network of this host.
+    pub(super) fn is_physical(&self, name: &str) -> bool {
+        self.cloud.hosts.get(self.host).is_some_and(|h| h.bridge_mappings.contains_key(name))
     }
 
     /// This host's index of a network.

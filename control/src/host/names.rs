@@ -87,6 +87,11 @@ impl Names {
         router.map_or(name.clone(), |r| format!("{name} of router {r}"))
     }
 
+    /// The port that a router interface or fg- is, by id.
+    pub fn interface_id(&self, ix: u16) -> Option<&str> {
+        self.indexes.interface_name(ix)
+    }
+
     /// Whose MAC it is in a network: `port A2 on host H2`, `router interface rA of R1`, `DVR MAC of host H2`.
     pub fn mac(&self, seg: u16, mac: MacAddr) -> Option<String> {
         if let Some(host) = self.dvr_macs.get(&mac) {
