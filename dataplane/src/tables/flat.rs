@@ -57,31 +57,31 @@ impl<const K: usize> FlatTable<K> {
     #[inline(always)]
     pub fn get(&self, home: Home, key: &[u64; K]) -> u64 {
         let home = home.0 as usize;
-        if let ([word0], Some(slot)) = (key.as_slice(), self.slots.get(home)) {
-            match slot.key.as_slice() {
-                [first] if first.load(Ordering::Acquire) == *word0 => return slot.value.load(Ordering::Acquire),
-                _ => return self.probe(home, key),
-            }
-        }
-        self.probe(home, key)
+        // Nearly every row is where it would like to be.
+        let at_home = |slot: &&Slot<K>| match (slot.key.as_slice(), key.as_slice()) {
+            ([word], [wanted]) => word.load(Ordering::Acquire) == *wanted,
+            _ => false,
+        };
+        let slot = self.slots.get(home).filter(at_home).or_else(|| self.probe(home, key));
+        slot.map_or(0, |slot| slot.value.load(Ordering::Acquire))
     }
 
-    /// Along the slots from `home` on.
+    /// The slot of `key`, along the slots from `home` on.
     #[inline(never)]
-    fn probe(&self, home: usize, key: &[u64; K]) -> u64 {
-        let [word0, rest @ ..] = key.as_slice() else { return 0 };
+    fn probe(&self, home: usize, key: &[u64; K]) -> Option<&Slot<K>> {
+        let [word0, rest @ ..] = key.as_slice() else { return None };
         for at in home..home + PROBE_LIMIT {
-            let Some(slot) = self.slots.get(at & self.mask) else { return 0 };
-            let [slot0, slot_rest @ ..] = slot.key.as_slice() else { return 0 };
+            let slot = self.slots.get(at & self.mask)?;
+            let [slot0, slot_rest @ ..] = slot.key.as_slice() else { return None };
             let found = slot0.load(Ordering::Acquire);
             if found == *word0 && slot_rest.iter().zip(rest).all(|(s, k)| s.load(Ordering::Relaxed) == *k) {
-                return slot.value.load(Ordering::Acquire);
+                return Some(slot);
             }
             if found == FREE {
-                return 0;
+                return None;
             }
         }
-        0
+        None
     }
 
     /// Both passes at once, for slow paths and the writer.
