@@ -40,7 +40,7 @@ impl<'u> End<'u> {
         let ifindex = netns.ifindex(name);
         let region = pool.region();
         let (port, filter) = netns.run(|| {
-            let filter = Attached::new(ifindex, Filter::Everything, queues, Duration::ZERO).unwrap();
+            let filter = Attached::new(ifindex, Filter::Everything, queues, Duration::from_secs(1)).unwrap();
             let port = XdpPort::open(region, 0..queues, &setup(ifindex, share), None).unwrap();
             port.steer(&filter).unwrap();
             (port, filter)
