@@ -17,7 +17,7 @@ pub fn prefetch<T>(p: &T) {
 }
 
 /// From so many bytes on a table asks for large pages.
-const LARGE: usize = 4 << 20;
+const HUGE_FROM: usize = 4 << 20;
 
 /// An empty `Vec` with room for `n`. If that is much, the kernel is asked for huge pages (`MADV_HUGEPAGE`, madvise(2)), so that
 /// a row at random costs no walk through page tables; where it has none the memory is as any other.
@@ -34,7 +34,7 @@ fn advise<T>(room: &mut [MaybeUninit<T>]) {
     // Whole pages only: the rest belongs to others too.
     let skip = start.addr().next_multiple_of(4096) - start.addr();
     let len = bytes.saturating_sub(skip) & !4095;
-    if bytes < LARGE || len == 0 {
+    if bytes < HUGE_FROM || len == 0 {
         return;
     }
     // SAFETY: the range lies inside `room`, which is ours; this advice changes how memory is backed, never what it holds.
@@ -50,7 +50,7 @@ mod tests {
 
     #[test]
     fn room_is_as_large_as_was_asked_for_and_can_be_used() {
-        for n in [0, 1, 1000, LARGE / 8 - 1, LARGE / 8, LARGE] {
+        for n in [0, 1, 1000, HUGE_FROM / 8 - 1, HUGE_FROM / 8, HUGE_FROM] {
             let mut v: Vec<u64> = large_vec(n);
             assert!(v.is_empty() && v.capacity() >= n);
             v.extend(0..n as u64);

@@ -96,7 +96,7 @@ const PROBES: [(&str, &[u8]); 14] = [
 ];
 
 /// Frames that wait for a neighbour on the reference cloud (R7-probe), inside and outside: a change finds them waiting.
-const WAITING: [(&str, &[u8]); 3] = [
+const TO_WAIT: [(&str, &[u8]); 3] = [
     ("A1", include_bytes!("../../../pcap-fixtures/169-ew-15-unknown-neighbour/in.A1.pcap")),
     ("A1", include_bytes!("../../../pcap-fixtures/156-fip-09-floating-ip-to-one-on-another-host/in.A1.pcap")),
     ("B1", include_bytes!("../../../pcap-fixtures/230-r7-4-three-packets-wait-for-an-address/in.B1.pcap")),
@@ -107,7 +107,7 @@ const LATER: u64 = 1_000_000_000_000;
 thread_local! {
     static REFERENCE: Cloud = Cloud::from_json(crate::REFERENCE, "cloud.json").expect("the reference cloud");
     static FRAMES: Vec<Input> = PROBES.iter().map(probe).collect();
-    static PARKED: Vec<Input> = WAITING.iter().map(probe).collect();
+    static PARKED: Vec<Input> = TO_WAIT.iter().map(probe).collect();
     static UMEM: RefCell<[Umem; 2]> = RefCell::new([Umem::new(512), Umem::new(512)]);
 }
 
