@@ -93,10 +93,10 @@ pub fn installed(test: &str, program: &str, version: &[&str], package: &str) -> 
     skip(test, &format!("{program} is not installed (Debian: apt-get install {package})"))
 }
 
-/// Does it become true within a second? What a descriptor held goes only when its last copy is closed, and a
+/// Does it become true within five seconds? What a descriptor held goes only when its last copy is closed, and a
 /// program that another test starts has copies of all for a moment.
 pub fn soon(mut condition: impl FnMut() -> bool) -> bool {
-    let until = Instant::now() + Duration::from_secs(1);
+    let until = Instant::now() + Duration::from_secs(5);
     while !condition() {
         if Instant::now() > until {
             return false;
