@@ -1,7 +1,8 @@
 //! A worker never allocates after its start: counted, kind of packet by kind of packet.
-#![allow(unsafe_code, reason = "a global allocator is an unsafe trait")]
 
 use dataplane::{addr, burst, drop_reason, drop_tap, handoff, io, learn, stage, tables, umem, worker};
+
+mod alloc;
 
 #[allow(dead_code, unused_imports, reason = "shared with the crate's own tests")]
 #[path = "../src/testkit/mod.rs"]
@@ -11,61 +12,14 @@ use addr::MacAddr;
 use burst::Door;
 use dataplane::flood::FloodLimits;
 use dataplane::told::TellLimits;
-use std::alloc::{GlobalAlloc, Layout, System};
-use std::cell::Cell;
 use testkit::rig::Outcome;
 use testkit::*;
 
-thread_local! {
-    /// Allocations, reallocations and frees of this thread while it counts.
-    static COUNT: Cell<Option<u64>> = const { Cell::new(None) };
-}
-
-struct Counting;
-
-impl Counting {
-    fn note() {
-        // A thread that is being torn down has no cell any more, and no packets either.
-        let _ = COUNT.try_with(|c| c.set(c.get().map(|n| n + 1)));
-    }
-}
-
-// SAFETY: every call is handed on to the system's allocator unchanged; counting touches only a
-// thread-local cell without a destructor, which never allocates.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        Counting::note();
-        // SAFETY: the caller keeps `alloc`'s contract, which is System's.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, at: *mut u8, layout: Layout) {
-        Counting::note();
-        // SAFETY: as for `alloc`; `at` came from System.
-        unsafe { System.dealloc(at, layout) }
-    }
-
-    unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
-        Counting::note();
-        // SAFETY: as for `alloc`.
-        unsafe { System.alloc_zeroed(layout) }
-    }
-
-    unsafe fn realloc(&self, at: *mut u8, layout: Layout, size: usize) -> *mut u8 {
-        Counting::note();
-        // SAFETY: as for `dealloc`.
-        unsafe { System.realloc(at, layout, size) }
-    }
-}
-
-#[global_allocator]
-static ALLOCATOR: Counting = Counting;
-
 /// Allocations and frees during `f`.
 fn counted(f: impl FnOnce()) -> u64 {
-    COUNT.set(Some(0));
+    let before = alloc::count();
     f();
-    COUNT.replace(None).unwrap()
+    alloc::count() - before
 }
 
 /// Bursts of 64 of `frame`: two to warm up, then ten counted ones. Returns what one burst did.

@@ -43,7 +43,7 @@ pub fn arp_responder(b: &mut Burst<'_>, x: &Ctx<'_>, m: Mask) {
 fn told(b: &mut Burst<'_>, x: &Ctx<'_>, lane: Lane, seg: &SegRow) {
     let dst = b.dst[lane];
     // An announcement, or an answer to one of our routers; what others tell each other proves nothing.
-    let ours = dst == x.snap.host.dvr_mac || seg.interfaces.iter().any(|i| i.mac == dst);
+    let ours = dst == x.snap.host.dvr_mac || seg.has_interface(dst);
     let heard = (ours || b.ip_src[lane] == b.ip_dst[lane]) && hear(b, x, lane, seg);
     if dst == x.snap.host.dvr_mac && !dst.is_zero() {
         return if heard { b.consume(lane, STAGE) } else { b.drop(lane, STAGE, DropReason::ReservedDst) };
@@ -52,7 +52,7 @@ fn told(b: &mut Burst<'_>, x: &Ctx<'_>, lane: Lane, seg: &SegRow) {
         return;
     }
     // On a physical network: to fg-, or to everybody where nobody else would hear it.
-    let to_fg = seg.external && seg.interfaces.iter().any(|i| i.mac == dst);
+    let to_fg = seg.external && seg.has_interface(dst);
     match heard {
         true if to_fg || dst.is_multicast() && seg.flood_ports.is_empty() => b.consume(lane, STAGE),
         false if to_fg => b.drop(lane, STAGE, DropReason::NotOurs),
@@ -68,7 +68,7 @@ fn hear(b: &Burst<'_>, x: &Ctx<'_>, lane: Lane, seg: &SegRow) -> bool {
         return false;
     }
     let (target, target_generation) = match b.door[lane] {
-        Door::Port(port) => (Target::Port(port), x.snap.ports.get(port).map_or(0, |row| row.generation)),
+        Door::Port(port) => (Target::Port(port), x.port_generation(b.door[lane])),
         Door::Tunnel => {
             (Target::Tunnel(b.tunnel[lane]), x.snap.tunnels.get(b.tunnel[lane]).map_or(0, |t| t.generation))
         }

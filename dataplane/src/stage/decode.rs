@@ -184,7 +184,7 @@ fn options(packet: &[u8], header_len: u16) -> Result<bool, DropReason> {
 
 fn arp(b: &mut Burst<'_>, lane: Lane, l3: u16) -> Result<L3, DropReason> {
     let h: &[u8; 28] = b.at(lane, l3).ok_or(DropReason::ParseL3)?;
-    let (sha, spa, tpa) = (mac(h, 8), be32(h, 14), be32(h, 24));
+    let (sha, spa, tpa) = (sha(h), wire::be32::<14, _>(h), wire::be32::<24, _>(h));
     let talk = match h {
         [0, 1, 8, 0, 6, 4, 0, 1, ..] => Talk::ArpRequest,
         [0, 1, 8, 0, 6, 4, 0, 2, ..] => Talk::ArpReply,
@@ -200,7 +200,7 @@ fn arp(b: &mut Burst<'_>, lane: Lane, l3: u16) -> Result<L3, DropReason> {
 
 fn rarp(b: &mut Burst<'_>, lane: Lane, l3: u16) -> Result<L3, DropReason> {
     let h: &[u8; 28] = b.at(lane, l3).ok_or(DropReason::ParseL3)?;
-    let sha = mac(h, 8);
+    let sha = sha(h);
     if !matches!(h, [0, 1, 8, 0, 6, 4, 0, 3 | 4, ..]) {
         return Err(DropReason::ParseL3);
     }
@@ -208,12 +208,9 @@ fn rarp(b: &mut Burst<'_>, lane: Lane, l3: u16) -> Result<L3, DropReason> {
     Ok(L3::Rarp)
 }
 
-fn mac(h: &[u8; 28], at: usize) -> MacAddr {
-    h.get(at..).and_then(|r| r.first_chunk::<6>()).map_or(MacAddr::ZERO, |o| MacAddr::new(*o))
-}
-
-fn be32(h: &[u8; 28], at: usize) -> u32 {
-    h.get(at..).and_then(|r| r.first_chunk::<4>()).map_or(0, |o| u32::from_be_bytes(*o))
+/// Sender hardware address.
+fn sha(h: &[u8; 28]) -> MacAddr {
+    MacAddr::new(*wire::part::<8, 6, _>(h))
 }
 
 #[cfg(test)]

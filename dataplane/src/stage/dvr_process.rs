@@ -27,9 +27,7 @@ pub fn dvr_process(b: &mut Burst<'_>, x: &Ctx<'_>, routed: Mask) {
                 b.drop(lane, STAGE, DropReason::RouterDown); // never with the router's MAC in its place
                 continue;
             }
-            if !(b.traced).is_empty() {
-                x.note(b, lane, STAGE, Note::Set(Field::EthSrc, src.to_u64(), own.to_u64()));
-            }
+            x.note(b, lane, STAGE, Note::Set(Field::EthSrc, src.to_u64(), own.to_u64()));
             src = own;
         }
         write(b, lane, src);

@@ -41,14 +41,23 @@ pub fn egress<'u>(b: &mut Burst<'u>, x: &Ctx<'_>, io: &mut WorkerIo<'u>, tunnell
 fn to_own_port<'u>(b: &mut Burst<'u>, x: &Ctx<'_>, lane: Lane, ix: PortIx, io: &mut WorkerIo<'u>) -> bool {
     let Some(row) = x.snap.ports.get(ix).filter(|row| row.active && row.owner == io.id) else { return false };
     let Some(port) = io.local_port(ix, row.generation) else { return false };
-    let Some(frame) = b.frame[lane].take() else { return false };
-    if let Err(frame) = port.transmit(frame, b.meta[lane]) {
-        b.frame[lane] = Some(frame);
+    if give(b, x, lane, port).is_err() {
         return false;
     }
     x.count.port(Door::Port(ix)).tx.add(1);
-    x.note(b, lane, STAGE, Note::Sent(b.out[lane]));
     true
+}
+
+/// Puts a frame into its port's hands. `Err`: it stays, and why.
+#[inline(always)]
+fn give<'u>(b: &mut Burst<'u>, x: &Ctx<'_>, lane: Lane, port: &mut Port<'u>) -> Result<(), DropReason> {
+    let frame = b.frame[lane].take().ok_or(DropReason::Internal)?;
+    if let Err(frame) = port.transmit(frame, b.meta[lane]) {
+        b.frame[lane] = Some(frame);
+        return Err(DropReason::TxFull);
+    }
+    x.note(b, lane, STAGE, Note::Sent(b.out[lane]));
+    Ok(())
 }
 
 /// Frames that are in the hands of their ports.
@@ -65,19 +74,9 @@ fn put_all<'u>(b: &mut Burst<'u>, x: &Ctx<'_>, m: Mask, door: Door, port: Option
     let Some(port) = port else { return m.for_each(|lane| b.drop(lane, STAGE, DropReason::PortGone)) };
     let mut sent = Mask::NONE;
     for lane in m {
-        let Some(frame) = b.frame[lane].take() else {
-            b.drop(lane, STAGE, DropReason::Internal);
-            continue;
-        };
-        match port.transmit(frame, b.meta[lane]) {
-            Ok(()) => {
-                sent.insert(lane);
-                x.note(b, lane, STAGE, Note::Sent(b.out[lane]));
-            }
-            Err(frame) => {
-                b.frame[lane] = Some(frame);
-                b.drop(lane, STAGE, DropReason::TxFull);
-            }
+        match give(b, x, lane, port) {
+            Ok(()) => sent.insert(lane),
+            Err(reason) => b.drop(lane, STAGE, reason),
         }
     }
     x.count.port(door).tx.add(sent.count());
@@ -130,12 +129,9 @@ pub(super) fn transmit<'u>(b: &mut Burst<'u>, x: &Ctx<'_>, lane: Lane, io: &mut 
 #[inline(always)]
 pub(super) fn put<'u>(b: &mut Burst<'u>, x: &Ctx<'_>, lane: Lane, door: Door, port: Option<&mut Port<'u>>) {
     let Some(port) = port else { return b.drop(lane, STAGE, DropReason::PortGone) };
-    let Some(frame) = b.frame[lane].take() else { return b.drop(lane, STAGE, DropReason::Internal) };
-    if let Err(frame) = port.transmit(frame, b.meta[lane]) {
-        b.frame[lane] = Some(frame);
-        return b.drop(lane, STAGE, DropReason::TxFull);
+    if let Err(reason) = give(b, x, lane, port) {
+        return b.drop(lane, STAGE, reason);
     }
-    x.note(b, lane, STAGE, Note::Sent(b.out[lane]));
     x.count.sent.add(1);
     x.count.port(door).tx.add(1);
     b.live.remove(lane);

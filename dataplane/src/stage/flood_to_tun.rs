@@ -47,7 +47,7 @@ pub fn flood_to_tun<'u>(b: &mut Burst<'u>, x: &Ctx<'_>, lane: Lane, set: FloodSe
         let cursor = Cursor {
             last: place(x, last).unwrap_or_default(),
             seg_generation: seg.generation,
-            port_generation: port_generation(x, door),
+            port_generation: x.port_generation(door),
         };
         wait(b, x, lane, cursor, io);
     }
@@ -56,13 +56,7 @@ pub fn flood_to_tun<'u>(b: &mut Burst<'u>, x: &Ctx<'_>, lane: Lane, set: FloodSe
 /// The storm policer of local ports. What comes by tunnel was policed where it was sent.
 fn may_flood(b: &Burst<'_>, x: &Ctx<'_>, lane: Lane, io: &mut WorkerIo<'_>) -> bool {
     let Door::Port(port) = b.door[lane] else { return true };
-    io.floods.police(port, port_generation(x, b.door[lane]), b.meta[lane].rx_time)
-}
-
-/// Whose index a door's port is; 0 for other doors.
-fn port_generation(x: &Ctx<'_>, door: Door) -> u32 {
-    let Door::Port(port) = door else { return 0 };
-    x.snap.ports.get(port).map_or(0, |row| row.generation)
+    io.floods.police(port, x.port_generation(b.door[lane]), b.meta[lane].rx_time)
 }
 
 /// `None`: a tunnel that no snapshot has.
@@ -159,7 +153,7 @@ fn go_on_with<'u>(b: &mut Burst<'u>, x: &Ctx<'_>, lane: Lane, turn: &mut usize, 
     let (Some(seg), Out::Flood(set)) = (seg, b.out[lane]) else { return end(b, x, lane, io) };
     // The first behind the last one served, whoever came and went meanwhile.
     let from = receivers(seg, set, door).position(|out| place(x, out).is_some_and(|p| p > cursor.last));
-    let same_port = port_generation(x, door) == cursor.port_generation;
+    let same_port = x.port_generation(door) == cursor.port_generation;
     let Some(from) = from.filter(|_| same_port) else { return end(b, x, lane, io) };
     let total = receivers(seg, set, door).count();
     let to = total.min(from + left);

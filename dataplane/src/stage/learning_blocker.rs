@@ -43,10 +43,10 @@ pub fn learning_blocker(b: &mut Burst<'_>, x: &Ctx<'_>, m: Mask) -> Fabric {
     for lane in fabric.bridged {
         let word = x.tables.fdb.get(home[lane], &fdb_key(b.seg[lane], b.src[lane]));
         b.src_fdb[lane] = word;
-        let local = FdbValue::is_static(word) && {
+        if FdbValue::is_static(word) {
             known.insert(lane);
-            is_local(b, x, lane, word)
-        };
+        }
+        let local = known.has(lane) && is_local(b, x, lane, word);
         if let Err(reason) = machine(b, x, lane, local) {
             b.drop(lane, STAGE, reason);
         }
@@ -72,7 +72,7 @@ fn machine(b: &mut Burst<'_>, x: &Ctx<'_>, lane: Lane, local: bool) -> Result<()
     not_we(b, x, lane)?;
     let src = b.src[lane];
     let seg = x.seg(b, lane).ok_or(DropReason::Internal)?;
-    if local || seg.interfaces.iter().any(|i| i.mac == src) {
+    if local || seg.has_interface(src) {
         return Err(DropReason::LocalMacFromFabric);
     }
     talk(b, x, lane)

@@ -1,6 +1,6 @@
 //! The stages of the pipeline, one file each, named after the Neutron table or namespace they replace.
 
-use crate::burst::{Burst, Lane, Mask};
+use crate::burst::{Burst, Door, Lane, Mask};
 use crate::counters::{Event, WorkerCounters};
 use crate::drop_reason::DropReason;
 use crate::drop_tap::{DropTap, Dropped};
@@ -169,6 +169,13 @@ impl<'s> Ctx<'s> {
                 self.count.event(Event::DropCaptureFull).add(1);
             }
         }
+    }
+
+    /// Which owner of its index a local port is; 0: no port, or without a row.
+    #[inline(always)]
+    pub fn port_generation(&self, door: Door) -> u32 {
+        let Door::Port(port) = door else { return 0 };
+        self.snap.ports.get(port).map_or(0, |row| row.generation)
     }
 
     /// The segment of a frame.

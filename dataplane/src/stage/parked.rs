@@ -44,7 +44,7 @@ pub(super) fn park<'u>(
         frame,
         meta,
         door: b.door[lane],
-        door_generation: door_generation(x, b.door[lane]),
+        door_generation: x.port_generation(b.door[lane]),
         seg: b.seg[lane],
         seg_generation: x.seg(b, lane).map_or(0, |row| row.generation),
         key,
@@ -56,12 +56,6 @@ pub(super) fn park<'u>(
         seen: io.lot.seen,
     });
     Ok(())
-}
-
-/// Whose index a door's port is; 0 for other doors.
-fn door_generation(x: &Ctx<'_>, door: Door) -> u32 {
-    let Door::Port(port) = door else { return 0 };
-    x.snap.ports.get(port).map_or(0, |row| row.generation)
 }
 
 fn ask(b: &Burst<'_>, x: &Ctx<'_>, lane: Lane, key: u64) -> bool {
@@ -87,7 +81,7 @@ pub fn wake<'u>(b: &mut Burst<'u>, x: &Ctx<'_>, io: &mut WorkerIo<'u>, parked: P
     let (seg, seg_generation) = (parked.seg, parked.seg_generation);
     let port_up = |port| x.snap.ports.get(port).is_some_and(|row| row.active);
     let gone = x.snap.segments.get(seg).is_none_or(|row| row.generation != seg_generation)
-        || door_generation(x, parked.door) != parked.door_generation
+        || x.port_generation(parked.door) != parked.door_generation
         || matches!(parked.door, Door::Port(port) if !port_up(port));
     if gone {
         return give_up(b, x, io, parked);

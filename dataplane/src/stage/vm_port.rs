@@ -74,7 +74,7 @@ const DHCP_ANSWER: u32 = 67 << 16 | 68;
 /// I2: the MAC of a router of the network, or inside the DVR prefix.
 #[inline(always)]
 fn reserved(x: &Ctx<'_>, seg: &SegRow, mac: MacAddr) -> bool {
-    x.snap.host.is_dvr_mac(mac) || seg.interfaces.iter().any(|i| i.mac == mac)
+    x.snap.host.is_dvr_mac(mac) || seg.has_interface(mac)
 }
 
 fn check(

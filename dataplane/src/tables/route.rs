@@ -42,8 +42,8 @@ pub enum Found {
     Nowhere,
     /// The only hop.
     By(Hop),
-    /// One of several hops: ask [`RouteSet::lookup`].
-    Several,
+    /// One of several hops, by the number of their group: [`RouteSet::lookup`] chooses.
+    Several(u32),
 }
 
 /// What stands for an interval: no route, a hop, or several hops of a route (ECMP).
@@ -101,11 +101,10 @@ impl RouteSet {
     /// for each of its packets; `hash` is asked only then.
     #[inline(always)]
     pub fn lookup(&self, dst: u32, hash: impl FnOnce() -> u64) -> Option<Hop> {
-        let interval = self.starts.partition_point(|start| *start <= dst).wrapping_sub(1);
-        match *self.hops.get(interval)? {
-            NONE => None,
-            several if several >= SEVERAL => self.pick(several as u32, hash()),
-            hop => Some(Hop(hop)),
+        match self.find(dst) {
+            Found::Nowhere => None,
+            Found::By(hop) => Some(hop),
+            Found::Several(group) => self.pick(group, hash()),
         }
     }
 
@@ -115,7 +114,7 @@ impl RouteSet {
         let interval = self.starts.partition_point(|start| *start <= dst).wrapping_sub(1);
         match self.hops.get(interval) {
             None | Some(&NONE) => Found::Nowhere,
-            Some(&several) if several >= SEVERAL => Found::Several,
+            Some(&several) if several >= SEVERAL => Found::Several(several as u32),
             Some(&hop) => Found::By(Hop(hop)),
         }
     }

@@ -270,6 +270,14 @@ pub struct SegRow {
     pub members: BitSet,
 }
 
+impl SegRow {
+    /// Is `mac` that of a router interface, or of fg-, on this network?
+    #[inline(always)]
+    pub fn has_interface(&self, mac: MacAddr) -> bool {
+        self.interfaces.iter().any(|i| i.mac == mac)
+    }
+}
+
 /// T10: a router on this host.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RouterRow {

@@ -61,12 +61,8 @@ pub fn set_both<const N: usize, const AT: usize>(frame: &mut [u8; N], to: u64, z
     let words = |both: u64| (both >> 32) + (both & 0xffff_ffff);
     let change = words(!old) + words(to);
     for (at, zero_is_none) in [(24, false), (AT, zero_is_none)] {
-        let Some(field) = frame.get_mut(at..).and_then(|rest| rest.first_chunk_mut::<2>()) else { return };
-        let was = u16::from_be_bytes(*field);
-        let new = !fold(u64::from(!was) + change); // RFC 1624, eqn. 3
-        if !(zero_is_none && was == 0) {
-            *field = if zero_is_none && new == 0 { [0xff; 2] } else { new.to_be_bytes() };
-        }
+        let Some(field) = frame.get_mut(at..).and_then(|rest| rest.first_chunk_mut()) else { return };
+        follow(field, change, zero_is_none);
     }
     if let Some(field) = frame.get_mut(26..).and_then(|rest| rest.first_chunk_mut()) {
         *field = to.to_be_bytes();
@@ -117,12 +113,19 @@ fn set(packet: &mut [u8], h: &Header, side: Side, to: u32) {
 
 /// The checksum at `at`, if it is there, follows an address it covers. `zero_is_none`: 0 says that there is none.
 fn cover(packet: &mut [u8], at: usize, old: u32, new: u32, zero_is_none: bool) {
-    let Some(field) = packet.get_mut(at..).and_then(|p| p.first_chunk_mut::<2>()) else { return };
+    if let Some(field) = packet.get_mut(at..).and_then(|p| p.first_chunk_mut()) {
+        follow(field, u64::from(!old) + u64::from(new), zero_is_none);
+    }
+}
+
+/// RFC 1624, eqn. 3: `change` is the sum of what was, inverted, and of what is now, in words of 32 bits, which fold to the
+/// same as two of 16.
+#[inline(always)]
+fn follow(field: &mut [u8; 2], change: u64, zero_is_none: bool) {
     if zero_is_none && *field == [0, 0] {
         return;
     }
-    // RFC 1624, eqn. 3, for two words at once: 32-bit words fold to the same sum.
-    let check = !fold(u64::from(!u16::from_be_bytes(*field)) + u64::from(!old) + u64::from(new));
+    let check = !fold(u64::from(!u16::from_be_bytes(*field)) + change);
     *field = if zero_is_none && check == 0 { [0xff; 2] } else { check.to_be_bytes() };
 }
 

@@ -6,6 +6,7 @@
 //! compared with what the topology says, byte for byte, between the windows; a frame that is wrong, dropped, copied or
 //! missing makes the run fail (exit 1).
 
+#[path = "../../../../dataplane/tests/alloc/mod.rs"]
 mod alloc;
 mod check;
 mod frames;

@@ -1,4 +1,4 @@
-//! An allocator that counts: a worker must not allocate.
+//! An allocator that counts: a worker must not allocate. For `no_alloc.rs` and `pktbench`, which take it in by path.
 #![allow(unsafe_code, reason = "a global allocator is an unsafe trait")]
 
 use std::alloc::{GlobalAlloc, Layout, System};
