@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# How the cost of a frame grows with workers, flows, rows and updates; prints tables, writes target/scaling.json.
-#   bench/scaling.sh [--part workers|flows|rows|updates] [--reps 5] ...   (baseline/scaling.py --help has all)
+# How the cost of a frame grows with workers, sources, flows, rows and updates; prints tables, writes target/scaling.json.
+#   bench/scaling.sh [--part workers|sources|flows|rows|updates] [--reps 5] ...   (baseline/scaling.py --help has all)
 # Needs two cores and python3; about 20 minutes.
 set -eu
 cd "$(dirname "$0")/.."

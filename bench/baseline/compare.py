@@ -16,10 +16,14 @@ from ovs_dvr import thread_sched, tsc_hz, tx_packets
 # Our case, and what OVS does for it: `encap` is given frames that a router has routed, which ours never sees.
 CASES = [('l2out', ['l2out']), ('l2in', ['l2in']), ('decap', ['decap']), ('route', ['route', 'encap']),
          ('fipout', ['fipout', 'fipct']), ('fipin', ['fipin', 'fipctin'])]
+# What Neutron does today with a routed frame and with floating IPs: our case, and who does it.
+TODAY = [('route', 'ML2/OVS, userspace datapath, both its busy threads; the router in a kernel namespace behind taps'), ('route', 'kernel'),
+         ('fipout', 'kernel'), ('fipin', 'kernel')]
+TODAY_FLOWS, TODAY_REPS = 1024, 3
 WORDS = {'route': 'the router as flows', 'encap': 'frame already routed', 'fipout': 'set-field', 'fipin': 'set-field',
          'fipct': 'ct(commit,nat)', 'fipctin': 'ct(commit,nat)'}
 PCAP = {'fipct': 'fipout', 'fipctin': 'fipin'}
-SINK = {'l2out': 'phy0', 'route': 'phy0', 'encap': 'phy0', 'fipout': 'ext0', 'fipct': 'ext0'}
+SINK = {'l2out': 'phy0', 'qrtap': 'phy0', 'route': 'phy0', 'encap': 'phy0', 'fipout': 'ext0', 'fipct': 'ext0'}
 ON_CPU, TRIES = .97, 3
 STORE = os.path.join(here, '..', 'RESULTS.md')
 BEGIN, END = '<!-- table: written by bench/compare.sh --write -->', '<!-- end of table -->'
@@ -68,13 +72,21 @@ class OvsPeer(Peer):
             s.ctl('dpif-netdev/pmd-stats-clear')
             sink = SINK.get(self.case)
             tx0, (r0, _), t0 = sink and tx_packets(s, sink), thread_sched(self.pid, 'pmd'), time.monotonic()
+            p0 = process_ns(self.pid)
             time.sleep(o.secs)
             d, (r1, _), t1 = s.stats(), thread_sched(self.pid, 'pmd'), time.monotonic()
             n = max(1, d.get('packets received', 0))
+            if self.case == 'qrtap':                # the source gives more than taps take, and another thread reads them
+                n, whole = max(1, tx_packets(s, sink) - tx0), process_ns(self.pid) - p0
+                return {'ticks': whole / 1e9 * tsc_hz() / n, 'forwarder': (r1 - r0) / 1e9 * tsc_hz() / n, 'oncpu': (r1 - r0) / 1e9 / (t1 - t0)}
             if sink and tx_packets(s, sink) - tx0 < .9 * n: raise SystemExit('OVS %s loses frames' % self.case)
             return {'ticks': (r1 - r0) / 1e9 * tsc_hz() / n, 'oncpu': (r1 - r0) / 1e9 / (t1 - t0), 'mpps': n / (t1 - t0) / 1e6,
                     'emc_hit': d.get('emc hits', 0) / n, 'miss': d.get('miss with success upcall', 0) / n}
         return self.turn(measure)
+
+def process_ns(pid):
+    """CPU time of all its threads"""
+    return sum(int(open(t + '/schedstat').read().split()[0]) for t in glob.glob('/proc/%d/task/*' % pid))
 
 class Testpmd(Peer):
     """net_pcap infinite_rx to net_null, doing nothing; packets are read out of its output when it has ended"""
@@ -185,6 +197,32 @@ def compare(o):
         shutil.rmtree(tmp, ignore_errors=True)
     return seen
 
+def today(o):
+    """{(who, case): [window, ...]}: ours beside what Neutron does today, in turn"""
+    seen, tmp, peer = {}, tempfile.mkdtemp(prefix='dvrbench.'), None
+    cases = list(dict.fromkeys(case for case, _ in TODAY))
+    kernel = [sys.executable, here + '/kernel_dvr.py', '--flows', str(TODAY_FLOWS), '--size', o.size, '--core', str(o.core), '--reps', '1', '--secs', str(o.secs)]
+    for case in ['drop'] + cases: kernel += ['--case', case]
+    try:
+        files = {case: [(p, f) for p, f, _ in gen_pcap.generate(case, TODAY_FLOWS, o.size, '%s/%s' % (tmp, case))] for case in cases}
+        peer = OvsPeer('qrtap', TODAY_FLOWS, files['route'][:1], o)
+        for _ in range(min(o.reps, TODAY_REPS)):
+            for case in cases: seen.setdefault(('ours', case), []).append(ours(o, o.baseline, case, TODAY_FLOWS, tmp))
+            seen.setdefault(('taps', 'route'), []).append(peer.window(True))
+            r = subprocess.run(kernel, capture_output=True, text=True)
+            if r.returncode: raise SystemExit(r.stderr)
+            for row in map(json.loads, r.stdout.splitlines()): seen.setdefault(('kernel', row['case']), []).append({'ticks': row['cpp_oncpu'], 'oncpu': row['oncpu']})
+    finally:
+        if peer: peer.stop()
+        shutil.rmtree(tmp, ignore_errors=True)
+    rows = []
+    for case, what in TODAY:
+        theirs, floor = seen['kernel' if what == 'kernel' else 'taps', case], median(seen['kernel', 'drop'], 'ticks') if what == 'kernel' else 0
+        ticks, over = median(theirs, 'ticks'), median(seen['ours', case], 'over_floor')
+        rows.append({'case': case, 'flows': TODAY_FLOWS, 'size': o.size, 'peer': what, 'peer_ticks': ticks, 'peer_floor': floor, 'over_floor': over,
+                     'ratio': (ticks - floor) / over, 'oncpu': min(r['oncpu'] for r in theirs)})
+    return rows
+
 def instructions():
     path = os.path.join(here, '..', 'instructions.toml')
     return tomllib.load(open(path, 'rb'))['instructions_per_packet'] if os.path.exists(path) else {}
@@ -223,7 +261,7 @@ def machine(o):
             'dpdk': run('dpkg-query', '-W', '-f', '${Version}', 'dpdk'), 'rustc': run('rustc', '--version').split()[1],
             'commit': commit, 'date': time.strftime('%Y-%m-%d'), 'command': o.command}
 
-def markdown(rows, pmd, m):
+def markdown(rows, pmd, now, m):
     out = ['%s, %d CPUs; TSC %.1f GHz; kernel %s; OVS %s, DPDK %s; rustc %s; commit %s; %s; `%s`.' % (m['cpu'], m['cpus'], m['tsc_hz'] / 1e9,
                m['kernel'], m['ovs'], m['dpdk'], m['rustc'], m['commit'], m['date'], m['command']), '',
            '| case | flows | ticks | of that own floor | over floor (least to most) | native build, over floor | instructions | OVS-DPDK does | EMC | its ticks | over testpmd\'s `io` | times ours |',
@@ -235,6 +273,10 @@ def markdown(rows, pmd, m):
             peer + (' (%s)' % WORDS[peer] if peer in WORDS else ''), 'on' if r['peer_emc'] else 'off', r['peer_ticks'], r['peer_over_floor'], r['ratio']))
     out += ['', '| dpdk-testpmd, same source and sink | flows | ticks | Mpps |', '|---|---|---|---|']
     out += ['| `%s` | %s | %.0f | %.1f |' % (p['mode'], '{:,}'.format(p['flows']), p['ticks'], p['mpps']) for p in pmd]
+    if now:
+        out += ['', '| what Neutron does today, {:,} flows | case | ticks | of that injecting | ours over floor | times ours |'.format(TODAY_FLOWS), '|' + '---|' * 6]
+        out += ['| %s | %s | %s | %s | %.0f | **%.0f** |' % ('kernel: bridge, namespaces, iptables, vxlan' if r['peer'] == 'kernel' else r['peer'], r['case'],
+            '{:,.0f}'.format(r['peer_ticks']), '{:,.0f}'.format(r['peer_floor']) if r['peer_floor'] else '', r['over_floor'], r['ratio']) for r in now]
     least = min(r['oncpu'] for r in rows)
     if least < ON_CPU: out += ['', 'A measured thread had only %.0f %% of its core in some window: take these figures again on a quieter machine.' % (100 * least)]
     return '\n'.join(out)
@@ -252,6 +294,7 @@ def main():
     a.add_argument('--case', action='append', choices=[c for c, _ in CASES], help='only this one; may be repeated')
     a.add_argument('--flows', action='append', type=int, help='default 1000 and 100000')
     a.add_argument('--size', default='64')
+    a.add_argument('--without-today', action='store_true', help='leave out what Neutron does today: router in the kernel, behind taps and alone')
     a.add_argument('--quick', action='store_true', help='one case, 1000 flows, 2 repetitions')
     a.add_argument('--core', type=int, default=1, help='the measured core')
     a.add_argument('--aux', type=int, default=0, help='core of everything else')
@@ -266,11 +309,11 @@ def main():
     if o.quick: o.case, o.flows, o.reps = o.case or ['route'], o.flows or [1000], 2
     o.case, o.flows = o.case or [c for c, _ in CASES], o.flows or [1000, 100000]
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
-    with Hugepages(o.hugepages): seen = compare(o)
+    with Hugepages(o.hugepages): seen, now = compare(o), [] if o.quick or o.without_today else today(o)
     rows, pmd = judge(o, seen)
     m = machine(o)
-    json.dump({'machine': m, 'rows': rows, 'testpmd': pmd}, open(o.json, 'w'), indent=1)
-    table = markdown(rows, pmd, m)
+    json.dump({'machine': m, 'rows': rows, 'testpmd': pmd, 'today': now}, open(o.json, 'w'), indent=1)
+    table = markdown(rows, pmd, now, m)
     print(table)
     if o.write: write(table)
 

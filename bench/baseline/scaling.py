@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""How the cost of a frame grows with workers, flows, rows and updates; called by bench/scaling.sh.
+"""How the cost of a frame grows with workers, sources, flows, rows and updates; called by bench/scaling.sh.
 
 Every table's rows are measured in turn, A B C A B C, by `pktbench`; medians of the rounds. Ticks of the TSC, CPU time,
 over the own I/O floor where it says so. Prints Markdown, writes JSON.
@@ -66,7 +66,15 @@ def updates(o):
           'Beside the forwarding, another core moves, learns and forgets addresses in the forwarding database.')
     return list(got.values())
 
-PARTS = {'workers': workers, 'flows': flows, 'rows': rows, 'updates': updates}
+def sources(o):
+    cases, counts = ('l2out', 'route', 'fipout'), (1, 8, 32)
+    keys = [(c, n) for c in cases for n in counts]
+    got = dict(zip(keys, rounds(o, ['--case %s --spread %d' % k for k in keys])))
+    table('Sources of a burst', ['case'] + ['%d VM%s' % (n, 's' if n > 1 else '') for n in counts], [[c] + ['%.0f' % got[c, n]['over_floor'] for n in counts] for c in cases],
+          'Ticks over the floor; a burst of 32 frames is filled from so many VMs, 32 / n frames each. What is asked once a burst and VM is then asked more often, and the sender\'s rows differ from frame to frame.')
+    return list(got.values())
+
+PARTS = {'workers': workers, 'sources': sources, 'flows': flows, 'rows': rows, 'updates': updates}
 
 def main():
     a = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)

@@ -106,6 +106,8 @@ pub struct StageCounters {
     pub dropped: Counter,
     /// Packets it consumed.
     pub consumed: Counter,
+    /// Nanoseconds in it, while stages are timed ([`StageClock`](crate::stage_clock::StageClock)).
+    pub ns: Counter,
 }
 
 /// Events that are neither a packet's beginning nor its end.
@@ -296,6 +298,7 @@ impl WorkerCounters {
             all.push((format!("stage.{}.packets", s.name()), self.stage(*s).packets.get()));
             all.push((format!("stage.{}.dropped", s.name()), self.stage(*s).dropped.get()));
             all.push((format!("stage.{}.consumed", s.name()), self.stage(*s).consumed.get()));
+            all.push((format!("stage.{}.ns", s.name()), self.stage(*s).ns.get()));
         }
         let ports = self.ports.iter().enumerate().map(|(i, c)| (format!("port.{i}"), c));
         let phys = self.phys.iter().enumerate().map(|(i, c)| (format!("phys.{i}"), c));

@@ -12,7 +12,7 @@
 //! | [`tables`] | what workers read: snapshot, flat tables, grace periods |
 //! | [`worker`], [`umem`], [`io`] | who owns what: workers, frames, ports |
 //! | [`handoff`] | frames to ports of other workers, and their buffers home |
-//! | [`drop_reason`], [`counters`], [`trace`], [`drop_tap`] | what became of each packet |
+//! | [`drop_reason`], [`counters`], [`trace`], [`drop_tap`], [`stage_clock`] | what became of each packet, and how long it took |
 //! | [`learn`] | what workers report |
 //! | [`flood`], [`police`], [`parking`], [`told`] | bounds of floods, rate limits, packets that wait, errors |
 #![deny(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
@@ -32,6 +32,7 @@ pub mod pipeline;
 pub mod police;
 mod prefetch;
 pub mod stage;
+pub mod stage_clock;
 mod sync;
 pub mod tables;
 #[cfg(test)]

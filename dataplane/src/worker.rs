@@ -21,6 +21,7 @@ use crate::io::{MemoryPort, Port};
 use crate::learn::{LEARN_QUEUE, LearnQueue};
 use crate::parking::MAX_PARKED;
 use crate::stage::Stage;
+use crate::stage_clock::StageClock;
 use crate::tables::{PortIx, Published, QsbrWorker, SnapshotSource, Tables, Target};
 use crate::told::TellLimits;
 use crate::trace::Tracer;
@@ -57,6 +58,8 @@ pub struct Worker<'u> {
     tracer: Arc<Tracer>,
     /// Where dropped frames go, if anyone may want them.
     tap: Option<Arc<DropTap>>,
+    /// Times the stages, if somebody wants to know.
+    clock: Option<StageClock>,
     /// Keys of T13 that frames wait for while a burst goes through.
     waiting: Vec<u64>,
     burst: Box<Burst<'u>>,
@@ -78,6 +81,7 @@ impl<'u> Worker<'u> {
             learn: Arc::new(ArrayQueue::new(LEARN_QUEUE)),
             tracer: Arc::new(Tracer::new(TRACE_RECORDS)),
             tap: None,
+            clock: None,
             waiting: Vec::with_capacity(MAX_PARKED),
             burst: Box::default(),
             io: WorkerIo::new(pool, ports, phys),
@@ -175,6 +179,12 @@ impl<'u> Worker<'u> {
     /// have a tap each; driven by one thread they may share one, which then keeps the order of their drops.
     pub fn tap_drops(&mut self, tap: Arc<DropTap>) {
         self.tap = Some(tap);
+    }
+
+    /// Counts the time of every stage from now on, or no longer (`ns` of
+    /// [`StageCounters`](crate::counters::StageCounters)). Costs 20 to 50 ns a stage and burst while it is on.
+    pub fn time_stages(&mut self, on: bool) {
+        self.clock = on.then(StageClock::default);
     }
 
     /// What wakes it: to ring after telling it to stop. `None` before [`Worker::connect`].

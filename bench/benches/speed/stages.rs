@@ -101,6 +101,7 @@ impl Bench {
             learn: &learn,
             tracer: &tracer,
             tap: None,
+            clock: None,
             waiting: &[],
         };
         let (mut burst, mut time): (Box<Burst<'_>>, _) = (Box::default(), Duration::ZERO);

@@ -73,6 +73,7 @@ impl Bench {
             learn: &self.learn,
             tracer: &self.tracer,
             tap: None,
+            clock: None,
             waiting: &[],
         };
         stages(&mut self.burst, &x, Mask::of(lane));

@@ -18,6 +18,7 @@ const STAGE: Stage = Stage::Fragments;
 /// have gone, at its place, in order of their offsets. Rules: R8-icmp.
 #[cold]
 pub fn fragments<'u>(b: &mut Burst<'u>, x: &Ctx<'_>, lane: Lane, io: &mut WorkerIo<'u>) {
+    x.begin(STAGE);
     x.count.stage(STAGE).packets.add(1);
     let cut_to = b.cut_to[lane];
     let Some(plan) = plan(packet(b, lane), cut_to) else { return b.drop(lane, STAGE, DropReason::Mtu) };

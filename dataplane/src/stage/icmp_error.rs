@@ -18,6 +18,7 @@ const STAGE: Stage = Stage::IcmpError;
 /// place of the one it is about. Rules: ICMP, R2-l4.
 #[cold]
 pub fn icmp_error<'u>(b: &mut Burst<'u>, x: &Ctx<'_>, lane: Lane, io: &mut WorkerIo<'u>) {
+    x.begin(STAGE);
     x.count.stage(STAGE).packets.add(1);
     let owed = b.owed[lane];
     let packet = packet(b, lane);

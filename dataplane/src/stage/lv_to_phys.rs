@@ -17,12 +17,15 @@ pub fn lv_to_phys(b: &mut Burst<'_>, x: &Ctx<'_>, m: Mask) {
     if x.snap.vlans.is_empty() {
         return; // no physical network here
     }
-    for lane in m {
-        if b.out[lane] == Out::Phys {
-            x.count.stage(STAGE).packets.add(1);
-            if let Err(reason) = tag(b, x, lane) {
-                b.drop(lane, STAGE, reason);
-            }
+    let mine: Mask = m.filter(|lane| b.out[*lane] == Out::Phys).collect();
+    if mine.is_empty() {
+        return;
+    }
+    x.begin(STAGE);
+    x.count.stage(STAGE).packets.add(mine.count());
+    for lane in mine {
+        if let Err(reason) = tag(b, x, lane) {
+            b.drop(lane, STAGE, reason);
         }
     }
 }

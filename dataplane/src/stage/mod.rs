@@ -5,6 +5,7 @@ use crate::counters::{Event, WorkerCounters};
 use crate::drop_reason::DropReason;
 use crate::drop_tap::{DropTap, Dropped};
 use crate::learn::LearnQueue;
+use crate::stage_clock::StageClock;
 use crate::tables::{
     InterfaceRow, PortIx, PortRow, RouterRow, SegRow, Snapshot, SnapshotSource, Tables, TunnelIx, TunnelRow,
 };
@@ -126,6 +127,8 @@ pub struct Ctx<'a> {
     pub tracer: &'a Tracer,
     /// Where dropped frames go while they are captured.
     pub tap: Option<&'a DropTap>,
+    /// Times the stages, if somebody wants to know.
+    pub clock: Option<&'a StageClock>,
     /// Keys of T13 that frames of this worker wait for: a later frame does not overtake them.
     pub waiting: &'a [u64],
 }
@@ -135,10 +138,19 @@ impl<'s> Ctx<'s> {
     #[inline(always)]
     pub fn enter(&self, stage: Stage, b: &Burst<'_>, m: Mask) {
         if !m.is_empty() {
+            self.begin(stage);
             self.count.stage(stage).packets.add(m.count());
             if !(b.traced & m).is_empty() {
                 (b.traced & m).for_each(|lane| self.record(TraceRecord { lane, stage, note: Note::Enter }));
             }
+        }
+    }
+
+    /// From now on the time is `stage`'s.
+    #[inline(always)]
+    pub fn begin(&self, stage: Stage) {
+        if let Some(clock) = self.clock {
+            clock.begin(stage, self.count);
         }
     }
 

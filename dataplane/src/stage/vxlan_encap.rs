@@ -16,6 +16,10 @@ const STAGE: Stage = Stage::VxlanEncap;
 /// Puts the outer headers before every frame of `m` that goes to a tunnel; returns those that do. Rules: O3.
 pub fn vxlan_encap(b: &mut Burst<'_>, x: &Ctx<'_>, m: Mask) -> Mask {
     let mine: Mask = m.filter(|lane| matches!(b.out[*lane], Out::Tunnel(_))).collect();
+    if mine.is_empty() {
+        return mine;
+    }
+    x.begin(STAGE);
     let mut flow = Lanes::splat(Flow::default());
     for lane in mine & b.plain {
         flow[lane] = Flow { port: source_port_ip4(b, lane), tos: b.ip[lane].tos };

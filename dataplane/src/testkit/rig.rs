@@ -182,6 +182,7 @@ impl Rig {
             learn: self.worker.learn_queue(),
             tracer: self.worker.tracer(),
             tap: None,
+            clock: None,
             waiting: &[],
         })
     }

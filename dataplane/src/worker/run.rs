@@ -3,7 +3,7 @@
 use super::Worker;
 use crate::burst::{BURST, Burst, Door};
 use crate::pipeline::{process_burst, process_handed};
-use crate::stage::{Ctx, Made, give_up, go_on, ready, send_made, wake};
+use crate::stage::{Ctx, Made, Stage, give_up, go_on, ready, send_made, wake};
 use crate::worker::WorkerIo;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -37,6 +37,7 @@ impl<'u> Worker<'u> {
     #[inline]
     pub fn poll_ports(&mut self, from: &[(Door, usize)]) -> usize {
         self.turn();
+        self.start(Stage::Ingress);
         let mut n = 0;
         for &(door, limit) in from {
             n += self.io.receive(&mut self.burst, door, limit.min(BURST - n));
@@ -47,6 +48,7 @@ impl<'u> Worker<'u> {
     /// One turn for all ports: one burst of up to [`BURST`] frames, beginning where the last one ended. Returns how many.
     pub fn poll_all(&mut self) -> usize {
         self.turn();
+        self.start(Stage::Ingress);
         let n = self.io.receive_any(&mut self.burst);
         self.run_received(n)
     }
@@ -54,6 +56,7 @@ impl<'u> Worker<'u> {
     #[inline(always)]
     fn run_received(&mut self, n: usize) -> usize {
         if n == 0 {
+            self.nothing_came();
             return 0;
         }
         if self.trace {
@@ -66,11 +69,28 @@ impl<'u> Worker<'u> {
     /// One turn for what other workers hand over: up to [`BURST`] frames of one of them. Returns how many.
     pub fn take_over(&mut self) -> usize {
         self.quiesce();
+        self.start(Stage::Handoff);
         let n = self.io.receive_handed(&mut self.burst);
         if n > 0 {
             self.through(process_handed);
+        } else {
+            self.nothing_came();
         }
         n
+    }
+
+    #[inline(always)]
+    fn start(&self, stage: Stage) {
+        if let Some(clock) = &self.clock {
+            clock.start(stage);
+        }
+    }
+
+    #[inline(always)]
+    fn nothing_came(&self) {
+        if let Some(clock) = &self.clock {
+            clock.forget();
+        }
     }
 
     /// The burst through a line of stages, with the snapshot as it is now: after the token, and for
@@ -93,10 +113,14 @@ impl<'u> Worker<'u> {
             learn: &self.learn,
             tracer: &self.tracer,
             tap: self.tap.as_deref().filter(|tap| tap.is_on()),
+            clock: self.clock.as_ref(),
             waiting: &self.waiting,
         };
         line(&mut self.burst, &x, &mut self.io);
         self.io.publish();
+        if let Some(clock) = &self.clock {
+            clock.end(&self.count);
+        }
     }
 
     /// Nothing read earlier is held any more. Where packets wait for a neighbour only [`Worker::turn`] says so.

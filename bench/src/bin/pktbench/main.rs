@@ -10,6 +10,7 @@
 mod alloc;
 mod check;
 mod frames;
+mod gate;
 mod rig;
 mod updates;
 
@@ -19,10 +20,11 @@ use bench::load::{Feed, cpu_model, tsc_hz};
 use clap::Parser;
 use dataplane::burst::{BURST, Door};
 use dataplane::handoff::{RING, mesh};
+use dataplane::stage::Stage;
 use dataplane::umem::Umem;
 use dataplane::worker::Worker;
 use rig::{Measured, Rig, Team, Timing, Window};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -82,6 +84,9 @@ struct Options {
     /// Tables only as large as their rows need, not as dvrd makes them
     #[arg(long)]
     small_tables: bool,
+    /// Measure all cases of the baseline and fail if one takes too many ticks for its instructions
+    #[arg(long, exclusive = true)]
+    gate: bool,
     /// Words for the field `variant`, for instance what it was built for
     #[arg(long, default_value = "")]
     variant: String,
@@ -93,6 +98,16 @@ fn case(name: &str) -> Result<Case, String> {
 
 fn main() -> ExitCode {
     let o = Options::parse();
+    if o.gate {
+        return match gate::gate() {
+            Ok(true) => ExitCode::SUCCESS,
+            Ok(false) => ExitCode::FAILURE,
+            Err(what) => {
+                eprintln!("pktbench --gate: {what}");
+                ExitCode::FAILURE
+            }
+        };
+    }
     match run(&o) {
         Ok(line) => {
             println!("{line}");
@@ -247,6 +262,12 @@ fn report(o: &Options, hz: f64, team: &Team, measured: &[Measured], updates: Opt
     let (received, sent) = (sum(|c| c.received.get()), sum(|c| c.sent.get()));
     let mut bursts: Vec<u32> = measured.iter().flat_map(|m| m.bursts.iter().copied()).collect();
     bursts.sort_unstable();
+    let stages = Stage::ALL.iter().filter_map(|stage| {
+        let all = measured.iter().flat_map(|m| &m.timed.1).filter(|(s, _)| s == stage);
+        let (ns, packets) = (all.map(|(_, ns)| ns).sum::<u64>(), measured.iter().map(|m| m.timed.0).sum::<u64>());
+        let ticks = ns as f64 / 1e9 * hz / packets.max(1) as f64;
+        (ns != 0).then(|| (stage.name().to_owned(), json!(round(ticks, 1))))
+    });
     let part = |p: f64| bursts.get(((bursts.len() as f64 * p) as usize).min(bursts.len().saturating_sub(1))).copied();
     json!({
         "bench": "dvrd", "io": "memory", "case": o.case.name(), "flows": o.flows, "size": o.size, "variant": o.variant,
@@ -259,6 +280,7 @@ fn report(o: &Options, hz: f64, team: &Team, measured: &[Measured], updates: Opt
         "drops": sum(|c| c.dropped.get()),
         "allocations": measured.iter().flat_map(|m| &m.whole).map(|w| w.allocs).sum::<u64>(),
         "burst": o.burst, "spread": o.spread, "burst_p50_ns": part(0.5), "burst_p999_ns": part(0.999),
+        "stages": stages.collect::<Map<_, _>>(),
         "workers": o.workers, "tables": if o.own_tables { "own" } else { "shared" }, "rows": o.rows,
         "updates": updates.map(|u| u.round()),
         "frames": received, "checked": measured.iter().map(|m| m.checked).sum::<u64>(),

@@ -6,6 +6,7 @@ use bench::frames::Plan;
 use bench::load::{Feed, cpu_time, forward_nothing};
 use dataplane::burst::{BURST, Burst, Door};
 use dataplane::counters::WorkerCounters;
+use dataplane::stage::Stage;
 use dataplane::worker::Worker;
 use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -98,6 +99,8 @@ pub struct Measured {
     pub bursts: Vec<u32>,
     /// Frames the sink looked at.
     pub checked: u64,
+    /// Frames of the window whose stages were timed, and what each stage took in it, ns.
+    pub timed: (u64, Vec<(Stage, u64)>),
 }
 
 /// How long and how often.
@@ -187,6 +190,7 @@ impl<'a, 'u> Rig<'a, 'u> {
         }
         self.time_bursts(&mut m.bursts);
         self.verify();
+        self.time_stages(&mut m.timed);
         m.bursts.sort_unstable();
         m.checked = self.checker.seen;
         if let Err(what) = self.checker.spread() {
@@ -341,6 +345,24 @@ impl<'a, 'u> Rig<'a, 'u> {
             self.feed.sink(&mut self.worker);
         }
         self.settle(false);
+    }
+
+    /// A window with a clock between the stages, apart from the others too.
+    fn time_stages(&mut self, (packets, stages): &mut (u64, Vec<(Stage, u64)>)) {
+        self.worker.time_stages(true);
+        let ns =
+            |worker: &Worker<'_>| Stage::ALL.iter().map(|s| worker.counters().stage(*s).ns.get()).collect::<Vec<_>>();
+        for _ in 0..self.timing.reps {
+            let before = ns(&self.worker);
+            let (window, undisturbed) = self.window(Work::Pipeline, self.timing.window);
+            let took = Stage::ALL.iter().zip(ns(&self.worker).into_iter().zip(before));
+            *packets = window.packets;
+            *stages = took.map(|(stage, (now, then))| (*stage, now - then)).filter(|(_, ns)| *ns != 0).collect();
+            if undisturbed {
+                break; // of all workers: they do this in step
+            }
+        }
+        self.worker.time_stages(false);
     }
 
     /// Every buffer is back.
