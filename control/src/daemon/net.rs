@@ -8,6 +8,7 @@
 
 mod ask;
 mod follow;
+mod held;
 mod hops;
 mod link;
 mod netns;
@@ -17,6 +18,7 @@ pub(super) mod tests;
 mod veth;
 
 pub use follow::{Underlay, UnderlayEvent};
+pub use held::HeldPort;
 pub use hops::{NeighbourEvent, NoWay};
 pub(super) use link::link_by_index;
 pub use link::{Link, VethEnd, link};

@@ -2,7 +2,7 @@
 
 use super::config::Interface;
 use super::model::Model;
-use super::net::{NetError, Netns, Underlay, UnderlayEvent};
+use super::net::{HeldPort, NetError, Netns, Underlay, UnderlayEvent};
 use super::nic::Nic;
 use super::threads::Handles;
 use super::trunk::{Seen, Trunk};
@@ -18,6 +18,8 @@ pub(super) struct Uplink<'u> {
     trunk: Trunk<'u>,
     /// None while the interface is gone: it may hold a namespace that is deleted.
     follower: Option<Follower>,
+    /// None while the interface is gone, for the same reason, or if the port is another's.
+    held: Option<HeldPort>,
 }
 
 /// What follows the kernel's neighbours on it.
@@ -40,7 +42,7 @@ impl<'u> Uplink<'u> {
     /// From the underlay's NIC.
     pub fn follow(trunk: Trunk<'u>, interface: &Interface, model: &Model) -> Result<Self, NetError> {
         let follower = Some(Follower::start(interface, model)?);
-        Ok(Uplink { interface: interface.clone(), trunk, follower })
+        Ok(Uplink { interface: interface.clone(), trunk, follower, held: hold(interface, model) })
     }
 
     /// What has happened on it; `None` while it is gone.
@@ -48,7 +50,7 @@ impl<'u> Uplink<'u> {
         self.follower.as_ref().map(|follower| &follower.events)
     }
 
-    /// Its program first: from here on the kernel has the interface to itself.
+    /// Its program first: from here on the kernel has the interface to itself. The port is held until the end.
     pub fn release(&mut self) {
         self.trunk.release();
         self.follower = None;
@@ -58,12 +60,12 @@ impl<'u> Uplink<'u> {
     pub fn look(&mut self, model: &mut Model, handles: &Handles<'u>) {
         let seen = self.trunk.look(handles);
         if matches!(seen, Seen::Gone | Seen::Another) {
-            self.follower = None;
+            (self.follower, self.held) = (None, None);
             model.forget_neighbours();
         }
         if matches!(seen, Seen::Back | Seen::Another) {
             match Follower::start(&self.interface, model) {
-                Ok(follower) => self.follower = Some(follower),
+                Ok(follower) => (self.follower, self.held) = (Some(follower), hold(&self.interface, model)),
                 Err(error) => self.trunk.give_up(error.to_string(), handles),
             }
         }
@@ -72,6 +74,14 @@ impl<'u> Uplink<'u> {
             model.store_or_say();
         }
     }
+}
+
+/// The VXLAN port of the kernel's stack; without it dvrd works as well.
+fn hold(interface: &Interface, model: &Model) -> Option<HeldPort> {
+    let (vtep, port) = model.vtep()?;
+    let netns = Netns::open(interface.netns.as_deref());
+    let held = netns.map_err(Into::into).and_then(|netns| HeldPort::new(&netns, vtep, port));
+    held.inspect_err(|error| tracing::warn!("underlay: {error}")).ok()
 }
 
 /// The model takes over what the interface was when it was taken.

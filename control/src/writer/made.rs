@@ -6,7 +6,7 @@ use super::{Flat, Writer, store};
 use crate::rows::AnnouncedKind;
 use dataplane::learn::{HeardEvent, Report, ResolveEvent};
 use dataplane::stage::{Made, MadeFor};
-use dataplane::tables::{InterfaceRow, NeighValue, SegIx, SegRow, Target, Wire, ip4_key};
+use dataplane::tables::{InterfaceRow, NeighValue, SegIx, SegRow, Target, Wire, fdb_key, ip4_key};
 use dataplane::wire::arp::{self, Arp};
 
 /// Addresses asked for or answered in one network: no tenant takes the room of the others, nor of the outside.
@@ -90,7 +90,8 @@ impl Writer {
             return;
         }
         let [key] = ip4_key(event.seg, event.ip);
-        let value = NeighValue::host(event.mac, event.target, NeighValue::ROUTE | NeighValue::WATCHED).to_word();
+        let row = |target| NeighValue::host(event.mac, target, NeighValue::ROUTE | NeighValue::WATCHED).to_word();
+        let value = row(event.target);
         if self.resolver.has_candidates(key) {
             if self.resolver.announced(key, value, event.seen) {
                 let Flat { writer, rows, lost } = &mut self.neighbours;
@@ -100,6 +101,9 @@ impl Writer {
             return;
         }
         if self.resolver.listens(key) && !self.neighbours.rows.contains_key(&key) {
+            // Where a port of the model is, layer 2 knows, whoever answers with its MAC.
+            let known = self.fdb.rows.contains_key(&fdb_key(event.seg, event.mac)[0]);
+            let value = if known { row(Target::Fdb) } else { value };
             let Flat { writer, lost, .. } = &mut self.neighbours;
             let stored = store(writer, key, value, lost);
             let from = (event.target, event.target_generation);
@@ -193,6 +197,18 @@ impl Writer {
         }
     }
 
+    /// Addresses answered with a MAC that was not the model's then and is now, or the other way round.
+    fn stand_otherwise(&self) -> Vec<u64> {
+        let neighbours = self.neighbours.writer.reader();
+        self.resolver.unfit(|key, known| {
+            let Some(row) = NeighValue::from_word(neighbours.lookup(&[key])).filter(|_| known.is_some()) else {
+                return true;
+            };
+            let [fdb] = fdb_key((key >> 48) as SegIx, row.mac());
+            (row.target() == Target::Fdb) == self.fdb.rows.contains_key(&fdb)
+        })
+    }
+
     /// Addresses that were asked for or answered, of which that cannot be true any more: networks and routers go, hosts
     /// and ports too.
     pub(super) fn forget_neighbours(&mut self) {
@@ -213,7 +229,7 @@ impl Writer {
                     Some(_) => matches!(seg.wire, Wire::Phys { .. }),
                 }
         });
-        for key in unfit {
+        for key in unfit.into_iter().chain(self.stand_otherwise()) {
             self.resolver.forget(key);
             if !self.neighbours.rows.contains_key(&key) {
                 self.neighbours.writer.remove(&[key]);

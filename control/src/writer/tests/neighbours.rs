@@ -146,6 +146,31 @@ fn the_model_wins_over_what_was_asked_or_answered() {
     assert_eq!((b.state("A", FREE), b.made().len()), ("model", 1), "only the probe from before");
 }
 
+/// Rules: R7-probe, L1.
+#[test]
+fn an_answer_with_the_mac_of_a_port_leads_to_where_that_port_is() {
+    let mut b = Bench::new();
+    b.wants("A", FREE, 0);
+    // A2 is on H2; the answer comes from H4.
+    let (from, told) = (b.tunnel("H4"), b.news());
+    b.hears("A", FREE, "0a:00:12", from, 0);
+    let row = b.neighbour("A", FREE).unwrap();
+    assert_eq!((row.mac(), row.target(), b.news()), (mac("0a:00:12"), Target::Fdb, told + 1), "static T06 wins");
+    b.apply();
+    assert_eq!(b.state("A", FREE), "watched", "as long as the port is there");
+    b.cloud.ports.remove("A2");
+    b.apply();
+    assert_eq!(b.state("A", FREE), "none", "T06 says nothing any more");
+
+    b.wants("A", FREE, SECOND);
+    b.hears("A", FREE, "0a:00:19", from, SECOND);
+    assert_eq!(b.neighbour("A", FREE).unwrap().target(), from.0, "nobody's MAC is where it answers");
+    let twin = crate::rows::tests::twin;
+    twin(&mut b.cloud, "A1", "A9", "0a:00:19", crate::rows::tests::fixed("A-v4", "10.1.0.69"));
+    b.apply();
+    assert_eq!(b.state("A", FREE), "none", "it is a port's now");
+}
+
 /// Rules: R7-probe.
 #[test]
 fn who_answers_unasked_is_not_believed() {

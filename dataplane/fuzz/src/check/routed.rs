@@ -100,16 +100,17 @@ impl Case<'_> {
         if !self.taught(out.dst, dst, to) {
             let known = hops(self.facts, dst).into_iter().any(has);
             must(known, "to a MAC that neither the model nor an answer has for a next hop (R7)")?;
-            self.at_home(to, out.dst)?;
         }
+        self.at_home(to, out.dst)?;
         self.for_receiver(to, out.dst)
     }
 
     /// R7-probe, FO4: an ARP frame of this network gave that MAC for an address that may be the next hop, and came from
-    /// where the packet goes.
+    /// where the packet goes, or the MAC is that of a port, whose place is the model's (L1).
     fn taught(&self, mac: Mac, dst: Ipv4Addr, to: &Inside<'_>) -> bool {
         let asked = |hop| may_ask(self.facts, dst, to.network, hop);
         let there = |from: &Inside<'_>, port: &str| match (from.way, to.way) {
+            _ if to.net.homes.contains_key(&mac) => true,
             (Way::Tunnel(a, _), Way::Tunnel(b, _)) => a.name == b.name,
             _ => port == self.out.port,
         };
