@@ -82,21 +82,17 @@ pub fn sum(bytes: &[u8]) -> u64 {
     s
 }
 
-/// Folds a sum to 16 bits.
+/// Folds a sum to 16 bits. A number plus itself with its halves swapped has the sum of both halves on top, its carry
+/// already brought round.
 #[inline(always)]
-pub fn fold(mut s: u64) -> u16 {
-    s = (s & 0xffff_ffff) + (s >> 32);
-    s = (s & 0xffff) + (s >> 16);
-    s = (s & 0xffff) + (s >> 16);
-    s = (s & 0xffff) + (s >> 16);
-    s as u16
+pub fn fold(s: u64) -> u16 {
+    fold_half((s.wrapping_add(s.rotate_left(32)) >> 32) as u32)
 }
 
-/// Folds a sum of at most three 16-bit words.
+/// Folds a sum of 32 bits.
 #[inline(always)]
-pub fn fold_few(s: u32) -> u16 {
-    let s = (s & 0xffff) + (s >> 16);
-    (s + (s >> 16)) as u16
+pub fn fold_half(s: u32) -> u16 {
+    (s.wrapping_add(s.rotate_left(16)) >> 16) as u16
 }
 
 /// Is the checksum of a 20-byte IPv4 header right? Byte order does not matter to that (RFC 1071, 2 B).
@@ -106,11 +102,7 @@ pub fn ip4_header_good(h: &[u8; 20]) -> bool {
     let (a, b, c) = (be64::<0, _>(h).swap_bytes(), be64::<8, _>(h).swap_bytes(), be32::<16, _>(h).swap_bytes());
     let (s, first) = a.overflowing_add(b);
     let (s, second) = s.overflowing_add(u64::from(c) + u64::from(first));
-    let s = (s & 0xffff_ffff) + (s >> 32) + u64::from(second);
-    let s = (s & 0xffff) + (s >> 16);
-    let s = (s & 0xffff) + (s >> 16);
-    let s = (s & 0xffff) + (s >> 16);
-    s == 0xffff
+    fold(s + u64::from(second)) == 0xffff // no third carry: a sum that ran over is small
 }
 
 /// The Internet checksum of `bytes`: 0 if they contain a right one.
@@ -122,7 +114,7 @@ pub fn checksum(bytes: &[u8]) -> u16 {
 /// The new checksum when one covered 16-bit word changes from `old` to `new` (RFC 1624, eqn. 3).
 #[inline(always)]
 pub fn update(check: u16, old: u16, new: u16) -> u16 {
-    !fold_few(u32::from(!check) + u32::from(!old) + u32::from(new))
+    !fold_half(u32::from(!check) + u32::from(!old) + u32::from(new))
 }
 
 /// Sum of the IPv4 pseudo-header for a checksum over `len` bytes.
@@ -160,8 +152,8 @@ mod tests {
         for s in parts.iter().flat_map(|a| parts.map(|b| (a, b))).flat_map(|(a, b)| parts.map(|c| (a, b, c))) {
             parts.iter().map(|d| of(*s.0, s.1, s.2, *d)).for_each(|s| assert_eq!(fold(s), remainder(s), "{s:x}"));
         }
-        for s in [0, 1, 0xfffe, 0xffff, 0x10000, 0x1_ffff, 0x2_0000, 0x2_fffc, 0x2_fffd] {
-            assert_eq!(fold_few(s), remainder(u64::from(s)), "{s:x}");
+        for s in [0, 1, 0xfffe, 0xffff, 0x10000, 0x1_ffff, 0x2_0000, 0x2_fffc, 0x2_fffd, u32::MAX - 1, u32::MAX] {
+            assert_eq!(fold_half(s), remainder(u64::from(s)), "{s:x}");
         }
     }
 

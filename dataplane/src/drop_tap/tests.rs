@@ -159,7 +159,7 @@ fn what_stages_rewrote_is_as_received() {
     let check = u16::from_be_bytes([frame[24], frame[25]]);
     let tos = frame[15];
     frame[15] |= 3;
-    let check = !crate::wire::fold_few(u32::from(!check) + u32::from(frame[15] - tos));
+    let check = !crate::wire::fold_half(u32::from(!check) + u32::from(frame[15] - tos));
     frame[24..26].copy_from_slice(&check.to_be_bytes());
     let out = rig.one(Tunnel, frame.clone());
     assert!(out.moved.contains_key("drop.tx_full"), "{:?}", out.moved);

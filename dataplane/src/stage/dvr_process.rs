@@ -63,11 +63,11 @@ fn write(b: &mut Burst<'_>, lane: Lane, src: MacAddr) {
     if let Some(macs) = head.first_chunk_mut() {
         write_macs(macs, dst, src);
     }
-    let old = u16::from_be_bytes([head[22], head[23]]);
-    let new = u16::from_be_bytes([ttl, head[23]]);
-    let check = wire::update(u16::from_be_bytes([head[24], head[25]]), old, new);
+    // In the byte order of this machine: it does not matter to sums (RFC 1071, 2 B).
+    let word = |high: u8, low: u8| u16::from_ne_bytes([high, low]);
+    let check = wire::update(word(head[24], head[25]), word(head[22], head[23]), word(ttl, head[23]));
     head[22] = ttl;
-    head[24..26].copy_from_slice(&check.to_be_bytes());
+    head[24..26].copy_from_slice(&check.to_ne_bytes());
 }
 
 /// D6: the addresses that FO and FI decided, with every checksum that covers them.

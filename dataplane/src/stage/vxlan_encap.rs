@@ -121,7 +121,7 @@ fn encap(
 #[inline(always)]
 fn write(h: &mut [u8; OUTER], row: &TunnelRow, (vni, len, tos, port): (u32, u16, u8, u16)) {
     let (ip_len, udp_len) = (len + 36, len + 16);
-    let check = !wire::fold_few(row.sum + u32::from(ip_len) + u32::from(tos));
+    let check = !wire::fold_half(row.sum + u32::from(ip_len) + u32::from(tos));
     let dst_port = u64::from(u16::from_be_bytes([row.header[36], row.header[37]]));
     let udp = u64::from(port) << 48 | dst_port << 32 | u64::from(udp_len) << 16;
     let vxlan = 0x0800_0000_0000_0000 | u64::from(vni) << 8;

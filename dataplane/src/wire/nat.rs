@@ -57,7 +57,7 @@ pub fn set_destination(packet: &mut [u8], to: u32) {
 /// them the header's checksum and the one at `AT` of the frame. `zero_is_none` as in UDP.
 #[inline(always)]
 pub fn set_both<const N: usize, const AT: usize>(frame: &mut [u8; N], to: u64, zero_is_none: bool) {
-    let old = be64::<26, _>(frame);
+    let (old, to) = (be64::<26, _>(frame).to_be(), to.to_be());
     let words = |both: u64| (both >> 32) + (both & 0xffff_ffff);
     let change = words(!old) + words(to);
     for (at, zero_is_none) in [(24, false), (AT, zero_is_none)] {
@@ -65,7 +65,7 @@ pub fn set_both<const N: usize, const AT: usize>(frame: &mut [u8; N], to: u64, z
         follow(field, change, zero_is_none);
     }
     if let Some(field) = frame.get_mut(26..).and_then(|rest| rest.first_chunk_mut()) {
-        *field = to.to_be_bytes();
+        *field = to.to_ne_bytes();
     }
 }
 
@@ -114,19 +114,19 @@ fn set(packet: &mut [u8], h: &Header, side: Side, to: u32) {
 /// The checksum at `at`, if it is there, follows an address it covers. `zero_is_none`: 0 says that there is none.
 fn cover(packet: &mut [u8], at: usize, old: u32, new: u32, zero_is_none: bool) {
     if let Some(field) = packet.get_mut(at..).and_then(|p| p.first_chunk_mut()) {
-        follow(field, u64::from(!old) + u64::from(new), zero_is_none);
+        follow(field, u64::from(!old.to_be()) + u64::from(new.to_be()), zero_is_none);
     }
 }
 
 /// RFC 1624, eqn. 3: `change` is the sum of what was, inverted, and of what is now, in words of 32 bits, which fold to the
-/// same as two of 16.
+/// same as two of 16; all as they stand in the frame, because byte order does not matter to sums (RFC 1071, 2 B).
 #[inline(always)]
 fn follow(field: &mut [u8; 2], change: u64, zero_is_none: bool) {
     if zero_is_none && *field == [0, 0] {
         return;
     }
-    let check = !fold(u64::from(!u16::from_be_bytes(*field)) + change);
-    *field = if zero_is_none && check == 0 { [0xff; 2] } else { check.to_be_bytes() };
+    let check = !fold(u64::from(!u16::from_ne_bytes(*field)) + change);
+    *field = if zero_is_none && check == 0 { [0xff; 2] } else { check.to_ne_bytes() };
 }
 
 #[cfg(test)]
