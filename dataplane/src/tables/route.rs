@@ -46,22 +46,75 @@ pub enum Found {
     Several(u32),
 }
 
-/// What stands for an interval: no route, a hop, or several hops of a route (ECMP).
+/// What stands for an interval: no route, a hop, or several hops of a route (ECMP); for a bucket also that there is more
+/// than one interval in it.
 const NONE: u64 = u64::MAX;
 const SEVERAL: u64 = 0xffff << 32;
+const MIXED: u64 = 1 << 48;
 
 /// Immutable. The prefixes are cut into disjoint intervals of addresses, each with its longest
 /// prefix's hop, so that a lookup is one branch-free binary search whatever the prefixes nest like:
-/// five steps for a router on ten subnets, eleven at the limit.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+/// five steps for a router on ten subnets, eleven at the limit. In front of it stands an array of
+/// buckets of equal size: where subnets lie side by side, as those of a subnet pool do, it has the answer itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RouteSet {
     /// First address of each interval, ascending; the first is 0.
     starts: Box<[u32]>,
     /// Of each interval: [`NONE`], a [`Hop`], or [`SEVERAL`] | number of the group.
     hops: Box<[u64]>,
+    buckets: Buckets,
     /// Hops of routes with more than one.
     groups: Box<[Box<[Hop]>]>,
     routes: usize,
+}
+
+impl Default for RouteSet {
+    fn default() -> Self {
+        RouteSet::new([])
+    }
+}
+
+/// Addresses by `(address - base) >> shift`; those below `base` are in the first bucket.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Buckets {
+    base: u32,
+    shift: u32,
+    /// As the interval that all of the bucket is in, or [`MIXED`].
+    words: Box<[u64]>,
+    /// As the last interval: what is behind the last bucket.
+    above: u64,
+}
+
+impl Buckets {
+    /// So many are always affordable (2 KiB).
+    const FEW: usize = 256;
+
+    fn new(starts: &[u32], hops: &[u64]) -> Self {
+        let word = |interval: usize| hops.get(interval).copied().unwrap_or(NONE);
+        let interval = |address: u32| starts.partition_point(|start| *start <= address) - 1;
+        let above = word(starts.len() - 1);
+        let [_, first, ..] = *starts else { return Buckets { base: 0, shift: 0, words: Box::default(), above } };
+        let last = starts.last().copied().unwrap_or(first);
+        let base = |shift: u32| (first >> shift).saturating_sub(1) << shift;
+        let count = |shift: u32| ((last - base(shift)) >> shift) as usize + 1;
+        // The largest in which every start is the first of its bucket; larger if that makes too many.
+        let exact = starts.iter().skip(1).fold(31, |shift, start| start.trailing_zeros().min(shift));
+        let affordable = Self::FEW.max(starts.len() * 4);
+        let shift = (exact..31).find(|shift| count(*shift) <= affordable).unwrap_or(31);
+        let base = base(shift);
+        let words = (0..count(shift) as u32).map(|n| {
+            let from = base + (n << shift);
+            let (low, high) = (interval(if n == 0 { 0 } else { from }), interval(from | !(u32::MAX << shift)));
+            if low == high { word(low) } else { MIXED }
+        });
+        Buckets { base, shift, words: words.collect(), above }
+    }
+
+    #[inline(always)]
+    fn find(&self, address: u32) -> u64 {
+        let bucket = address.saturating_sub(self.base) >> (self.shift & 31);
+        self.words.get(bucket as usize).copied().unwrap_or(self.above)
+    }
 }
 
 impl RouteSet {
@@ -93,8 +146,9 @@ impl RouteSet {
             .collect();
         let longest = |start: &u32| routes.iter().position(|r| (start ^ r.net) & mask(r.len) == 0);
         let hop = |start| longest(start).and_then(|n| words.get(n)).copied().unwrap_or(NONE);
-        let hops = starts.iter().map(hop).collect();
-        RouteSet { hops, starts: starts.into(), groups: groups.into(), routes: routes.len() }
+        let hops: Box<[u64]> = starts.iter().map(hop).collect();
+        let buckets = Buckets::new(&starts, &hops);
+        RouteSet { hops, starts: starts.into(), buckets, groups: groups.into(), routes: routes.len() }
     }
 
     /// The hop for `dst` (host byte order); among several the one the flow's hash picks, the same
@@ -111,12 +165,21 @@ impl RouteSet {
     /// As [`RouteSet::lookup`], without a choice among several.
     #[inline(always)]
     pub fn find(&self, dst: u32) -> Found {
-        let interval = self.starts.partition_point(|start| *start <= dst).wrapping_sub(1);
-        match self.hops.get(interval) {
-            None | Some(&NONE) => Found::Nowhere,
-            Some(&several) if several >= SEVERAL => Found::Several(several as u32),
-            Some(&hop) => Found::By(Hop(hop)),
+        let word = match self.buckets.find(dst) {
+            MIXED => self.search(dst),
+            word => word,
+        };
+        match word {
+            hop if hop < SEVERAL => Found::By(Hop(hop)),
+            NONE => Found::Nowhere,
+            several => Found::Several(several as u32),
         }
+    }
+
+    #[inline(never)]
+    fn search(&self, dst: u32) -> u64 {
+        let interval = self.starts.partition_point(|start| *start <= dst).wrapping_sub(1);
+        self.hops.get(interval).copied().unwrap_or(NONE)
     }
 
     #[cold]
@@ -200,16 +263,24 @@ mod tests {
         /// Rules: R4-1.
         #[test]
         fn agrees_with_a_plain_search(
-            routes in proptest::collection::vec((proptest::num::u32::ANY, 0u8..=32), 0..40),
+            anywhere in proptest::collection::vec((proptest::num::u32::ANY, 0u8..=32), 0..20),
+            // Subnets of a pool, in buckets of their own if they are large enough.
+            pool in proptest::collection::vec((0x0a00_0000u32..0x0a10_0000, 12u8..28), 0..20),
+            both in proptest::bool::ANY,
             dst in proptest::num::u32::ANY,
         ) {
+            let routes: Vec<_> = anywhere.into_iter().filter(|_| both).chain(pool).collect();
             let mut unique = std::collections::BTreeMap::new();
             for (i, (net, len)) in routes.iter().enumerate() {
                 let mask = if *len == 0 { 0 } else { u32::MAX << (32 - len) };
                 unique.entry((*len, net & mask)).or_insert(i as u16);
             }
             let set = RouteSet::new(unique.iter().map(|((len, net), i)| Route { net: *net, len: *len, hops: vec![hop(*i)] }));
-            for dst in unique.keys().map(|(_, net)| net | 1).chain([dst]) {
+            let edges = |(len, net): &(u8, u32)| {
+                let last = net | !u32::MAX.checked_shl(32 - u32::from(*len)).unwrap_or(0);
+                [*net, net | 1, net.wrapping_sub(1), last, last.wrapping_add(1)]
+            };
+            for dst in unique.keys().flat_map(edges).chain([dst, dst & 0xf_ffff | 0x0a00_0000]) {
                 let expect = unique.iter().rev().find(|((len, net), _)| *len == 0 || (dst ^ net) >> (32 - len) == 0);
                 proptest::prop_assert_eq!(set.lookup(dst, || 0).map(|h| h.iface()), expect.map(|(_, i)| *i));
             }

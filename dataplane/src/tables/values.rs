@@ -64,11 +64,11 @@ impl Target {
     #[inline(always)]
     fn from_bits(v: u16) -> Self {
         match v {
+            port if port < TUNNELS => Target::Port(port),
+            tunnel if tunnel < RESOLUTION => Target::Tunnel(tunnel - TUNNELS),
             PHYS => Target::Phys,
             SNAT => Target::Snat,
-            FDB => Target::Fdb,
-            p if p < TUNNELS => Target::Port(p),
-            t => Target::Tunnel(t - TUNNELS),
+            _ => Target::Fdb,
         }
     }
 }
@@ -119,6 +119,12 @@ impl NeighValue {
     #[inline(always)]
     pub fn from_word(word: u64) -> Option<Self> {
         (word != 0).then_some(NeighValue(word))
+    }
+
+    /// From a table word, if a router resolves next hops with it.
+    #[inline(always)]
+    pub fn of_route(word: u64) -> Option<Self> {
+        (word & u64::from(Self::ROUTE) != 0).then_some(NeighValue(word))
     }
 
     /// The table word.
