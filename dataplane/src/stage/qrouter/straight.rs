@@ -9,7 +9,7 @@ use crate::stage::Ctx;
 use crate::tables::{
     Found, Home, IfaceIx, InterfaceRow, NO_ROUTER, NeighValue, RouterIx, RouterRow, Target, fip_key, ip4_key,
 };
-use crate::wire::ETH_LEN;
+use crate::wire::{self, ETH_LEN};
 
 /// Routes what it can of `m`; returns those, their way out decided. Traced packets are none of them: the long way explains
 /// what it does, and `dataplane/tests/random_bytes.rs` holds the two against each other.
@@ -33,8 +33,8 @@ pub(super) fn straight(b: &mut Burst<'_>, x: &Ctx<'_>, m: Mask, visit: &Visit) -
 }
 
 /// Where packets go: the interface, and the neighbour to ask for.
-struct Ways {
-    out: Lanes<IfaceIx>,
+struct Ways<'s> {
+    out: Lanes<Option<&'s InterfaceRow>>,
     key: Lanes<u64>,
     home: Lanes<Home>,
     /// FO and FI: which address changes, and to what.
@@ -43,17 +43,19 @@ struct Ways {
     new_dst: Mask,
 }
 
-impl Ways {
+impl Ways<'_> {
     fn new() -> Self {
-        let (out, key, home) = (Lanes::splat(0), Lanes::splat(0), Lanes::splat(Home::default()));
+        let (out, key, home) = (Lanes::splat(None), Lanes::splat(0), Lanes::splat(Home::default()));
         Ways { out, key, home, address: Lanes::splat(0), new_src: Mask::NONE, new_dst: Mask::NONE }
     }
 }
 
 /// Pass 1: FI, R1, R3, R4-1, R4-2, R6, FO1, and the hash of the neighbour.
 #[inline(always)]
-fn find(b: &Burst<'_>, x: &Ctx<'_>, m: Mask, visit: &Visit, ways: &mut Ways) -> Mask {
-    let (translated, vouched) = (b.nat_src | b.nat_dst, b.vouched);
+fn find<'s>(b: &Burst<'_>, x: &Ctx<'s>, m: Mask, visit: &Visit, ways: &mut Ways<'s>) -> Mask {
+    let neigh = &*x.tables.neigh;
+    let translated = b.nat_src | b.nat_dst;
+    let vouched = b.vouched.without(visit.checked); // for the first router, not for the next
     let mut found = Mask::NONE;
     let (mut last, mut place): ((IfaceIx, RouterIx), _) = ((IfaceIx::MAX, NO_ROUTER), None);
     for lane in m {
@@ -63,50 +65,60 @@ fn find(b: &Burst<'_>, x: &Ctx<'_>, m: Mask, visit: &Visit, ways: &mut Ways) -> 
             place = here(x, now.0, now.1).and_then(|h| Some((h.iface?, h.router, h.at)));
         }
         let Some((came, router, at)) = place else { continue };
-        let vouched = vouched.has(lane) && visit.trav[lane] == 0;
-        let fine = (visit.checked.has(lane) || route::checksum_good(b, lane))
-            && route::martian(b, lane, router, vouched).is_ok()
-            && b.ip[lane].ttl > 1;
+        let fine = b.ip[lane].ttl > 1
+            && (visit.checked.has(lane) || checksum_good(b, lane))
+            && route::martian(b, lane, router, vouched.has(lane)).is_ok();
         if !fine {
             continue;
         }
-        let mut translated = translated.has(lane);
         let mut dst = b.ip_dst[lane];
+        let mut inside_out = !visit.inward.has(lane);
+        let mut translated = translated.has(lane);
         let router = match router {
             Some(router) => router,
             None => match inside(b, x, lane, came) {
                 Some((router, fixed)) => {
-                    (ways.address[lane], dst, translated) = (fixed, fixed, true);
+                    (ways.address[lane], dst) = (fixed, fixed);
                     ways.new_dst.insert(lane);
+                    (inside_out, translated) = (false, true);
                     router
                 }
                 None => continue,
             },
         };
-        let hop = match router.routes.find(dst) {
-            Found::By(hop) => hop,
-            Found::Nowhere if !(visit.inward | ways.new_dst).has(lane) => {
+        let (hop, by_fg) = match router.routes.find(dst) {
+            Found::By(hop) => (hop, false),
+            Found::Nowhere if inside_out => {
                 let address = outside(b, x, lane, (at, router));
-                (ways.address[lane], translated) = (address, true);
-                ways.new_src.insert(lane);
                 match router.fip_routes.find(dst) {
-                    Found::By(hop) if address != 0 => hop,
+                    Found::By(hop) if address != 0 => {
+                        ways.address[lane] = address;
+                        ways.new_src.insert(lane);
+                        translated = true;
+                        (hop, true)
+                    }
                     _ => continue,
                 }
             }
             _ => continue,
         };
         let Some(out) = x.snap.interfaces.get(hop.iface()) else { continue };
-        if !out.up || out.is_fg() != ways.new_src.has(lane) || !(translated || out.scope == came.scope) {
+        if !out.up || out.is_fg() != by_fg || !(translated || out.scope == came.scope) {
             continue;
         }
         let key = ip4_key(out.seg, if hop.via() == 0 { dst } else { hop.via() });
-        ways.out[lane] = hop.iface();
+        ways.out[lane] = Some(out);
         ways.key[lane] = key[0];
-        ways.home[lane] = x.tables.neigh.locate(&key);
+        ways.home[lane] = neigh.locate(&key);
         found.insert(lane);
     }
     found
+}
+
+/// The checksum of a plain packet's header.
+#[inline(always)]
+fn checksum_good(b: &Burst<'_>, lane: Lane) -> bool {
+    b.head::<34>(lane).is_some_and(|h| wire::ip4_header_good(wire::part::<14, 20, _>(h)))
 }
 
 /// FI: router and fixed address behind a floating IP of this host, for a packet that came in by `fg`.
@@ -128,19 +140,18 @@ fn outside(b: &Burst<'_>, x: &Ctx<'_>, lane: Lane, (at, router): (RouterIx, &Rou
 
 /// Pass 2: R7, R8, R9.
 #[inline(always)]
-fn take(b: &mut Burst<'_>, x: &Ctx<'_>, m: Mask, ways: &Ways) -> Mask {
+fn take(b: &mut Burst<'_>, x: &Ctx<'_>, m: Mask, ways: &Ways<'_>) -> Mask {
+    let neigh = &*x.tables.neigh;
     let mut done = Mask::NONE;
     for lane in m {
-        let word = x.tables.neigh.get(ways.home[lane], &[ways.key[lane]]);
-        let Some(row) = NeighValue::from_word(word).filter(|n| n.has(NeighValue::ROUTE)) else { continue };
+        let Some(row) = NeighValue::of_route(neigh.get(ways.home[lane], &[ways.key[lane]])) else { continue };
         let out = match row.target() {
-            _ if row.router_interface().is_some() => continue,
             Target::Port(port) => Out::Port(port),
             Target::Tunnel(tunnel) => Out::Tunnel(tunnel),
             Target::Phys => Out::Phys,
-            Target::Snat | Target::Fdb => continue,
+            Target::Snat | Target::Fdb => continue, // or another router
         };
-        let Some(iface) = x.snap.interfaces.get(ways.out[lane]) else { continue };
+        let Some(iface) = ways.out[lane] else { continue };
         let total_len = b.ip[lane].total_len;
         if total_len > iface.mtu {
             continue;
