@@ -21,25 +21,21 @@ pub fn vxlan_encap(b: &mut Burst<'_>, x: &Ctx<'_>, m: Mask) -> Mask {
     }
     x.begin(STAGE);
     let mut flow = Lanes::splat(Flow::default());
-    for lane in mine & b.plain {
-        flow[lane] = Flow { port: source_port_ip4(b, lane), tos: b.ip[lane].tos };
-    }
-    for lane in mine.without(b.plain) {
-        let tos = if matches!(b.l3[lane], L3::Ipv4 | L3::Ipv6) { b.ip[lane].tos } else { 0 };
-        flow[lane] = Flow { port: source_port(b, lane), tos };
+    for lane in mine {
+        flow[lane] = if b.plain.has(lane) { Flow::of_ip4(b, lane) } else { Flow::of(b, lane) };
     }
     let (mut last, mut network) = (0, None);
     for lane in mine {
         if b.seg[lane] != last {
             last = b.seg[lane];
-            network = vni(x.snap.segments.get(last));
+            network = vni(x.snap.segments.get(last)).map(vxlan_header);
         }
         let row = match b.out[lane] {
             Out::Tunnel(tunnel) => x.snap.tunnels.get(tunnel),
             _ => None,
         };
         let result = match (row, network) {
-            (Some(row), Some(vni)) => encap(b, &x.snap.host, lane, row, (vni, flow[lane])),
+            (Some(row), Some(vxlan)) => encap(b, &x.snap.host, lane, row, (vxlan, flow[lane])),
             _ => by_newest(b, x, lane, (network, flow[lane])),
         };
         if let Err(reason) = result {
@@ -59,6 +55,19 @@ struct Flow {
     tos: u8,
 }
 
+impl Flow {
+    #[inline(always)]
+    fn of_ip4(b: &Burst<'_>, lane: Lane) -> Self {
+        Flow { port: source_port_ip4(b, lane), tos: b.ip[lane].tos }
+    }
+
+    #[inline(never)]
+    fn of(b: &Burst<'_>, lane: Lane) -> Self {
+        let tos = if matches!(b.l3[lane], L3::Ipv4 | L3::Ipv6) { b.ip[lane].tos } else { 0 };
+        Flow { port: source_port(b, lane), tos }
+    }
+}
+
 /// What was written, for a traced frame.
 #[cold]
 fn note(b: &Burst<'_>, x: &Ctx<'_>, lane: Lane) {
@@ -76,17 +85,23 @@ fn vni(seg: Option<&SegRow>) -> Option<u32> {
     }
 }
 
+/// The VXLAN header, as it stands in the frame.
+#[inline(always)]
+fn vxlan_header(vni: u32) -> [u8; 8] {
+    (0x0800_0000_0000_0000 | u64::from(vni) << 8).to_be_bytes()
+}
+
 /// As `encap`, for a tunnel or a network that this burst's snapshot lacks.
 #[cold]
 fn by_newest(
     b: &mut Burst<'_>,
     x: &Ctx<'_>,
     lane: Lane,
-    (network, flow): (Option<u32>, Flow),
+    (network, flow): (Option<[u8; 8]>, Flow),
 ) -> Result<(), DropReason> {
     // None: a T06 row of a batch that makes this network VXLAN, which this burst does not see yet, or no longer.
-    let (Some(vni), Out::Tunnel(tunnel)) = (network, b.out[lane]) else { return Err(DropReason::PortGone) };
-    let done = x.with_tunnel(tunnel, |row| encap(b, &x.snap.host, lane, row, (vni, flow)));
+    let (Some(vxlan), Out::Tunnel(tunnel)) = (network, b.out[lane]) else { return Err(DropReason::PortGone) };
+    let done = x.with_tunnel(tunnel, |row| encap(b, &x.snap.host, lane, row, (vxlan, flow)));
     done.unwrap_or(Err(DropReason::PortGone))
 }
 
@@ -96,7 +111,7 @@ fn encap(
     host: &HostRow,
     lane: Lane,
     row: &TunnelRow,
-    (vni, flow): (u32, Flow),
+    (vxlan, flow): ([u8; 8], Flow),
 ) -> Result<(), DropReason> {
     let meta = &mut b.meta[lane];
     let len = meta.len;
@@ -112,24 +127,23 @@ fn encap(
     let chunk = b.frame[lane].as_mut().map(Frame::chunk_mut);
     let place = chunk.and_then(|c| c.get_mut(start..start + OUTER)).and_then(|c| c.first_chunk_mut::<OUTER>());
     let tos = flow.tos & host.outer_tos_mask | host.outer_tos;
-    write(place.ok_or(DropReason::Internal)?, row, (vni, len, tos, flow.port));
+    write(place.ok_or(DropReason::Internal)?, row, (vxlan, len, tos, flow.port));
     Ok(())
 }
 
-/// The tunnel's ready header, with lengths, TOS, checksum, source port and VNI filled in. Written
+/// The tunnel's ready header, with lengths, TOS, checksum, source port and VXLAN header filled in. Written
 /// straight into the frame: a copy assembled on the stack would be read back before its stores are done.
 #[inline(always)]
-fn write(h: &mut [u8; OUTER], row: &TunnelRow, (vni, len, tos, port): (u32, u16, u8, u16)) {
+fn write(h: &mut [u8; OUTER], row: &TunnelRow, (vxlan, len, tos, port): ([u8; 8], u16, u8, u16)) {
     let (ip_len, udp_len) = (len + 36, len + 16);
     let check = !wire::fold_half(row.sum + u32::from(ip_len) + u32::from(tos));
     let dst_port = u64::from(u16::from_be_bytes([row.header[36], row.header[37]]));
     let udp = u64::from(port) << 48 | dst_port << 32 | u64::from(udp_len) << 16;
-    let vxlan = 0x0800_0000_0000_0000 | u64::from(vni) << 8;
     h[..34].copy_from_slice(&row.header[..34]);
     h[14..18].copy_from_slice(&(0x4500_0000 | u32::from(tos) << 16 | u32::from(ip_len)).to_be_bytes());
     h[24..26].copy_from_slice(&check.to_be_bytes());
     h[34..42].copy_from_slice(&udp.to_be_bytes());
-    h[42..50].copy_from_slice(&vxlan.to_be_bytes());
+    h[42..50].copy_from_slice(&vxlan);
 }
 
 /// Outer UDP source port: the same for every packet of a flow and on every host, spread over
