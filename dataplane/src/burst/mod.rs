@@ -41,6 +41,8 @@ pub struct Burst<'u> {
     pub tunnel: Lanes<TunnelIx>,
     /// ECN bits of the outer header it came in.
     pub outer_ecn: Lanes<u8>,
+    /// Those in which they are not zero.
+    pub ecn_marked: Mask,
     /// Ethernet destination.
     pub dst: Lanes<MacAddr>,
     /// Ethernet source.
@@ -124,6 +126,7 @@ impl Default for Burst<'_> {
             seg: Lanes::splat(0),
             tunnel: Lanes::splat(0),
             outer_ecn: Lanes::splat(0),
+            ecn_marked: Mask::NONE,
             dst: Lanes::splat(MacAddr::ZERO),
             src: Lanes::splat(MacAddr::ZERO),
             ethertype: Lanes::splat(0),
@@ -323,7 +326,7 @@ impl<'u> Burst<'u> {
         (self.live, self.decided, self.traced, self.ended) = (Mask::NONE, Mask::NONE, Mask::NONE, Mask::NONE);
         self.arrivals.clear();
         (self.plain, self.fragments, self.source_routed) = (Mask::NONE, Mask::NONE, Mask::NONE);
-        self.vouched = Mask::NONE;
+        (self.vouched, self.ecn_marked) = (Mask::NONE, Mask::NONE);
         (self.nat_src, self.nat_dst, self.unmasked) = (Mask::NONE, Mask::NONE, Mask::NONE);
         (self.cut, self.owing, self.talking) = (Mask::NONE, Mask::NONE, Mask::NONE);
     }

@@ -33,6 +33,9 @@ fn decap(b: &mut Burst<'_>, x: &Ctx<'_>, lane: Lane) -> Result<(), DropReason> {
     };
     let tunnel = x.snap.vteps.get(outer.src).ok_or(DropReason::UnknownVtep)?;
     b.outer_ecn[lane] = outer.tos & 3;
+    if outer.tos & 3 != 0 {
+        b.ecn_marked.insert(lane);
+    }
     b.vni[lane] = outer.vni;
     b.tunnel[lane] = tunnel;
     b.meta[lane].off += outer.inner_at;
@@ -57,14 +60,20 @@ fn plain(frame: &[u8], host: &HostRow) -> Option<Outer> {
     let h: &[u8; 64] = frame.first_chunk()?; // the inner Ethernet header is the end of it
     let (eth, ip, udp) = (wire::be64::<0, _>(h), wire::part::<14, 20, _>(h), wire::part::<34, 16, _>(h));
     let (total_len, udp_len) = (u16::from_be_bytes([ip[2], ip[3]]), u16::from_be_bytes([udp[4], udp[5]]));
-    let kind = wire::be32::<12, _>(h) >> 8 == u32::from(ethertype::IPV4) << 8 | 0x45;
-    let whole = u16::from_be_bytes([ip[6], ip[7]]) & 0x3fff == 0;
-    let ours = eth >> 16 == host.vtep_mac.to_u64() && wire::be32::<30, _>(h) == host.vtep && host.vtep != 0;
-    let vxlan = ip[9] == proto::UDP && u16::from_be_bytes([udp[2], udp[3]]) == host.vxlan_port && udp[8] & 0x08 != 0;
-    let sizes = usize::from(total_len) + usize::from(ETH_LEN) <= frame.len()
+    // Each of them one comparison, and none of them ever surprises.
+    let good = eth >> 16 == host.vtep_mac.to_u64()
+        && wire::be32::<12, _>(h) >> 8 == u32::from(ethertype::IPV4) << 8 | 0x45
+        && wire::be32::<20, _>(h) & 0x3fff_00ff == u32::from(proto::UDP) // whole
+        && wire::be32::<30, _>(h) == host.vtep
+        && host.vtep != 0
+        && u16::from_be_bytes([udp[2], udp[3]]) == host.vxlan_port
+        && [udp[6], udp[7]] == [0, 0]
+        && udp[8] & 0x08 != 0
+        && usize::from(total_len) + usize::from(ETH_LEN) <= frame.len()
         && usize::from(udp_len) + 20 <= usize::from(total_len)
-        && udp_len >= 16 + ETH_LEN;
-    if !(kind && whole && ours && vxlan && sizes && [udp[6], udp[7]] == [0, 0] && wire::ip4_header_good(ip)) {
+        && udp_len >= 16 + ETH_LEN
+        && wire::ip4_header_good(ip);
+    if !good {
         return None;
     }
     let vni = wire::be32::<46, _>(h) >> 8;

@@ -38,10 +38,8 @@ fn note(b: &Burst<'_>, x: &Ctx<'_>, lane: Lane) {
 
 /// After the inner frame is decoded: its tag (T2) and its ECN bits (T0). Rules: T2, T0.
 pub fn vxlan_inner(b: &mut Burst<'_>, x: &Ctx<'_>, m: Mask) {
-    for lane in m {
-        if b.plain.has(lane) && b.outer_ecn[lane] == 0 {
-            continue; // no tag, and no congestion (a fabric that marks nothing)
-        }
+    let usual = b.plain.without(b.ecn_marked); // no tag, and no congestion (a fabric that marks nothing)
+    for lane in m.without(usual) {
         let tagged = b.tags[lane] != 0 && x.seg(b, lane).is_none_or(|seg| !seg.vlan_transparent);
         if b.tags[lane] != 0 {
             // On a VLAN-transparent network what is behind a tag is payload.
