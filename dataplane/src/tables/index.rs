@@ -19,7 +19,7 @@ impl U32Index {
     /// From (key, index) pairs; of two pairs with one key the first wins.
     pub fn new(pairs: impl IntoIterator<Item = (u32, u16)>) -> Self {
         let pairs: Vec<_> = pairs.into_iter().collect();
-        let n = (pairs.len().max(4) * 2).next_power_of_two();
+        let n = (pairs.len().max(4) * 4).next_power_of_two();
         let mut index = U32Index { slots: vec![0; n].into(), mask: n - 1, empty: pairs.is_empty() };
         for (key, ix) in pairs {
             if index.get(key).is_none() {
@@ -42,9 +42,11 @@ impl U32Index {
     #[inline(always)]
     pub fn get(&self, key: u32) -> Option<u16> {
         let home = Self::hash(key);
-        match *self.slots.get(home & self.mask)? {
-            slot if (slot >> 32) as u32 == key && slot != 0 => Some((slot as u32).wrapping_sub(1) as u16),
-            0 => None,
+        let slot = *self.slots.get(home & self.mask)?;
+        // One comparison: of another key the high half is not 0, of a free slot it is all ones.
+        match (slot ^ u64::from(key) << 32).wrapping_sub(1) {
+            index @ 0..=0xffff => Some(index as u16),
+            _ if slot == 0 => None,
             _ => self.further(home, key),
         }
     }
