@@ -15,13 +15,14 @@ const STAGE: Stage = Stage::DvrToSrcMac;
 /// Delivers what remote routers sent, by tunnel or by VLAN. Rules: T4, V3, D5.
 pub fn dvr_to_src_mac(b: &mut Burst<'_>, x: &Ctx<'_>, m: Mask) {
     x.enter(STAGE, b, m);
+    let fdb = &*x.tables.fdb;
     let mut home = Lanes::splat(Home::default());
     for lane in m {
-        home[lane] = x.tables.fdb.locate(&fdb_key(b.seg[lane], b.dst[lane]));
+        home[lane] = fdb.locate(&fdb_key(b.seg[lane], b.dst[lane]));
     }
     let mut known = Mask::NONE;
     for lane in m {
-        let word = x.tables.fdb.get(home[lane], &fdb_key(b.seg[lane], b.dst[lane]));
+        let word = fdb.get(home[lane], &fdb_key(b.seg[lane], b.dst[lane]));
         match deliver(b, x, lane, word) {
             Ok(()) => known.insert(lane),
             Err(_) if b.dst[lane].is_multicast() => probe(b, lane),
@@ -80,18 +81,22 @@ fn probe(b: &mut Burst<'_>, lane: Lane) {
 #[inline(always)]
 fn gateway(b: &Burst<'_>, x: &Ctx<'_>, lane: Lane, port: PortIx) -> MacAddr {
     let Some(seg) = x.seg(b, lane) else { return MacAddr::ZERO };
-    let of_subnet = match b.l3[lane] {
+    match b.l3[lane] {
         L3::Ipv4 => {
             let dst = b.ip_dst[lane];
-            seg.subnets.iter().find(|s| dst & s.mask == s.net).map(|s| s.gateway_mac)
+            if let Some(subnet) = seg.subnets.iter().find(|s| dst & s.mask == s.net) {
+                return subnet.gateway_mac;
+            }
         }
         L3::Ipv6 => {
             let dst = b.ip6_dst[lane];
-            seg.subnets6.iter().find(|s| dst & s.mask == s.net).map(|s| s.gateway_mac)
+            if let Some(subnet) = seg.subnets6.iter().find(|s| dst & s.mask == s.net) {
+                return subnet.gateway_mac;
+            }
         }
-        _ => None,
-    };
-    of_subnet.or_else(|| x.with_port(port, |row| row.gateway_mac)).unwrap_or(MacAddr::ZERO)
+        _ => {}
+    }
+    x.with_port(port, |row| row.gateway_mac).unwrap_or(MacAddr::ZERO)
 }
 
 #[cfg(test)]

@@ -25,12 +25,13 @@ pub struct Fabric {
 pub fn learning_blocker(b: &mut Burst<'_>, x: &Ctx<'_>, m: Mask) -> Fabric {
     x.enter(STAGE, b, m);
     let mut fabric = Fabric::default();
+    let fdb = &*x.tables.fdb;
     let mut home = Lanes::splat(Home::default());
     for lane in m {
         if x.snap.host.is_dvr_mac(b.src[lane]) {
             fabric.routed.insert(lane); // never a row of T06: no machine has such a MAC (D7)
         } else {
-            home[lane] = x.tables.fdb.locate(&fdb_key(b.seg[lane], b.src[lane]));
+            home[lane] = fdb.locate(&fdb_key(b.seg[lane], b.src[lane]));
             fabric.bridged.insert(lane);
         }
     }
@@ -41,12 +42,13 @@ pub fn learning_blocker(b: &mut Burst<'_>, x: &Ctx<'_>, m: Mask) -> Fabric {
     }
     let mut known = Mask::NONE;
     for lane in fabric.bridged {
-        let word = x.tables.fdb.get(home[lane], &fdb_key(b.seg[lane], b.src[lane]));
+        let word = fdb.get(home[lane], &fdb_key(b.seg[lane], b.src[lane]));
         b.src_fdb[lane] = word;
+        let mut local = false;
         if FdbValue::is_static(word) {
             known.insert(lane);
+            local = is_local(b, x, lane, word);
         }
-        let local = known.has(lane) && is_local(b, x, lane, word);
         if let Err(reason) = machine(b, x, lane, local) {
             b.drop(lane, STAGE, reason);
         }
@@ -70,9 +72,11 @@ fn router(b: &mut Burst<'_>, x: &Ctx<'_>, lane: Lane) -> Result<(), DropReason> 
 #[inline(always)]
 fn machine(b: &mut Burst<'_>, x: &Ctx<'_>, lane: Lane, local: bool) -> Result<(), DropReason> {
     not_we(b, x, lane)?;
-    let src = b.src[lane];
-    let seg = x.seg(b, lane).ok_or(DropReason::Internal)?;
-    if local || seg.has_interface(src) {
+    if local {
+        return Err(DropReason::LocalMacFromFabric);
+    }
+    let Some(seg) = x.seg(b, lane) else { return Err(DropReason::Internal) };
+    if seg.has_interface(b.src[lane]) {
         return Err(DropReason::LocalMacFromFabric);
     }
     talk(b, x, lane)

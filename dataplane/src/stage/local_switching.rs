@@ -16,9 +16,10 @@ const STAGE: Stage = Stage::LocalSwitching;
 /// the model. Rules: L1, L2, L3, L5, L6, E2, D2, D10.
 pub fn local_switching(b: &mut Burst<'_>, x: &Ctx<'_>, m: Mask, routed: Mask) {
     x.enter(STAGE, b, m);
+    let fdb = &*x.tables.fdb;
     let mut home = Lanes::splat(Home::default());
     for lane in m {
-        home[lane] = x.tables.fdb.locate(&fdb_key(b.seg[lane], b.dst[lane]));
+        home[lane] = fdb.locate(&fdb_key(b.seg[lane], b.dst[lane]));
     }
     let mut known = Mask::NONE;
     for lane in m {
