@@ -45,7 +45,8 @@ fn plain(b: &mut Burst<'_>, lane: Lane) -> bool {
     if !ip4 || total_len < 24 || usize::from(total_len) + usize::from(ETH_LEN) > bytes.len() || fragment {
         return false;
     }
-    if bad_source(src) || link_local_group(dst) {
+    // A source that is a group or nobody, a destination that begins as those of `link_local_group`.
+    if h[6] & 1 != 0 || src.is_zero() || h[..4] == [0x01, 0x80, 0xc2, 0x00] {
         return false;
     }
     let (tos, ttl, proto) = (h[15], h[22], h[23]);

@@ -41,7 +41,7 @@ pub fn egress<'u>(b: &mut Burst<'u>, x: &Ctx<'_>, io: &mut WorkerIo<'u>, tunnell
 fn to_own_port<'u>(b: &mut Burst<'u>, x: &Ctx<'_>, lane: Lane, ix: PortIx, io: &mut WorkerIo<'u>) -> bool {
     let Some(row) = x.snap.ports.get(ix).filter(|row| row.active && row.owner == io.id) else { return false };
     let Some(port) = io.local_port(ix, row.generation) else { return false };
-    if give(b, x, lane, port).is_err() {
+    if give(b, lane, port).is_err() {
         return false;
     }
     x.count.port(Door::Port(ix)).tx.add(1);
@@ -50,13 +50,12 @@ fn to_own_port<'u>(b: &mut Burst<'u>, x: &Ctx<'_>, lane: Lane, ix: PortIx, io: &
 
 /// Puts a frame into its port's hands. `Err`: it stays, and why.
 #[inline(always)]
-fn give<'u>(b: &mut Burst<'u>, x: &Ctx<'_>, lane: Lane, port: &mut Port<'u>) -> Result<(), DropReason> {
+fn give<'u>(b: &mut Burst<'u>, lane: Lane, port: &mut Port<'u>) -> Result<(), DropReason> {
     let frame = b.frame[lane].take().ok_or(DropReason::Internal)?;
     if let Err(frame) = port.transmit(frame, b.meta[lane]) {
         b.frame[lane] = Some(frame);
         return Err(DropReason::TxFull);
     }
-    x.note(b, lane, STAGE, Note::Sent(b.out[lane]));
     Ok(())
 }
 
@@ -64,6 +63,7 @@ fn give<'u>(b: &mut Burst<'u>, x: &Ctx<'_>, lane: Lane, port: &mut Port<'u>) -> 
 #[inline(always)]
 fn left(b: &mut Burst<'_>, x: &Ctx<'_>, sent: Mask) {
     x.count.sent.add(sent.count());
+    (sent & b.traced).for_each(|lane| x.note(b, lane, STAGE, Note::Sent(b.out[lane])));
     b.live = b.live.without(sent);
     b.decided = b.decided.without(sent);
 }
@@ -74,7 +74,7 @@ fn put_all<'u>(b: &mut Burst<'u>, x: &Ctx<'_>, m: Mask, door: Door, port: Option
     let Some(port) = port else { return m.for_each(|lane| b.drop(lane, STAGE, DropReason::PortGone)) };
     let mut sent = Mask::NONE;
     for lane in m {
-        match give(b, x, lane, port) {
+        match give(b, lane, port) {
             Ok(()) => sent.insert(lane),
             Err(reason) => b.drop(lane, STAGE, reason),
         }
@@ -129,13 +129,11 @@ pub(super) fn transmit<'u>(b: &mut Burst<'u>, x: &Ctx<'_>, lane: Lane, io: &mut 
 #[inline(always)]
 pub(super) fn put<'u>(b: &mut Burst<'u>, x: &Ctx<'_>, lane: Lane, door: Door, port: Option<&mut Port<'u>>) {
     let Some(port) = port else { return b.drop(lane, STAGE, DropReason::PortGone) };
-    if let Err(reason) = give(b, x, lane, port) {
+    if let Err(reason) = give(b, lane, port) {
         return b.drop(lane, STAGE, reason);
     }
-    x.count.sent.add(1);
     x.count.port(door).tx.add(1);
-    b.live.remove(lane);
-    b.decided.remove(lane);
+    left(b, x, Mask::of(lane));
 }
 
 /// The books: every frame that entered has left, been dropped or been consumed, or waits. Empties the burst.
