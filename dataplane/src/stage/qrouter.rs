@@ -11,7 +11,7 @@ use super::floating_ip;
 use super::{Ctx, Stage};
 use crate::burst::{Burst, Fate, Lanes, Mask};
 use crate::drop_reason::DropReason;
-use crate::tables::{Home, IfaceIx, InterfaceRow, NO_ROUTER, NeighValue, RouterIx, RouterRow, ip4_key};
+use crate::tables::{Home, IfaceIx, InterfaceRow, NO_ROUTER, NeighValue, RouterIx, RouterRow, SegInterface, ip4_key};
 use crate::trace::Note;
 
 mod answer;
@@ -118,20 +118,24 @@ impl Visit {
 #[inline(always)]
 fn arrivals(b: &mut Burst<'_>, x: &Ctx<'_>, m: Mask, visit: &mut Visit) -> Mask {
     let mut here = Mask::NONE;
-    let (mut last, mut seg) = (0, None);
+    // Neighbours in a burst mostly are of one network and to the same interface of it.
+    let (mut last, mut seg, mut hit) = (0, None, None);
     for lane in m {
         if b.seg[lane] != last {
             last = b.seg[lane];
-            seg = x.seg(b, lane);
+            (seg, hit) = (x.seg(b, lane), None);
         }
         let (Some(seg), dst) = (seg, b.dst[lane]) else { continue };
-        if let Some(hit) = seg.interfaces.iter().find(|i| i.mac == dst) {
+        if hit.is_none_or(|i: &SegInterface| i.mac != dst) {
+            hit = seg.interfaces.iter().find(|i| i.mac == dst);
+        }
+        if let Some(hit) = hit {
             visit.iface[lane] = hit.iface;
             visit.first[lane] = hit.iface;
             here.insert(lane);
-            x.note(b, lane, STAGE, Note::RouterInterface(hit.iface));
         }
     }
+    (here & b.traced).for_each(|lane| x.note(b, lane, STAGE, Note::RouterInterface(visit.iface[lane])));
     here
 }
 

@@ -7,7 +7,7 @@ use super::{Visit, here, route};
 use crate::burst::{Burst, Lane, Lanes, Mask, Out};
 use crate::stage::Ctx;
 use crate::tables::{
-    Found, Home, IfaceIx, InterfaceRow, NO_ROUTER, NeighValue, RouterIx, RouterRow, Target, fip_key, ip4_key,
+    Found, Home, Hop, IfaceIx, InterfaceRow, NO_ROUTER, NeighValue, RouterIx, RouterRow, Target, fip_key, ip4_key,
 };
 use crate::wire::{self, ETH_LEN};
 
@@ -86,26 +86,21 @@ fn find<'s>(b: &Burst<'_>, x: &Ctx<'s>, m: Mask, visit: &Visit, ways: &mut Ways<
                 None => continue,
             },
         };
-        let (hop, by_fg) = match router.routes.find(dst) {
-            Found::By(hop) => (hop, false),
-            Found::Nowhere if inside_out => {
-                let address = outside(b, x, lane, (at, router));
-                match router.fip_routes.find(dst) {
-                    Found::By(hop) if address != 0 => {
-                        ways.address[lane] = address;
-                        ways.new_src.insert(lane);
-                        translated = true;
-                        (hop, true)
-                    }
-                    _ => continue,
+        let (hop, out) = match router.routes.find(dst) {
+            Found::By(hop) => match x.snap.interfaces.get(hop.iface()) {
+                Some(out) if out.up && !out.is_fg() && (out.scope == came.scope || translated) => (hop, out),
+                _ => continue,
+            },
+            Found::Nowhere if inside_out => match outside(b, x, lane, (at, router), dst) {
+                Some((address, hop, out)) => {
+                    ways.address[lane] = address;
+                    ways.new_src.insert(lane);
+                    (hop, out)
                 }
-            }
+                None => continue,
+            },
             _ => continue,
         };
-        let Some(out) = x.snap.interfaces.get(hop.iface()) else { continue };
-        if !out.up || out.is_fg() != by_fg || !(translated || out.scope == came.scope) {
-            continue;
-        }
         let key = ip4_key(out.seg, if hop.via() == 0 { dst } else { hop.via() });
         ways.out[lane] = Some(out);
         ways.key[lane] = key[0];
@@ -131,11 +126,22 @@ fn inside<'s>(b: &Burst<'_>, x: &Ctx<'s>, lane: Lane, fg: &InterfaceRow) -> Opti
     (!strange).then_some((router, fixed))
 }
 
-/// R4-2: the floating IP of the source; 0: it has none.
+/// R4-2 and FO1: the floating IP of the source, and the way out from there by fg-.
 #[inline(always)]
-fn outside(b: &Burst<'_>, x: &Ctx<'_>, lane: Lane, (at, router): (RouterIx, &RouterRow)) -> u32 {
-    let has = router.fip_here && at != NO_ROUTER;
-    if has { x.tables.fip.lookup(&fip_key(at, b.ip_src[lane])) as u32 } else { 0 }
+fn outside<'s>(
+    b: &Burst<'_>,
+    x: &Ctx<'s>,
+    lane: Lane,
+    (at, router): (RouterIx, &RouterRow),
+    dst: u32,
+) -> Option<(u32, Hop, &'s InterfaceRow)> {
+    if !router.fip_here || at == NO_ROUTER {
+        return None;
+    }
+    let address = x.tables.fip.lookup(&fip_key(at, b.ip_src[lane])) as u32;
+    let Found::By(hop) = router.fip_routes.find(dst) else { return None };
+    let out = x.snap.interfaces.get(hop.iface())?;
+    (address != 0 && out.up && out.is_fg()).then_some((address, hop, out))
 }
 
 /// Pass 2: R7, R8, R9.
