@@ -17,49 +17,57 @@ const STAGE: Stage = Stage::DvrProcess;
 /// that go to the fabric. Rules: R9, O2, FO, FI, D6.
 pub fn dvr_process(b: &mut Burst<'_>, x: &Ctx<'_>, routed: Mask) {
     x.enter(STAGE, b, routed);
-    let own = x.snap.host.dvr_mac;
-    let (unmasked, translated) = (b.unmasked, b.nat_src | b.nat_dst);
-    for lane in routed {
-        let mut src = b.src[lane];
-        let stays = matches!(b.out[lane], Out::Port(_) | Out::Flood(FloodSet { fabric: false, .. }));
-        if !stays && !unmasked.has(lane) {
-            if own.is_zero() {
-                b.drop(lane, STAGE, DropReason::RouterDown); // never with the router's MAC in its place
-                continue;
-            }
-            x.note(b, lane, STAGE, Note::Set(Field::EthSrc, src.to_u64(), own.to_u64()));
-            src = own;
+    let translated = b.nat_src | b.nat_dst;
+    for lane in routed.without(translated) {
+        if let Some(src) = source(b, x, lane) {
+            write::<26>(b, lane, src, |_| {});
         }
-        write(b, lane, src);
     }
-    for lane in routed & translated & b.live {
-        if b.traced.has(lane) || !translate_plain(b, lane) {
+    for lane in routed & translated {
+        let Some(src) = source(b, x, lane) else { continue };
+        if b.traced.has(lane) || !write_translated(b, lane, src) {
+            write::<26>(b, lane, src, |_| {});
             translate(b, x, lane);
         }
     }
 }
 
-/// D6 for a whole TCP or UDP packet with its checksum where it mostly is. `false`: it is none.
+/// O2: the source MAC it leaves with; `None`: it has been dropped.
 #[inline(always)]
-fn translate_plain(b: &mut Burst<'_>, lane: Lane) -> bool {
-    let (addresses, ip) = (u64::from(b.ip_src[lane]) << 32 | u64::from(b.ip_dst[lane]), b.ip[lane]);
-    match ip.proto {
-        proto::UDP if b.plain.has(lane) && ip.total_len >= 28 => {
-            b.head_mut::<42>(lane).map(|h| nat::set_both::<42, 40>(h, addresses, true))
-        }
-        proto::TCP if b.plain.has(lane) && ip.total_len >= 38 => {
-            b.head_mut::<52>(lane).map(|h| nat::set_both::<52, 50>(h, addresses, false))
-        }
-        _ => None,
+fn source(b: &mut Burst<'_>, x: &Ctx<'_>, lane: Lane) -> Option<MacAddr> {
+    let (src, own) = (b.src[lane], x.snap.host.dvr_mac);
+    let stays = matches!(b.out[lane], Out::Port(_) | Out::Flood(FloodSet { fabric: false, .. }));
+    if stays || b.unmasked.has(lane) {
+        return Some(src);
     }
-    .is_some()
+    if own.is_zero() {
+        b.drop(lane, STAGE, DropReason::RouterDown); // never with the router's MAC in its place
+        return None;
+    }
+    x.note(b, lane, STAGE, Note::Set(Field::EthSrc, src.to_u64(), own.to_u64()));
+    Some(own)
 }
 
+/// All of R9 and D6 at once, for a whole TCP or UDP packet with its checksum where it mostly is. `false`: it is none, and
+/// nothing is written.
 #[inline(always)]
-fn write(b: &mut Burst<'_>, lane: Lane, src: MacAddr) {
-    b.src[lane] = src;
+fn write_translated(b: &mut Burst<'_>, lane: Lane, src: MacAddr) -> bool {
+    let (addresses, ip) = (u64::from(b.ip_src[lane]) << 32 | u64::from(b.ip_dst[lane]), b.ip[lane]);
+    match ip.proto {
+        _ if !b.plain.has(lane) => false,
+        proto::UDP if ip.total_len >= 28 => write::<42>(b, lane, src, |h| nat::set_both::<42, 40>(h, addresses, true)),
+        proto::TCP if ip.total_len >= 38 => write::<52>(b, lane, src, |h| nat::set_both::<52, 50>(h, addresses, false)),
+        _ => false,
+    }
+}
+
+/// R9, in the first `N` bytes of the frame, and what else there is to do there. `false`: it is shorter.
+#[inline(always)]
+fn write<const N: usize>(b: &mut Burst<'_>, lane: Lane, src: MacAddr, and: impl FnOnce(&mut [u8; N])) -> bool {
     let (dst, ttl) = (b.dst[lane], b.ip[lane].ttl);
-    let Some(head) = b.head_mut::<26>(lane) else { return };
+    b.src[lane] = src;
+    let Some(frame) = b.head_mut::<N>(lane) else { return false };
+    let Some(head) = frame.first_chunk_mut::<26>() else { return false };
     if let Some(macs) = head.first_chunk_mut() {
         write_macs(macs, dst, src);
     }
@@ -68,6 +76,8 @@ fn write(b: &mut Burst<'_>, lane: Lane, src: MacAddr) {
     let check = wire::update(word(head[24], head[25]), word(head[22], head[23]), word(ttl, head[23]));
     head[22] = ttl;
     head[24..26].copy_from_slice(&check.to_ne_bytes());
+    and(frame);
+    true
 }
 
 /// D6: the addresses that FO and FI decided, with every checksum that covers them.
