@@ -16,8 +16,9 @@ const STAGE: Stage = Stage::VxlanDecap;
 /// Strips the outer headers. Rules: T0, T1 (is the VTEP known).
 pub fn vxlan_decap(b: &mut Burst<'_>, x: &Ctx<'_>, m: Mask) {
     x.enter(STAGE, b, m);
+    let to = us(&x.snap.host);
     for lane in m {
-        if let Err(reason) = decap(b, x, lane) {
+        if let Err(reason) = decap(b, x, lane, to) {
             b.drop(lane, STAGE, reason);
         }
     }
@@ -25,9 +26,9 @@ pub fn vxlan_decap(b: &mut Burst<'_>, x: &Ctx<'_>, m: Mask) {
 }
 
 #[inline(always)]
-fn decap(b: &mut Burst<'_>, x: &Ctx<'_>, lane: Lane) -> Result<(), DropReason> {
+fn decap(b: &mut Burst<'_>, x: &Ctx<'_>, lane: Lane, to: (u64, u64)) -> Result<(), DropReason> {
     let frame = b.bytes(lane);
-    let outer = match plain(frame, &x.snap.host) {
+    let outer = match plain(frame, to) {
         Some(outer) => outer,
         None => unusual(frame, &x.snap.host)?,
     };
@@ -54,19 +55,27 @@ struct Outer {
     inner_len: u16,
 }
 
+/// What frames for this host have at byte 0, where the MAC is, and at byte 30: VTEP address, any source port, VXLAN's port.
+/// Without a VTEP no frame has it.
+fn us(host: &HostRow) -> (u64, u64) {
+    let (mac, vtep) = (host.vtep_mac.to_u64() << 16, u64::from(host.vtep) << 32 | u64::from(host.vxlan_port));
+    (mac, if host.vtep == 0 { u64::MAX } else { vtep })
+}
+
+const MAC: u64 = 0xffff_ffff_ffff_0000;
+const VTEP: u64 = 0xffff_ffff_0000_ffff;
+
 /// As other hosts send it: no options, no fragment, no UDP checksum. `None`: something is unusual, look again slowly.
 #[inline(always)]
-fn plain(frame: &[u8], host: &HostRow) -> Option<Outer> {
+fn plain(frame: &[u8], (mac, vtep): (u64, u64)) -> Option<Outer> {
     let h: &[u8; 64] = frame.first_chunk()?; // the inner Ethernet header is the end of it
-    let (eth, ip, udp) = (wire::be64::<0, _>(h), wire::part::<14, 20, _>(h), wire::part::<34, 16, _>(h));
+    let (ip, udp) = (wire::part::<14, 20, _>(h), wire::part::<34, 16, _>(h));
     let (total_len, udp_len) = (u16::from_be_bytes([ip[2], ip[3]]), u16::from_be_bytes([udp[4], udp[5]]));
     // Each of them one comparison, and none of them ever surprises.
-    let good = eth >> 16 == host.vtep_mac.to_u64()
+    let good = wire::be64::<0, _>(h) & MAC == mac
         && wire::be32::<12, _>(h) >> 8 == u32::from(ethertype::IPV4) << 8 | 0x45
         && wire::be32::<20, _>(h) & 0x3fff_00ff == u32::from(proto::UDP) // whole
-        && wire::be32::<30, _>(h) == host.vtep
-        && host.vtep != 0
-        && u16::from_be_bytes([udp[2], udp[3]]) == host.vxlan_port
+        && wire::be64::<30, _>(h) & VTEP == vtep
         && [udp[6], udp[7]] == [0, 0]
         && udp[8] & 0x08 != 0
         && usize::from(total_len) + usize::from(ETH_LEN) <= frame.len()
