@@ -113,32 +113,43 @@ fn encap(
     row: &TunnelRow,
     (vxlan, flow): ([u8; 8], Flow),
 ) -> Result<(), DropReason> {
-    let meta = &mut b.meta[lane];
-    let len = meta.len;
-    if u32::from(len) + OUTER as u32 - 14 > u32::from(host.underlay_mtu) {
-        return Err(DropReason::Mtu);
+    let (off, len) = (b.meta[lane].off, b.meta[lane].len);
+    let fits = u32::from(len) + OUTER as u32 - 14 <= u32::from(host.underlay_mtu);
+    if !fits || off < OUTER as u16 || !row.resolved {
+        return Err(refusal(fits, off));
     }
-    let start = meta.off.checked_sub(OUTER as u16).ok_or(DropReason::NoHeadroom)?;
-    if !row.resolved {
-        return Err(DropReason::UnderlayUnresolved);
-    }
-    (meta.off, meta.len) = (start, len + OUTER as u16);
+    let start = off - OUTER as u16;
+    (b.meta[lane].off, b.meta[lane].len) = (start, len + OUTER as u16);
     let start = usize::from(start);
     let chunk = b.frame[lane].as_mut().map(Frame::chunk_mut);
     let place = chunk.and_then(|c| c.get_mut(start..start + OUTER)).and_then(|c| c.first_chunk_mut::<OUTER>());
     let tos = flow.tos & host.outer_tos_mask | host.outer_tos;
-    write(place.ok_or(DropReason::Internal)?, row, (vxlan, len, tos, flow.port));
+    write(place.ok_or(DropReason::Internal)?, row, (vxlan, len, tos), (flow.port, host.vxlan_port));
     Ok(())
+}
+
+/// Why a frame of that kind does not go.
+#[cold]
+fn refusal(fits: bool, off: u16) -> DropReason {
+    match off {
+        _ if !fits => DropReason::Mtu,
+        off if off < OUTER as u16 => DropReason::NoHeadroom,
+        _ => DropReason::UnderlayUnresolved,
+    }
 }
 
 /// The tunnel's ready header, with lengths, TOS, checksum, source port and VXLAN header filled in. Written
 /// straight into the frame: a copy assembled on the stack would be read back before its stores are done.
 #[inline(always)]
-fn write(h: &mut [u8; OUTER], row: &TunnelRow, (vxlan, len, tos, port): ([u8; 8], u16, u8, u16)) {
+fn write(
+    h: &mut [u8; OUTER],
+    row: &TunnelRow,
+    (vxlan, len, tos): ([u8; 8], u16, u8),
+    (src_port, dst_port): (u16, u16),
+) {
     let (ip_len, udp_len) = (len + 36, len + 16);
     let check = !wire::fold_half(row.sum + u32::from(ip_len) + u32::from(tos));
-    let dst_port = u64::from(u16::from_be_bytes([row.header[36], row.header[37]]));
-    let udp = u64::from(port) << 48 | dst_port << 32 | u64::from(udp_len) << 16;
+    let udp = u64::from(src_port) << 48 | u64::from(dst_port) << 32 | u64::from(udp_len) << 16;
     h[..34].copy_from_slice(&row.header[..34]);
     h[14..18].copy_from_slice(&(0x4500_0000 | u32::from(tos) << 16 | u32::from(ip_len)).to_be_bytes());
     h[24..26].copy_from_slice(&check.to_be_bytes());
