@@ -16,6 +16,7 @@ pub mod explain;
 pub mod frame_text;
 pub mod host;
 pub mod import;
+pub mod lab;
 pub mod model;
 pub mod replay;
 pub mod report;

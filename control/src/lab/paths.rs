@@ -1,29 +1,29 @@
 //! The same checks for every way a packet can take: ping, ARP, TCP, UDP, both directions.
 
-use crate::cloud::Name;
-use crate::command::Res;
-use crate::report::Checks;
-use crate::topology::Lab;
-use crate::traffic::stack_counter;
+use super::checks::Checks;
+use super::cloud::Name;
+use super::command::Res;
+use super::topology::Lab;
+use super::traffic::{Flow, stack_counter};
+use serde_json::json;
 
 /// Data of a ping whose packet is as long as the network allows: MTU less IPv4 and ICMP headers.
-const FULL: u16 = crate::cloud::MTU - 28;
+const FULL: u16 = super::cloud::MTU - 28;
 /// A shared machine forwards this much even on a bad day.
 const TCP_FLOOR: f64 = 100.0;
-/// Seconds of each iperf3 run, and what UDP sends meanwhile.
-const SECONDS: u64 = 2;
+/// What UDP sends.
 const UDP: &str = "-u -b 30M -l 1200";
 
 /// Same subnet over VXLAN; routed on one host; routed between hosts.
 pub const ALL: [[&str; 2]; 3] = [["A1", "A2"], ["A1", "B1"], ["A1", "B2"]];
 
-/// All checks of a path, both ways.
-pub fn both_ways(checks: &mut Checks, lab: &Lab, [a, b]: [&'static str; 2]) -> Res<()> {
-    one_way(checks, lab, a, b)?;
-    one_way(checks, lab, b, a)
+/// All checks of a path, both ways, with so many seconds for each load.
+pub fn both_ways(checks: &mut Checks, lab: &Lab, [a, b]: [&'static str; 2], seconds: u64) -> Res<()> {
+    one_way(checks, lab, a, b, seconds)?;
+    one_way(checks, lab, b, a, seconds)
 }
 
-fn one_way(checks: &mut Checks, lab: &Lab, from: &'static str, to: &'static str) -> Res<()> {
+fn one_way(checks: &mut Checks, lab: &Lab, from: &'static str, to: &'static str, seconds: u64) -> Res<()> {
     let (way, source, target) = (format!("{from} > {to}"), Name(from), Name(to));
     let warm = lab.first_answer(from, target);
     let Some(warm) = checks.tried(format!("{way} first answer"), warm) else { return Ok(()) };
@@ -40,17 +40,25 @@ fn one_way(checks: &mut Checks, lab: &Lab, from: &'static str, to: &'static str)
     if let Some(mac) = checks.tried(format!("{way} ARP for the next hop"), lab.arp(from, target)) {
         checks.check(format!("{way} ARP for the next hop"), format!("{mac}, wanted {want}"), mac == want);
     }
-    let tcp = lab.flow(from, target, SECONDS, "").and_then(|flow| flow.tcp());
+    loads(checks, lab, from, target, seconds)
+}
+
+/// TCP as fast as it goes, then UDP at a fixed rate.
+fn loads(checks: &mut Checks, lab: &Lab, from: &str, to: Name, seconds: u64) -> Res<()> {
+    let way = format!("{from} > {}", to.0);
+    let tcp = lab.flow(from, to, seconds, "").and_then(Flow::tcp);
     if let Some(tcp) = checks.tried(format!("{way} TCP"), tcp) {
-        let seen = format!("{:.0} Mbit/s, {} retransmits", tcp.mbit, tcp.retransmits);
-        checks.check(format!("{way} TCP, over {TCP_FLOOR} Mbit/s"), seen, tcp.mbit > TCP_FLOOR);
+        let values = json!({"seconds": seconds, "mbit": tcp.mbit, "retransmits": tcp.retransmits});
+        let good = tcp.mbit > TCP_FLOOR && tcp.silent() == 0;
+        checks.measured(format!("{way} TCP {seconds} s, over {TCP_FLOOR} Mbit/s"), &tcp, good, values);
     }
-    let udp = lab.flow(from, target, SECONDS, UDP).and_then(|flow| flow.udp());
+    let udp = lab.flow(from, to, seconds, UDP).and_then(Flow::udp);
     if let Some(udp) = checks.tried(format!("{way} UDP"), udp) {
-        checks.check(format!("{way} UDP, 30 Mbit/s"), &udp, udp.is_good());
-        let full = stack_counter(lab.vm(to), &["UdpRcvbufErrors"])?[0];
+        let values = json!({"seconds": seconds, "sent": udp.sent, "lost": udp.lost, "out_of_order": udp.out_of_order});
+        checks.measured(format!("{way} UDP {seconds} s, 30 Mbit/s"), &udp, udp.is_good(), values);
+        let full = stack_counter(lab.vm(to.0), &["UdpRcvbufErrors"])?[0];
         if udp.lost > 0 {
-            checks.note(format!("{way} UDP, by {to}'s own full socket"), format!("{full} lost since the start"));
+            checks.note(format!("{way} UDP, by {}'s own full socket", to.0), format!("{full} lost since the start"));
         }
     }
     Ok(())
