@@ -4,10 +4,10 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use clap::Subcommand;
-use serde_json::json;
+use serde::Serialize;
 
 use super::{Answer, DONE, Failure};
-use crate::lab::checks::{Checks, say};
+use crate::lab::checks::{Check, Checks, WIDTH, say};
 use crate::lab::command::end_by_signal;
 use crate::lab::state::{Peer, valid_name};
 use crate::lab::{down, test, tools, up};
@@ -67,12 +67,21 @@ struct Up {
 struct Test {
     #[command(flatten)]
     which: Which,
-    /// How long each load of the two main ways lasts; the others last as long, but at most 2 s
+    /// Seconds that each load of the two main ways lasts; the others last 1 s
     #[arg(long, value_name = "N", default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..=3600))]
     seconds: u64,
     /// Print one JSON object at the end, and nothing before
     #[arg(long)]
     json: bool,
+}
+
+/// What `test --json` prints.
+#[derive(Serialize)]
+struct Report<'r> {
+    lab: &'r str,
+    seconds: u64,
+    ok: bool,
+    checks: &'r [Check],
 }
 
 pub(super) fn run(args: &Args) -> Result<Answer, Failure> {
@@ -104,7 +113,9 @@ fn run_up(args: &Up) -> Result<Answer, String> {
         answer.warnings.push("this is a debug build, slow at forwarding: cargo build --release".to_owned());
     }
     let state = up::up(&args.which.name, args.peer, &dvrd, &dvrctl)?;
-    answer.out = up::describe(&state);
+    // As it was called: the lines to try are to be copied.
+    let called = std::env::args().next().unwrap_or_else(|| "dvrctl".to_owned());
+    answer.out = up::describe(&state, &called);
     Ok(answer)
 }
 
@@ -115,15 +126,15 @@ fn run_test(args: &Test) -> Result<Answer, String> {
     let mut checks = if args.json { Checks::quiet() } else { Checks::default() };
     let start = Instant::now();
     if !args.json {
-        say(&format!("  result  {:<48} what came back", "what was tried"));
+        say(&format!("  {:<8}{:<WIDTH$} what came back", "result", "what was tried"));
     }
     test::test(&args.which.name, &this_program()?, args.seconds, &mut checks)?;
     let ok = checks.bad().next().is_none();
     let mut answer = Answer { status: if ok { DONE } else { FAILED }, ..Answer::default() };
     match args.json {
         true => {
-            let all = json!({"lab": args.which.name, "seconds": args.seconds, "ok": ok, "checks": checks.all()});
-            answer.out = format!("{all:#}\n");
+            let report = Report { lab: &args.which.name, seconds: args.seconds, ok, checks: checks.all() };
+            answer.out = serde_json::to_string_pretty(&report).map_err(|e| e.to_string())? + "\n";
         }
         false => test::summary(&checks, start.elapsed()),
     }

@@ -6,8 +6,8 @@ use serde_json::Value;
 use std::fmt::Display;
 use std::io::Write;
 
-/// Width of the column that says what was tried.
-const WIDTH: usize = 48;
+/// Width, characters, of the column that says what was tried.
+pub const WIDTH: usize = 46;
 
 /// A thing that was tried.
 #[derive(Serialize)]

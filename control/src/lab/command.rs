@@ -85,7 +85,7 @@ impl Proc {
             || File::options().create(true).append(true).open(log).map_err(|e| format!("{}: {e}", log.display()));
         let files = (file()?, file()?);
         Self::spawn(argv, (log.to_owned(), log.to_owned()), files, |command| {
-            command.process_group(0);
+            command.process_group(0).current_dir("/");
         })
     }
 

@@ -29,7 +29,7 @@ pub fn inward(checks: &mut Checks, lab: &Lab, vm: Name, seconds: u64) -> Res<()>
     let seen = ping(lab.client(), &address, 20, 56)?;
     checks.check(format!("{way} ping"), &seen, seen.is_perfect(62));
     let seen = ping(lab.client(), &address, 5, MTU - 28)?;
-    checks.check(format!("{way} ping, full MTU, unfragmented"), &seen, seen.is_perfect(62));
+    checks.check(format!("{way} ping, full MTU, DF"), &seen, seen.is_perfect(62));
     let flow = Flow::start(lab, lab.client(), lab.vm(vm.0), &address, seconds, "");
     if let Some(tcp) = checks.tried(format!("{way} TCP"), flow.and_then(Flow::tcp)) {
         let values = json!({"mbit": tcp.mbit, "retransmits": tcp.retransmits});

@@ -103,8 +103,8 @@ const KERNEL_PICTURE: &str = "
      172.20.0.11               172.20.0.12
 ";
 
-/// A picture of it, and what to try.
-pub fn describe(state: &State) -> String {
+/// A picture of it, and what to try; `called`: how this program was called.
+pub fn describe(state: &State, called: &str) -> String {
     let State { name, peer, .. } = state;
     let of = if name == "dvrlab" { String::new() } else { format!(" --name {name}") };
     let dir = folder(name).display().to_string();
@@ -135,10 +135,10 @@ pub fn describe(state: &State) -> String {
         tries.push((format!("ip netns exec {name}-client ping -c 3 203.0.113.101"), "a1 by its floating IP"));
         tries.push((format!("ip netns exec {name}-wires tcpdump -n -i und0-h1"), "the wire at h1, while pings go"));
     }
-    tries.push((format!("dvrctl show --cloud {dir}/cloud.json --host H1"), "the tables of h1 in Neutron's words"));
+    tries.push((format!("{called} show --cloud {dir}/cloud.json --host H1"), "the tables of h1 in Neutron's words"));
     tries.push((format!("kill -USR1 {first}; tail -30 {dir}/h1.log"), "the books of h1, drops by name"));
-    tries.push((format!("dvrctl lab test{of}"), "a table of what works"));
-    tries.push((format!("dvrctl lab down{of}"), "all of it is gone"));
+    tries.push((format!("{called} lab test{of}"), "a table of what works"));
+    tries.push((format!("{called} lab down{of}"), "all of it is gone"));
     let width = tries.iter().map(|(line, _)| line.len()).max().unwrap_or(0);
     tries.iter().for_each(|(line, why)| {
         let _ = writeln!(s, "  {line:<width$}  # {why}");
