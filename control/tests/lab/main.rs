@@ -9,6 +9,7 @@ mod errors;
 mod floating;
 mod forwarding;
 mod killed;
+mod lab_command;
 mod lifecycle;
 mod load;
 mod physical;
@@ -57,6 +58,8 @@ const TESTS: &[(&str, &str, Run)] = &[
         errors::icmp_errors,
     ),
     ("vip_moves", "keepalived moves an address between two instances on two hosts", vip::vip_moves),
+    ("lab_command", "dvrctl lab: up, test, down, and each where it makes no sense", lab_command::lab_command),
+    ("lab_half_made", "dvrctl lab up that fails or is interrupted: nothing is left", lab_command::lab_half_made),
     ("refuses", "what it cannot start with: refused in words, nothing left behind", lifecycle::refuses),
 ];
 
