@@ -6,7 +6,7 @@
 //!
 //! On top of that, [`replay`] runs captures ([`capture`]) through a host, [`explain`] puts a traced
 //! frame's way into words, [`show`] prints rows in the words of Neutron's hosts, [`import`] reads dumps of Neutron's
-//! lists, and [`cli`] is `dvrctl`.
+//! lists, [`lab`] makes a cloud of network namespaces, and [`cli`] is `dvrctl`.
 
 pub mod books;
 pub mod capture;

@@ -1,6 +1,6 @@
 //! One line for each thing that is tried, with what came back.
 
-use super::command::Res;
+use super::command::{Res, go_on};
 use serde::Serialize;
 use serde_json::Value;
 use std::fmt::Display;
@@ -62,7 +62,10 @@ impl Checks {
         match got {
             Ok(got) => Some(got),
             Err(why) => {
-                self.check(what, why.trim_end(), false);
+                // Interrupted, it says nothing about what was tried.
+                if go_on().is_ok() {
+                    self.check(what, why.trim_end(), false);
+                }
                 None
             }
         }
