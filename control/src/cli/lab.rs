@@ -9,7 +9,7 @@ use serde::Serialize;
 use super::{Answer, DONE, Failure};
 use crate::lab::checks::{Check, Checks, WIDTH, say};
 use crate::lab::command::end_by_signal;
-use crate::lab::state::{Peer, valid_name};
+use crate::lab::state::{DEFAULT, Peer, valid_name};
 use crate::lab::{down, test, tools, up};
 
 /// A line of the test failed, or what was taken down was not as it should be.
@@ -47,7 +47,7 @@ enum Command {
 #[derive(clap::Args)]
 struct Which {
     /// Which lab: a second one beside the first needs another name, which begins with dvrlab
-    #[arg(long, value_name = "NAME", default_value = "dvrlab", value_parser = valid_name)]
+    #[arg(long, value_name = "NAME", default_value = DEFAULT, value_parser = valid_name)]
     name: String,
 }
 

@@ -9,6 +9,9 @@ use serde::{Deserialize, Serialize};
 use std::fs::File;
 use std::path::{Path, PathBuf};
 
+/// The name of a lab nobody gave a name.
+pub const DEFAULT: &str = "dvrlab";
+
 const FILE: &str = "state.json";
 /// Held by whoever is at work on the lab.
 const LOCK: &str = "lock";
@@ -147,6 +150,11 @@ pub fn valid_name(name: &str) -> Res<String> {
         return Ok(name.to_owned());
     }
     Err(format!("must begin with dvrlab and go on with a-z, 0-9 and -, at most {LONGEST_NAME} in all"))
+}
+
+/// What `dvrctl lab` is to be told behind its command to mean this lab.
+pub fn of(name: &str) -> String {
+    if name == DEFAULT { String::new() } else { format!(" --name {name}") }
 }
 
 /// Makes sure that nobody else is at work on the lab while the value lives.

@@ -10,7 +10,7 @@ use super::floating::{OTHERS, SNAT_HOST, asked_for, between, inward, outward};
 use super::folder::Folder;
 use super::paths::{both_ways, checksums, gateways};
 use super::physical::tags;
-use super::state::{Daemon, Peer, State, folder, lock};
+use super::state::{Daemon, Peer, State, folder, lock, of};
 use super::topology::{Base, Lab};
 use rustix::process::Signal;
 use serde_json::Value;
@@ -56,10 +56,13 @@ const EXPECTED: Expected<'_> = &[
 
 /// Tries everything, with loads of so many seconds. What is found is printed as it comes, unless `checks` are quiet.
 pub fn test(name: &str, dvrctl: &Path, seconds: u64, checks: &mut Checks) -> Res<()> {
-    let Some(state) = State::read(name)? else { return Err(format!("no lab {name} is up: `dvrctl lab up` makes one")) };
+    let of = of(name);
+    let Some(state) = State::read(name)? else {
+        return Err(format!("no lab {name} is up: `dvrctl lab up{of}` makes one"));
+    };
     let _lock = lock(name)?;
     if !state.up {
-        return Err(format!("the lab {name} was left half-made: `dvrctl lab down` cleans up"));
+        return Err(format!("the lab {name} was left half-made: `dvrctl lab down{of}` cleans up"));
     }
     if let Some(dead) = state.daemons.iter().find(|d| !d.process.lives()) {
         let (host, pid) = (&dead.host, dead.process.pid);

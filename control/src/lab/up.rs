@@ -3,7 +3,7 @@
 use super::command::{Res, go_on};
 use super::daemon::{self, Dvrd, Setup};
 use super::folder::Folder;
-use super::state::{Daemon, Peer, State, folder, lock};
+use super::state::{Daemon, Peer, State, folder, lock, of};
 use super::topology::{Base, Lab};
 use super::{kernel, netns};
 use std::fmt::Write;
@@ -49,7 +49,7 @@ fn make_folder(name: &str) -> Res<Folder> {
         Err(why) if why.kind() == std::io::ErrorKind::AlreadyExists => why,
         Err(why) => return Err(format!("{}: {why}", path.display())),
     };
-    let of = if name == "dvrlab" { String::new() } else { format!(" --name {name}") };
+    let of = of(name);
     Err(match State::read(name)? {
         None => format!("{}: {why}, and it is no lab's: remove it, or give the lab another --name", path.display()),
         Some(state) if state.up => {
@@ -106,7 +106,7 @@ const KERNEL_PICTURE: &str = "
 /// A picture of it, and what to try; `called`: how this program was called.
 pub fn describe(state: &State, called: &str) -> String {
     let State { name, peer, .. } = state;
-    let of = if name == "dvrlab" { String::new() } else { format!(" --name {name}") };
+    let of = of(name);
     let dir = folder(name).display().to_string();
     let mut s = match peer {
         Peer::Dvrd => PICTURE.to_owned(),
