@@ -5,6 +5,7 @@ use super::cloud::outside::{CLIENT, fg_mac, floating_ip};
 use super::cloud::{MTU, Name};
 use super::command::Res;
 use super::netns::Netns;
+use super::paths::udp;
 use super::topology::Lab;
 use super::traffic::{Flow, Ping, Tcp, ping};
 use serde_json::json;
@@ -35,7 +36,7 @@ pub fn inward(checks: &mut Checks, lab: &Lab, vm: Name, seconds: u64) -> Res<()>
         let values = json!({"mbit": tcp.mbit, "retransmits": tcp.retransmits});
         checks.measured(format!("{way} TCP"), &tcp, tcp.mbit > FLOOR && tcp.silent() == 0, values);
     }
-    Ok(())
+    udp(checks, lab, &way, (lab.client(), lab.vm(vm.0), &address), seconds)
 }
 
 /// An instance reaches the client, which sees its floating IP.
@@ -46,7 +47,7 @@ pub fn outward(checks: &mut Checks, lab: &Lab, vm: Name, seconds: u64) -> Res<()
     checks.check(format!("{way} ping"), &seen, seen.is_perfect(62));
     let flow = Flow::start(lab, lab.vm(vm.0), lab.client(), CLIENT, seconds, "");
     seen_from(checks, &way, flow, vm);
-    Ok(())
+    udp(checks, lab, &way, (lab.vm(vm.0), lab.client(), CLIENT), seconds)
 }
 
 /// Instances on two hosts by their floating IPs: over the external network, where each host asks for the other's.
@@ -57,7 +58,7 @@ pub fn between(checks: &mut Checks, lab: &Lab, from: Name, to: Name, seconds: u6
     let seen = ping(lab.vm(from.0), &address, 20, 56)?;
     checks.check(format!("{way} ping"), &seen, seen.is_perfect(62));
     seen_from(checks, &way, Flow::start(lab, lab.vm(from.0), lab.vm(to.0), &address, seconds, ""), from);
-    Ok(())
+    udp(checks, lab, &way, (lab.vm(from.0), lab.vm(to.0), &address), seconds)
 }
 
 /// TCP whose receiver must have seen the sender's floating IP.

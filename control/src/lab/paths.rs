@@ -3,6 +3,7 @@
 use super::checks::Checks;
 use super::cloud::Name;
 use super::command::Res;
+use super::netns::Netns;
 use super::topology::Lab;
 use super::traffic::{Flow, Udp, stack_counter};
 use serde_json::json;
@@ -52,10 +53,21 @@ fn loads(checks: &mut Checks, lab: &Lab, from: &str, to: Name, seconds: u64) -> 
         let good = tcp.mbit > TCP_FLOOR && tcp.silent() == 0;
         checks.measured(format!("{way} TCP {seconds} s, over {TCP_FLOOR} Mbit/s"), &tcp, good, values);
     }
+    udp(checks, lab, &way, (lab.vm(from), lab.vm(to.0), &to.address()), seconds)
+}
+
+/// UDP at a fixed rate from one machine to another's address.
+pub fn udp(
+    checks: &mut Checks,
+    lab: &Lab,
+    way: &str,
+    (from, to, address): (&Netns, &Netns, &str),
+    seconds: u64,
+) -> Res<()> {
     // On a busy machine the receiver may not be let at its own socket in time: that came, whoever lost it then.
-    let full = || stack_counter(lab.vm(to.0), &["UdpRcvbufErrors"]).map(|n| n[0]);
+    let full = || stack_counter(to, &["UdpRcvbufErrors"]).map(|n| n[0]);
     let before = full()?;
-    let udp = lab.flow(from, to, seconds, UDP).and_then(Flow::udp);
+    let udp = Flow::start(lab, from, to, address, seconds, UDP).and_then(Flow::udp);
     let Some(mut udp) = checks.tried(format!("{way} UDP"), udp) else { return Ok(()) };
     udp.at_receiver = full()?.saturating_sub(before).min(udp.lost);
     let Udp { sent, lost, at_receiver, out_of_order } = udp;
