@@ -53,7 +53,7 @@ impl Router {
         gateways
             .iter()
             .try_for_each(|g| ns.ip(&format!("addr add {}/24 dev gw{}", g.gateway(), g.network())).map(|_| ()))?;
-        for (vm, _) in lab.vms() {
+        for (vm, _) in lab.vms().filter(|(vm, _)| "AB".contains(vm.network())) {
             let dev = format!("gw{}", vm.network());
             ns.ip(&format!("neigh add {} lladdr {} dev {dev} nud permanent", vm.address(), vm.mac()))?;
         }

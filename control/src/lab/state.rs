@@ -24,7 +24,7 @@ const LONGEST_NAME: usize = 32;
 pub enum Peer {
     /// dvrd, as on H1 and H3, with physical networks, a router and a client outside
     Dvrd,
-    /// the kernel: a bridge and a vxlan device for each network, and a Linux router; nothing else is there
+    /// the kernel: a bridge and a vxlan device for each of two networks, and a Linux router
     Kernel,
 }
 
@@ -33,15 +33,16 @@ impl Peer {
     pub fn parts(self) -> Parts<'static> {
         match self {
             Peer::Dvrd => Parts { vms: &["A1", "B1", "V1", "A2", "B2", "V2"], outside: Some(&["A1", "B2"]) },
-            Peer::Kernel => Parts { vms: &["A1", "B1", "A2", "B2"], outside: None },
+            // Of H2 only what is over VXLAN; floating IPs are a dvrd's.
+            Peer::Kernel => Parts { vms: &["A1", "B1", "V1", "A2", "B2"], outside: Some(&["A1"]) },
         }
     }
 
-    /// Hosts with a `dvrd`.
-    pub fn daemons(self) -> usize {
+    /// Hosts with a `dvrd`: 0 is H1.
+    pub fn daemons(self) -> &'static [usize] {
         match self {
-            Peer::Dvrd => self.parts().hosts(),
-            Peer::Kernel => 1,
+            Peer::Dvrd => &[0, 1, 2],
+            Peer::Kernel => &[0, 2],
         }
     }
 }
@@ -183,11 +184,9 @@ mod tests {
     #[test]
     fn every_namespace_is_told_before_it_is_made() {
         let of = |peer| State::new("dvrlab", peer, Path::new("dvrd")).unwrap().namespaces.join(" ");
-        assert_eq!(
-            of(Peer::Dvrd),
-            "dvrlab-h1 dvrlab-h2 dvrlab-h3 dvrlab-wires dvrlab-router dvrlab-client dvrlab-metal \
-             dvrlab-a1 dvrlab-b1 dvrlab-v1 dvrlab-a2 dvrlab-b2 dvrlab-v2"
-        );
-        assert_eq!(of(Peer::Kernel), "dvrlab-h1 dvrlab-h2 dvrlab-a1 dvrlab-b1 dvrlab-a2 dvrlab-b2 dvrlab-h2-router");
+        let hosts = "dvrlab-h1 dvrlab-h2 dvrlab-h3 dvrlab-wires dvrlab-router dvrlab-client dvrlab-metal";
+        let vms = "dvrlab-a1 dvrlab-b1 dvrlab-v1 dvrlab-a2 dvrlab-b2";
+        assert_eq!(of(Peer::Dvrd), format!("{hosts} {vms} dvrlab-v2"));
+        assert_eq!(of(Peer::Kernel), format!("{hosts} {vms} dvrlab-h2-router"));
     }
 }

@@ -63,7 +63,7 @@ fn make_folder(name: &str) -> Res<Folder> {
 /// Starts them all; the state file has each before the next.
 fn start(lab: &Lab, state: &mut State) -> Res<Vec<Dvrd>> {
     let mut all = Vec::new();
-    for host in 0..state.peer.daemons() {
+    for host in state.peer.daemons().iter().copied() {
         let dvrd = Dvrd::launch(lab, host, &Setup { inside: true, stays: true, ..Setup::default() })?;
         state.daemons.push(Daemon {
             host: format!("H{}", host + 1),
@@ -92,56 +92,56 @@ const PICTURE: &str = "
                     +---------------------------+------------------+---- physext: router 203.0.113.1 --- client 198.51.100.9
 ";
 
-/// The kernel in the other host's place.
+/// The kernel in the other compute host's place.
 const KERNEL_PICTURE: &str = "
-     a1    b1                    a2    b2                 instances: eth0 with the port's MAC and address
-      |     |                     |     |
-   +-----------+             +---------------+
-   | h1: dvrd  |             | h2: the kernel's bridges brA and brB, vxA and vxB (vxlan);
-   |      und0-|-------------|-und0          |  h2-router is a Linux router on both bridges
-   +-----------+    VXLAN    +---------------+
-     172.20.0.11               172.20.0.12
+     a1    b1    v1              a2    b2                                instances: eth0 with the port's MAC and address
+      |     |     |               |     |
+   +-------------------+       +-------------------+       +----------+
+   | h1: dvrd          |       | h2: the kernel's  |       | h3: dvrd |  h3 is the network host
+   |                   |       | brA brB  vxA vxB  |       |          |  h2-router: Linux, on brA and brB
+   | und0  prov0  ext0 |       | und0              |       |          |
+   +---|-----|------|--+       +---|---------------+       +-|--|--|--+
+       |     |      |              |                         |  |  |
+       +-----|------|--------------+-------------------------+  |  |     underlay 172.20.0.0/24: VXLAN
+             +------|-------------------------------------------+--|---- physnet1: VLAN 300; metal 10.4.0.50
+                    +----------------------------------------------+---- physext: router 203.0.113.1 --- client 198.51.100.9
 ";
 
-/// A picture of it, and what to try; `called`: how this program was called.
+/// A picture of it, who runs where, and what to try; `called`: how this program was called.
 pub fn describe(state: &State, called: &str) -> String {
-    let State { name, peer, .. } = state;
-    let of = of(name);
-    let dir = folder(name).display().to_string();
-    let mut s = match peer {
-        Peer::Dvrd => PICTURE.to_owned(),
-        Peer::Kernel => KERNEL_PICTURE.to_owned(),
+    let name = &state.name;
+    let (picture, floating) = match state.peer {
+        Peer::Dvrd => (PICTURE, "IPs: a1 203.0.113.101, b2 203.0.113.112"),
+        Peer::Kernel => (KERNEL_PICTURE, "IP: a1 203.0.113.101"),
     };
-    let _ = writeln!(s, "\nEach is a network namespace: {name}-h1, {name}-a1 ...");
+    let mut s = picture.to_owned();
     let _ = writeln!(
         s,
-        "Networks A 10.1.0.0/24 (VNI 1001) and B 10.2.0.0/24 (VNI 1002), joined by router R1 on every host."
+        "\nEach is a network namespace: {name}-h1, {name}-a1 ...\n\
+         Networks A 10.1.0.0/24 (VNI 1001), B 10.2.0.0/24 (VNI 1002), V 10.3.0.0/24 (VLAN 300), joined by router R1.\n\
+         Floating {floating}.\n",
     );
-    if *peer == Peer::Dvrd {
-        s.push_str("V 10.3.0.0/24 (VLAN 300) too. Floating IPs: a1 203.0.113.101, b2 203.0.113.112.\n");
-    }
-    s.push('\n');
     for daemon in &state.daemons {
         let (host, pid, log) = (&daemon.host, daemon.process.pid, daemon.log.display());
         let _ = writeln!(s, "  {host}  dvrd, process {pid}, --config {}, says {log}", daemon.config.display());
     }
-    let _ = writeln!(s, "\nTry");
     let first = state.daemons.first().map_or(0, |d| d.process.pid);
-    let mut tries = vec![
+    s + "\nTry\n" + &tries(name, first, called)
+}
+
+/// Lines to copy; `first`: the process of H1's dvrd.
+fn tries(name: &str, first: u32, called: &str) -> String {
+    let (of, dir) = (of(name), folder(name).display().to_string());
+    let all = [
         (format!("ip netns exec {name}-a1 ping -c 3 10.1.0.12"), "a2: the same network, another host"),
         (format!("ip netns exec {name}-a1 traceroute -n 10.2.0.12"), "b2: routed on h1"),
+        (format!("ip netns exec {name}-client ping -c 3 203.0.113.101"), "a1 by its floating IP"),
+        (format!("ip netns exec {name}-wires tcpdump -n -i und0-h1"), "the wire at h1, while pings go"),
+        (format!("{called} show --cloud {dir}/cloud.json --host H1"), "the tables of h1 in Neutron's words"),
+        (format!("kill -USR1 {first}; tail -30 {dir}/h1.log"), "the books of h1, drops by name"),
+        (format!("{called} lab test{of}"), "a table of what works"),
+        (format!("{called} lab down{of}"), "all of it is gone"),
     ];
-    if *peer == Peer::Dvrd {
-        tries.push((format!("ip netns exec {name}-client ping -c 3 203.0.113.101"), "a1 by its floating IP"));
-        tries.push((format!("ip netns exec {name}-wires tcpdump -n -i und0-h1"), "the wire at h1, while pings go"));
-    }
-    tries.push((format!("{called} show --cloud {dir}/cloud.json --host H1"), "the tables of h1 in Neutron's words"));
-    tries.push((format!("kill -USR1 {first}; tail -30 {dir}/h1.log"), "the books of h1, drops by name"));
-    tries.push((format!("{called} lab test{of}"), "a table of what works"));
-    tries.push((format!("{called} lab down{of}"), "all of it is gone"));
-    let width = tries.iter().map(|(line, _)| line.len()).max().unwrap_or(0);
-    tries.iter().for_each(|(line, why)| {
-        let _ = writeln!(s, "  {line:<width$}  # {why}");
-    });
-    s
+    let width = all.iter().map(|(line, _)| line.len()).max().unwrap_or(0);
+    all.iter().map(|(line, why)| format!("  {line:<width$}  # {why}\n")).collect()
 }
