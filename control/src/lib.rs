@@ -6,7 +6,7 @@
 //!
 //! On top of that, [`replay`] runs captures ([`capture`]) through a host, [`explain`] puts a traced
 //! frame's way into words, [`show`] prints rows in the words of Neutron's hosts, [`import`] reads dumps of Neutron's
-//! lists, and [`cli`] is `dvrctl`.
+//! lists, [`lab`] makes a cloud of network namespaces, and [`cli`] is `dvrctl`.
 
 pub mod books;
 pub mod capture;
@@ -16,6 +16,7 @@ pub mod explain;
 pub mod frame_text;
 pub mod host;
 pub mod import;
+pub mod lab;
 pub mod model;
 pub mod replay;
 pub mod report;

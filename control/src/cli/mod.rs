@@ -5,6 +5,7 @@ mod demo;
 mod explain;
 mod import_neutron;
 mod input;
+mod lab;
 mod replay;
 mod show;
 mod trace;
@@ -29,14 +30,14 @@ const REFUSED: u8 = 3;
 #[command(
     name = "dvrctl",
     version,
-    about = "Runs, explains and checks dvrd's distributed virtual router, without a NIC and without root",
+    about = "Runs, explains and checks dvrd's distributed virtual router, without a NIC and, but for lab, without root",
     after_help = "Exit status:
   0  done
   1  done, but part of an input could not be read, or is missing
   2  wrong usage or bad input; nothing was done
   3  done, but lines of the events file were refused
 
-Start with:  dvrctl demo"
+Start with:  dvrctl demo, or as root  dvrctl lab up"
 )]
 struct Args {
     #[command(subcommand)]
@@ -52,6 +53,7 @@ enum Command {
     ImportNeutron(import_neutron::Args),
     Explain(explain::Args),
     Demo(demo::Args),
+    Lab(lab::Args),
 }
 
 /// What a command has to say.
@@ -96,6 +98,7 @@ pub fn main() -> ExitCode {
         Command::ImportNeutron(args) => import_neutron::run(&args),
         Command::Explain(args) => explain::run(&args),
         Command::Demo(args) => demo::run(&args),
+        Command::Lab(args) => lab::run(&args),
     };
     let answer =
         result.unwrap_or_else(|Failure(lines)| Answer { out: String::new(), warnings: lines, status: BAD_INPUT });

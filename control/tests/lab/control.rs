@@ -1,23 +1,24 @@
 //! The control experiment: the kernel alone, so that what fails later is dvrd's and not the lab's.
 
+use crate::checks::Checks;
 use crate::cloud::Name;
 use crate::command::Res;
 use crate::kernel;
 use crate::paths;
-use crate::report::Checks;
 use crate::topology::Lab;
 use crate::traffic::{Ping, Udp};
+use crate::{SECONDS, base};
 
 /// Both hosts are the kernel's. Then the wire is cut, and the checks must say so.
 pub fn kernel_alone(checks: &mut Checks) -> Res<()> {
-    let mut lab = Lab::new(1, &["A1", "A2", "B2"])?;
+    let mut lab = Lab::new(base()?, 1, &["A1", "A2", "B2"])?;
     kernel::host(&lab, 0)?;
     kernel::host(&lab, 1)?;
-    paths::both_ways(checks, &lab, ["A1", "A2"])?;
+    paths::both_ways(checks, &lab, ["A1", "A2"], SECONDS)?;
     // One router for both hosts: the kernel has no distributed one.
     let _router = kernel::Router::new(&lab, 1)?;
     (0..2).for_each(|host| lab.set_gateway_mac(host, kernel::router_mac(1)));
-    paths::both_ways(checks, &lab, ["A1", "B2"])?;
+    paths::both_ways(checks, &lab, ["A1", "B2"], SECONDS)?;
     paths::checksums(checks, &lab)?;
 
     lab.host(0).ip("link set vxA down")?;

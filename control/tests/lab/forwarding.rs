@@ -1,16 +1,17 @@
 //! Every way a packet can take, between two hosts with dvrd, and between dvrd and the kernel.
 
+use crate::checks::Checks;
 use crate::command::Res;
 use crate::daemon::{Dvrd, Setup, books};
 use crate::kernel;
 use crate::paths;
-use crate::report::Checks;
 use crate::topology::Lab;
 use crate::traffic::stack_counter;
+use crate::{SECONDS, base};
 
 /// `dvrd` on both hosts.
 pub fn two_hosts(checks: &mut Checks) -> Res<()> {
-    let lab = Lab::new(1, &["A1", "B1", "A2", "B2"])?;
+    let lab = Lab::new(base()?, 1, &["A1", "B1", "A2", "B2"])?;
     // One is started outside of its host's namespace, one inside.
     let inside = Setup { inside: true, ..Setup::default() };
     let h1 = Dvrd::start(&lab, 0, &Setup::default())?;
@@ -18,7 +19,7 @@ pub fn two_hosts(checks: &mut Checks) -> Res<()> {
     h1.banner(checks);
     let before = stacks(&lab)?;
     for path in paths::ALL {
-        paths::both_ways(checks, &lab, path)?;
+        paths::both_ways(checks, &lab, path, SECONDS)?;
     }
     paths::gateways(checks, &lab, "A1")?;
     paths::gateways(checks, &lab, "B2")?;
@@ -42,13 +43,13 @@ fn stacks(lab: &Lab) -> Res<Vec<u64>> {
 /// source, since nothing there rewrites it (T4); Linux takes them all the same. The other way the plain router stands
 /// for H2's DVR (`kernel::Router`), so that H1 proves T3 and T4 on frames it did not make.
 pub fn kernel_peer(checks: &mut Checks) -> Res<()> {
-    let mut lab = Lab::new(1, &["A1", "B1", "A2", "B2"])?;
+    let mut lab = Lab::new(base()?, 1, &["A1", "B1", "A2", "B2"])?;
     kernel::host(&lab, 1)?;
     let _router = kernel::Router::new(&lab, 1)?;
     lab.set_gateway_mac(1, kernel::router_mac(1));
     let h1 = Dvrd::start(&lab, 0, &Setup::default())?;
     for path in [["A1", "A2"], ["A1", "B1"], ["A1", "B2"], ["B1", "A2"]] {
-        paths::both_ways(checks, &lab, path)?;
+        paths::both_ways(checks, &lab, path, SECONDS)?;
     }
     paths::gateways(checks, &lab, "A1")?;
     paths::checksums(checks, &lab)?;

@@ -1,10 +1,11 @@
 //! kill -9 under traffic: the host's own traffic goes on, and dvrd is back soon.
 
+use crate::base;
+use crate::checks::Checks;
 use crate::cloud::{Name, vtep};
 use crate::command::Res;
 use crate::daemon::{Dvrd, Setup, books};
 use crate::lifecycle::xdp;
-use crate::report::Checks;
 use crate::topology::Lab;
 use crate::traffic::{Flow, Tcp};
 use std::time::{Duration, Instant};
@@ -14,7 +15,7 @@ const SECONDS: u64 = 16;
 const BACK: Duration = Duration::from_secs(2);
 
 pub fn killed(checks: &mut Checks) -> Res<()> {
-    let lab = Lab::new(1, &["A1", "B1", "A2", "B2"])?;
+    let lab = Lab::new(base()?, 1, &["A1", "B1", "A2", "B2"])?;
     let setup = Setup { inside: true, ..Setup::default() };
     let mut h1 = Dvrd::start(&lab, 0, &setup)?;
     let h2 = Dvrd::start(&lab, 1, &setup)?;

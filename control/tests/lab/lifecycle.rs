@@ -1,9 +1,10 @@
 //! What dvrd finds it leaves: at SIGTERM, and when it cannot start.
 
+use crate::base;
+use crate::checks::Checks;
 use crate::cloud::Name;
 use crate::command::{Done, Res};
 use crate::daemon::{Dvrd, Setup, books};
-use crate::report::Checks;
 use crate::topology::Lab;
 use std::time::Duration;
 
@@ -31,7 +32,7 @@ fn changes(lab: &Lab, before: &[String], now: &[String]) -> String {
 
 /// Started and stopped: offloads off in between and restored after, XDP programs gone.
 pub fn stops_clean(checks: &mut Checks) -> Res<()> {
-    let lab = Lab::new(1, &["A1", "B1", "A2"])?;
+    let lab = Lab::new(base()?, 1, &["A1", "B1", "A2"])?;
     // Whatever it was before: A1 had it on, B1 off.
     lab.vm("B1").exec("ethtool -K eth0 tx off", Duration::from_secs(5))?.good()?;
     let before = features(&lab)?;
@@ -55,7 +56,7 @@ pub fn stops_clean(checks: &mut Checks) -> Res<()> {
 
 /// A port whose interface is not there does not keep the others waiting; it is taken when it comes, and let go when it goes.
 pub fn comes_and_goes(checks: &mut Checks) -> Res<()> {
-    let lab = Lab::new(1, &["A1", "B1", "A3"])?;
+    let lab = Lab::new(base()?, 1, &["A1", "B1", "A3"])?;
     let b1 = Name("B1");
     lab.unplug(b1)?;
     let h1 = Dvrd::start(&lab, 0, &Setup::default())?;
@@ -91,7 +92,7 @@ pub fn comes_and_goes(checks: &mut Checks) -> Res<()> {
 
 /// A start that must fail: in which words, and with nothing left behind.
 pub fn refuses(checks: &mut Checks) -> Res<()> {
-    let lab = Lab::new(1, &["A1", "B1", "A2"])?;
+    let lab = Lab::new(base()?, 1, &["A1", "B1", "A2"])?;
     let before = features(&lab)?;
     let wrong = Setup { interface: "und7", ..Setup::default() };
     refused(checks, &lab, "no such underlay", &wrong, "und7", &before)?;

@@ -1,9 +1,10 @@
 //! Two workers under load: nothing leaked, nothing reordered within a flow.
 
+use crate::base;
+use crate::checks::Checks;
 use crate::cloud::Name;
 use crate::command::Res;
 use crate::daemon::{Dvrd, Setup, books};
-use crate::report::Checks;
 use crate::topology::Lab;
 use crate::traffic::{Flow, stack_counter};
 
@@ -20,7 +21,7 @@ const COUNTERS: [&str; 5] =
 /// `LAB_SECONDS` of TCP and UDP through two workers on each host.
 pub fn two_workers(checks: &mut Checks) -> Res<()> {
     let seconds = std::env::var("LAB_SECONDS").ok().and_then(|s| s.parse().ok()).unwrap_or(60);
-    let lab = Lab::new(2, &VMS)?;
+    let lab = Lab::new(base()?, 2, &VMS)?;
     let setup = Setup { workers: 2, ..Setup::default() };
     let (h1, h2) = (Dvrd::start(&lab, 0, &setup)?, Dvrd::start(&lab, 1, &setup)?);
     h1.banner(checks);

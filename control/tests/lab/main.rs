@@ -4,32 +4,30 @@
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test")]
 
-#[path = "../cli_support/mod.rs"]
-mod cli_support;
-mod cloud;
-mod command;
 mod control;
-mod daemon;
 mod errors;
 mod floating;
 mod forwarding;
-mod kernel;
 mod killed;
+mod lab_command;
 mod lifecycle;
 mod load;
-mod netns;
-mod paths;
 mod physical;
 mod reorder;
 mod report;
-mod topology;
-mod traffic;
 mod vip;
 
+use ::control::lab::{checks, cloud, command, daemon, folder, kernel, netns, paths, tools, topology, traffic};
+use checks::{Checks, say};
 use libtest_mimic::{Arguments, Completion, Trial};
-use report::{Checks, say, trial};
+use report::trial;
 use std::os::unix::fs::MetadataExt;
-use std::process::{Command, ExitCode, Stdio};
+use std::path::Path;
+use std::process::ExitCode;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+/// Seconds of each load, where a test has no reason for more.
+const SECONDS: u64 = 2;
 
 type Run = fn(&mut Checks) -> command::Res<()>;
 
@@ -60,6 +58,8 @@ const TESTS: &[(&str, &str, Run)] = &[
         errors::icmp_errors,
     ),
     ("vip_moves", "keepalived moves an address between two instances on two hosts", vip::vip_moves),
+    ("lab_command", "dvrctl lab: up, test, down, and each where it makes no sense", lab_command::lab_command),
+    ("lab_half_made", "dvrctl lab up that fails or is interrupted: nothing is left", lab_command::lab_half_made),
     ("refuses", "what it cannot start with: refused in words, nothing left behind", lifecycle::refuses),
 ];
 
@@ -73,7 +73,7 @@ fn main() -> ExitCode {
         Some(why) => TESTS.iter().map(|(name, ..)| skipped(name, why.clone())).collect(),
     };
     if missing.is_none() && !args.list {
-        netns::sweep();
+        sweep();
     }
     let conclusion = libtest_mimic::run(&args, tests);
     report::summary();
@@ -89,28 +89,45 @@ fn missing() -> Option<String> {
     if !std::fs::metadata("/proc/self").is_ok_and(|m| m.uid() == 0) {
         return Some("it makes network namespaces, which needs root".to_owned());
     }
-    let there = |tool: &str, arg: &str| {
-        Command::new(tool).arg(arg).stdout(Stdio::null()).stderr(Stdio::null()).status().is_ok()
-    };
-    let tools = [
-        ("ip", "-V", "iproute2"),
-        ("nstat", "-V", "iproute2"),
-        ("ss", "-V", "iproute2"),
-        ("ping", "-V", "iputils-ping"),
-        ("iperf3", "-v", "iperf3"),
+    let more = [
         ("ethtool", "--version", "ethtool"),
-        ("arping", "-V", "iputils-arping"),
-        ("traceroute", "-V", "traceroute"),
         ("keepalived", "-v", "keepalived"),
-        ("tcpdump", "--version", "tcpdump"),
         ("setpriv", "--version", "util-linux"),
     ];
-    if let Some((tool, _, package)) = tools.iter().find(|(tool, arg, _)| !there(tool, arg)) {
-        return Some(format!("{tool} is not installed (Debian: apt-get install {package})"));
+    if let Some(why) = [&tools::MAKING[..], &tools::TRAFFIC, &more].into_iter().find_map(tools::missing) {
+        return Some(why);
     }
     // A container's root may lack the capability.
-    let made = netns::Netns::new(&std::env::temp_dir(), "probe");
+    let made = netns::Netns::new(&std::env::temp_dir(), &format!("{}-probe", prefix()));
     made.err().map(|why| format!("network namespaces cannot be made here: {}", why.replace('\n', " ").trim_end()))
+}
+
+/// What the namespaces of this run are called.
+fn prefix() -> String {
+    format!("dvrd-{}-lab", std::process::id())
+}
+
+/// A folder of its own for each lab, and the programs as they were built for this test.
+fn base() -> command::Res<topology::Base> {
+    static COUNT: AtomicUsize = AtomicUsize::new(0);
+    let name = format!("dvrd-test-{}-lab-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
+    Ok(topology::Base {
+        folder: folder::Folder::new(std::env::temp_dir().join(name))?,
+        prefix: prefix(),
+        dvrd: env!("CARGO_BIN_EXE_dvrd").into(),
+        dvrctl: env!("CARGO_BIN_EXE_dvrctl").into(),
+    })
+}
+
+/// Deletes the namespaces of runs of this test that were killed before they could.
+fn sweep() {
+    for name in netns::names() {
+        let pid = name.strip_prefix("dvrd-").and_then(|rest| rest.split_once("-lab-")).map(|(pid, _)| pid);
+        let gone = |pid: &str| pid.parse::<u32>().is_ok() && !Path::new("/proc").join(pid).exists();
+        if pid.is_some_and(gone) {
+            let _ = netns::delete(&name);
+        }
+    }
 }
 
 /// Skipped by name with the reason; a failure where CI should have what is missing.

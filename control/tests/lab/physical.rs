@@ -1,26 +1,27 @@
 //! Networks on physical networks: VLAN and flat, bridged and routed.
 
+use crate::checks::Checks;
 use crate::cloud::Name;
-use crate::cloud::outside::{METAL, VLAN};
-use crate::command::{Res, words};
+use crate::cloud::outside::VLAN;
+use crate::command::Res;
 use crate::daemon::{Dvrd, Setup};
 use crate::floating::{OTHERS, SNAT_HOST, first, start, stop};
 use crate::lifecycle::xdp;
 use crate::paths::{both_ways, checksums};
-use crate::report::Checks;
 use crate::topology::Lab;
-use crate::traffic::ping;
+use crate::{SECONDS, base};
+use ::control::lab::physical::{metal, tags};
 use std::time::Duration;
 
 /// V1 and V2 on VLAN 300, A1 and A2 on VXLAN, F1 and F2 on the flat network: odd ones at H1, even ones at H2.
 const VMS: [&str; 6] = ["A1", "A2", "V1", "V2", "F1", "F2"];
 
 pub fn physical_networks(checks: &mut Checks) -> Res<()> {
-    let lab = Lab::with_outside(1, &VMS, &[])?;
+    let lab = Lab::with_outside(base()?, 1, &VMS, &[])?;
     let all = start(checks, &lab, 1)?;
     // Bridged over the wire of VLAN 300; routed from VXLAN to VLAN and back, on one host and between hosts.
     for path in [["V1", "V2"], ["A1", "V1"], ["A1", "V2"], ["V1", "A2"]] {
-        both_ways(checks, &lab, path)?;
+        both_ways(checks, &lab, path, SECONDS)?;
     }
     tags(checks, &lab, "V1", "V2", Some(VLAN))?;
     tags(checks, &lab, "F1", "F2", None)?;
@@ -32,45 +33,6 @@ pub fn physical_networks(checks: &mut Checks) -> Res<()> {
     let asked = ("router_arp_from_fabric", "the machine asks for the gateway, at hosts that are not the gateway's");
     stop(checks, all, &[OTHERS, theirs, asked, SNAT_HOST])?;
     offloads(checks, &lab, false)
-}
-
-/// What goes between two instances on different hosts has this tag on the wire, as tcpdump sees it; or none.
-fn tags(checks: &mut Checks, lab: &Lab, from: &'static str, to: &'static str, tag: Option<u16>) -> Res<()> {
-    first(checks, &format!("{from} > {to}"), lab.vm(from), &Name(to).address())?;
-    let filter = tag.map_or(String::new(), |tag| format!("vlan {tag} and "));
-    let line = format!("tcpdump -i prov0-h1 -n -e -l -c 4 {filter}icmp and host {}", Name(to).address());
-    let mut dump = lab.wires().start(&words(&line))?;
-    std::thread::sleep(Duration::from_millis(500));
-    lab.ping(from, &Name(to).address(), 10, 56)?;
-    for _ in 0..200 {
-        if dump.ended()? {
-            break;
-        }
-        std::thread::sleep(Duration::from_millis(10));
-    }
-    let printed = dump.printed();
-    let lines: Vec<&str> = printed.lines().collect();
-    let good = lines.len() == 4
-        && lines.iter().all(|l| {
-            tag.is_some_and(|tag| l.contains(&format!("vlan {tag},"))) != (tag.is_none() && !l.contains("vlan "))
-        });
-    let what = tag.map_or("no tag".to_owned(), |tag| format!("VLAN {tag}"));
-    checks.check(format!("{from} > {to} on the wire: {what}"), lines.first().unwrap_or(&"nothing"), good);
-    Ok(())
-}
-
-/// A machine of nobody's cloud on the flat network: bridged to instances of both hosts, routed by its gateway, H1.
-fn metal(checks: &mut Checks, lab: &Lab) -> Res<()> {
-    for (to, ttl) in [("F1", 64), ("F2", 64), ("A1", 63), ("A2", 63)] {
-        let way = format!("machine > {to}");
-        let address = Name(to).address();
-        first(checks, &way, lab.metal(), &address)?;
-        let seen = ping(lab.metal(), &address, 10, 56)?;
-        checks.check(format!("{way} ping"), &seen, seen.is_perfect(ttl));
-        let seen = ping(lab.vm(to), METAL, 10, 56)?;
-        checks.check(format!("{to} > machine ping"), &seen, seen.is_perfect(ttl));
-    }
-    Ok(())
 }
 
 /// While dvrd has it, a NIC keeps VLAN tags in its frames and takes those for any MAC address; then it is as before.
@@ -88,7 +50,7 @@ fn offloads(checks: &mut Checks, lab: &Lab, running: bool) -> Res<()> {
 
 /// The NIC of a physical network goes and comes back, as ports do.
 pub fn nic_comes_and_goes(checks: &mut Checks) -> Res<()> {
-    let lab = Lab::with_outside(1, &["V1", "V2"], &[])?;
+    let lab = Lab::with_outside(base()?, 1, &["V1", "V2"], &[])?;
     let h1 = Dvrd::start(&lab, 0, &Setup::default())?;
     let h2 = Dvrd::start(&lab, 1, &Setup::default())?;
     first(checks, "V1 > V2", lab.vm("V1"), &Name("V2").address())?;

@@ -1,8 +1,8 @@
 //! The other control experiment: iperf3 must see what is reordered, for its word is the proof that nothing was.
 
-use crate::cli_support::Dir;
+use crate::base;
+use crate::checks::Checks;
 use crate::command::{Proc, Res, words};
-use crate::report::Checks;
 use crate::traffic::{self, Udp};
 use std::io::Result;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream, UdpSocket};
@@ -28,7 +28,7 @@ pub fn iperf3_sees_reordering(checks: &mut Checks) -> Res<()> {
 }
 
 fn through_relay(every: usize) -> Res<Udp> {
-    let dir = Dir::new("lab-relay");
+    let dir = base()?.folder;
     let free = || TcpListener::bind((LO, 0)).and_then(|l| l.local_addr()).map(|a| a.port()).map_err(|e| e.to_string());
     let port = free()?;
     let server = Proc::start(&dir.path(""), &traffic::server(port))?;

@@ -1,43 +1,11 @@
-//! One line per check with the number seen, and a table at the end.
+//! Checks as tests of the harness, and a table at the end.
 
+use crate::checks::{Checks, say};
 use crate::command::Res;
 use libtest_mimic::{Failed, Trial};
-use std::io::Write;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Mutex;
 use std::time::Instant;
-
-/// The checks of one test. A failed one does not stop it, so that a run shows all that is wrong.
-#[derive(Default)]
-pub struct Checks {
-    good: usize,
-    bad: Vec<String>,
-}
-
-impl Checks {
-    /// One check: what, what was seen, and whether that is right.
-    pub fn check(&mut self, what: impl std::fmt::Display, seen: impl std::fmt::Display, good: bool) {
-        let what = what.to_string();
-        say(&format!("  {}  {what:<48} {seen}", if good { "ok    " } else { "FAILED" }));
-        if good { self.good += 1 } else { self.bad.push(format!("{what}: {seen}")) }
-    }
-
-    /// A check whose subject could not be had at all.
-    pub fn tried<T>(&mut self, what: impl std::fmt::Display, got: Res<T>) -> Option<T> {
-        match got {
-            Ok(got) => Some(got),
-            Err(why) => {
-                self.check(what, why.trim_end(), false);
-                None
-            }
-        }
-    }
-
-    /// Something worth knowing that is no check.
-    pub fn note(&self, what: impl std::fmt::Display, seen: impl std::fmt::Display) {
-        say(&format!("        {:<48} {seen}", what.to_string()));
-    }
-}
 
 struct Row {
     name: &'static str,
@@ -46,12 +14,6 @@ struct Row {
 }
 
 static ROWS: Mutex<Vec<Row>> = Mutex::new(Vec::new());
-
-/// Prints a line at once, whatever reads it.
-pub fn say(line: &str) {
-    let mut out = std::io::stdout().lock();
-    let _ = writeln!(out, "{line}").and_then(|()| out.flush());
-}
 
 /// A test of the harness: it fails if a check fails, if the steps between cannot be done, or if it panics.
 pub fn trial(name: &'static str, what: &'static str, run: fn(&mut Checks) -> Res<()>) -> Trial {
@@ -64,14 +26,13 @@ pub fn trial(name: &'static str, what: &'static str, run: fn(&mut Checks) -> Res
             checks.check("the test itself", why.trim_end(), false);
         }
         let seconds = start.elapsed().as_secs_f32();
-        let result = match checks.bad.len() {
-            0 => format!("ok: {} checks", checks.good),
-            n => format!("FAILED: {n} of {} checks", n + checks.good),
-        };
+        let (bad, all) = (checks.bad().count(), checks.all().len());
+        let result = if bad == 0 { format!("ok: {all} checks") } else { format!("FAILED: {bad} of {all} checks") };
         if let Ok(mut rows) = ROWS.lock() {
             rows.push(Row { name, result, seconds });
         }
-        if checks.bad.is_empty() { Ok(()) } else { Err(Failed::from(checks.bad.join("\n"))) }
+        let lines: Vec<String> = checks.bad().map(|c| format!("{}: {}", c.what, c.seen)).collect();
+        if lines.is_empty() { Ok(()) } else { Err(Failed::from(lines.join("\n"))) }
     })
 }
 

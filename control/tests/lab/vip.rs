@@ -1,10 +1,11 @@
 //! A virtual address that `keepalived` moves between two instances on two hosts.
 
+use crate::base;
+use crate::checks::Checks;
 use crate::cloud::Name;
 use crate::cloud::outside::VIP;
 use crate::command::{Proc, Res, words};
 use crate::floating::{OTHERS, SNAT_HOST, first, start, stop};
-use crate::report::Checks;
 use crate::topology::Lab;
 use std::time::{Duration, Instant};
 
@@ -20,7 +21,7 @@ const BEAT: u64 = 5;
 const MOVES: [bool; 6] = [true, true, true, true, false, false];
 
 pub fn vip_moves(checks: &mut Checks) -> Res<()> {
-    let lab = Lab::with_outside(1, &["A1", "A2", "B1"], &[])?;
+    let lab = Lab::with_outside(base()?, 1, &["A1", "A2", "B1"], &[])?;
     let all = start(checks, &lab, 1)?;
     first(checks, "A1 > A2", lab.vm("A1"), &Name("A2").address())?;
     let mut keepers = HOLDERS.map(|name| keeper(&lab, name)).into_iter().collect::<Res<Vec<_>>>()?;

@@ -20,6 +20,7 @@ impl Name {
         self.0.chars().next().unwrap_or('A')
     }
 
+    /// The number behind the network's letter.
     pub fn number(self) -> usize {
         self.0[1..].parse().expect("a number behind the network's letter")
     }
@@ -29,14 +30,17 @@ impl Name {
         (self.number() + 1) % 2
     }
 
+    /// MAC address of its port.
     pub fn mac(self) -> String {
         format!("fa:16:3e:0{}:00:{}", digit(self.network()), self.number() + 10)
     }
 
+    /// IPv4 address of its port.
     pub fn address(self) -> String {
         subnet(self.network(), self.number() + 10)
     }
 
+    /// The router's address on its subnet.
     pub fn gateway(self) -> String {
         subnet(self.network(), 1)
     }

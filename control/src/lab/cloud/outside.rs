@@ -14,8 +14,9 @@ pub const HOSTS: usize = 3;
 pub const PHYSICAL: [(&str, &str); 2] = [("physext", "ext0"), ("physnet1", "prov0")];
 /// The router outside: its address on X, which is the subnet's gateway.
 pub const ROUTER: &str = "203.0.113.1";
-/// The client behind it, and the router's address there.
+/// The client behind it.
 pub const CLIENT: &str = "198.51.100.9";
+/// The router's address there.
 pub const CLIENT_GATEWAY: &str = "198.51.100.1";
 /// A machine on network F that is none of the cloud's.
 pub const METAL: &str = "10.4.0.50";

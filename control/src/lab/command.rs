@@ -1,13 +1,35 @@
-//! Child processes with a limit on their time; none outlives the value that stands for it.
+//! Child processes with a limit on their time; none outlives the value that stands for it, unless it is let go.
 
+use super::process::Process;
 use std::fs::File;
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 /// Why a step of the lab could not be done, in words.
 pub type Res<T> = Result<T, String>;
+
+/// Set by a signal that asks to end.
+static STOP: OnceLock<Arc<AtomicBool>> = OnceLock::new();
+
+/// From now on Ctrl-C, SIGTERM and SIGHUP end no more than the step that is being done, so that what was made is unmade.
+pub fn end_by_signal() -> Res<()> {
+    use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+    let flag = STOP.get_or_init(Arc::default);
+    for signal in [SIGINT, SIGTERM, SIGHUP] {
+        signal_hook::flag::register(signal, flag.clone()).map_err(|e| format!("signal {signal}: {e}"))?;
+    }
+    Ok(())
+}
+
+/// An error once a signal has asked to end.
+pub fn go_on() -> Res<()> {
+    let stop = STOP.get().is_some_and(|stop| stop.load(Ordering::Relaxed));
+    if stop { Err("interrupted".to_owned()) } else { Ok(()) }
+}
 
 /// What a process left.
 pub struct Done {
@@ -15,7 +37,9 @@ pub struct Done {
     pub words: String,
     /// The exit status; `None`: ended by a signal.
     pub status: Option<i32>,
+    /// Its standard output.
     pub out: String,
+    /// Its standard error.
     pub err: String,
 }
 
@@ -39,6 +63,8 @@ pub struct Proc {
     words: String,
     out: PathBuf,
     err: PathBuf,
+    /// Killed with the value, and its files removed.
+    ours: bool,
 }
 
 impl Proc {
@@ -47,13 +73,46 @@ impl Proc {
         static COUNT: AtomicUsize = AtomicUsize::new(0);
         let n = COUNT.fetch_add(1, Ordering::Relaxed);
         let (out, err) = (dir.join(format!("{n}.out")), dir.join(format!("{n}.err")));
-        let words = argv.join(" ");
         let file = |path: &Path| File::create(path).map_err(|e| format!("{}: {e}", path.display()));
+        let files = (file(&out)?, file(&err)?);
+        Self::spawn(argv, (out, err), files, |_| ())
+    }
+
+    /// Starts a command that may be let go ([`Proc::let_go`]): all of its output goes to one file, and a Ctrl-C at the
+    /// terminal does not reach it.
+    pub fn daemon(log: &Path, argv: &[String]) -> Res<Proc> {
+        let file =
+            || File::options().create(true).append(true).open(log).map_err(|e| format!("{}: {e}", log.display()));
+        let files = (file()?, file()?);
+        Self::spawn(argv, (log.to_owned(), log.to_owned()), files, |command| {
+            command.process_group(0).current_dir("/");
+        })
+    }
+
+    fn spawn(
+        argv: &[String],
+        (out, err): (PathBuf, PathBuf),
+        files: (File, File),
+        more: impl Fn(&mut Command),
+    ) -> Res<Proc> {
+        let words = argv.join(" ");
+        go_on()?;
         let [program, args @ ..] = argv else { return Err("an empty command".to_owned()) };
         let mut command = Command::new(program);
-        command.args(args).stdin(Stdio::null()).stdout(file(&out)?).stderr(file(&err)?).env("LC_ALL", "C");
+        command.args(args).stdin(Stdio::null()).stdout(files.0).stderr(files.1).env("LC_ALL", "C");
+        more(&mut command);
         let child = command.spawn().map_err(|e| format!("`{words}`: {e}"))?;
-        Ok(Proc { child, words, out, err })
+        Ok(Proc { child, words, out, err, ours: true })
+    }
+
+    /// Its identity, for whoever comes later.
+    pub fn process(&self) -> Res<Process> {
+        Process::running(self.child.id())
+    }
+
+    /// From now on it lives on when the value goes.
+    pub fn let_go(&mut self) {
+        self.ours = false;
     }
 
     /// What it has printed so far.
@@ -78,6 +137,7 @@ impl Proc {
                 let why = if over { "ended" } else { "took too long" };
                 return Err(format!("`{}`: {why} without a line \"{line}\"\n{}", self.words, self.texts()));
             }
+            go_on()?;
             std::thread::sleep(Duration::from_millis(5));
         }
     }
@@ -98,6 +158,7 @@ impl Proc {
             if Instant::now() > end {
                 return Err(format!("`{}`: killed after {limit:?}\n{}", self.words, self.texts()));
             }
+            go_on()?;
             std::thread::sleep(Duration::from_millis(2));
         }
     }
@@ -110,12 +171,15 @@ impl Proc {
     }
 
     fn texts(&self) -> String {
-        read(&self.out) + &read(&self.err)
+        if self.out == self.err { read(&self.out) } else { read(&self.out) + &read(&self.err) }
     }
 }
 
 impl Drop for Proc {
     fn drop(&mut self) {
+        if !self.ours {
+            return;
+        }
         let _ = self.child.kill();
         let _ = self.child.wait();
         let _ = std::fs::remove_file(&self.out);

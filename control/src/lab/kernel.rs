@@ -1,10 +1,9 @@
 //! A host whose networks the kernel itself makes: a bridge and a vxlan device each.
 
-use crate::cloud::{MTU, Name, dvr_mac, vni, vtep};
-use crate::command::Res;
-use crate::netns::Netns;
-use crate::topology::Lab;
-use std::time::Duration;
+use super::cloud::{MTU, Name, dvr_mac, vni, vtep};
+use super::command::Res;
+use super::netns::Netns;
+use super::topology::Lab;
 
 /// Joins a host's instances to the other host by the kernel's own VXLAN. Goes with the lab.
 pub fn host(lab: &Lab, n: usize) -> Res<()> {
@@ -28,9 +27,10 @@ pub fn host(lab: &Lab, n: usize) -> Res<()> {
 /// interface's: towards a dvrd host a routed frame may have no other source (T3, T4, O2), and Linux has nothing that
 /// would rewrite it on the way out. Its neighbours are permanent, as Neutron's are: what it would ask the fabric for is
 /// not answered there (D10).
-pub struct Router {
-    _ns: Netns,
-}
+pub struct Router(Netns);
+
+/// What its namespace is called behind the lab's prefix.
+pub const ROUTER: &str = "h2-router";
 
 /// The router's MAC on both its sides.
 pub fn router_mac(host: usize) -> String {
@@ -38,8 +38,9 @@ pub fn router_mac(host: usize) -> String {
 }
 
 impl Router {
+    /// Makes one beside a host's bridges.
     pub fn new(lab: &Lab, n: usize) -> Res<Router> {
-        let ns = Netns::new(&lab.path(""), "router")?;
+        let ns = Netns::new(&lab.path(""), &format!("{}-{}", lab.base().prefix, ROUTER))?;
         let host = lab.host(n);
         for network in ['A', 'B'] {
             let dev = format!("gw{network}");
@@ -47,16 +48,20 @@ impl Router {
             host.ip(&format!("link set {dev} master br{network} up"))?;
             ns.ip(&format!("link set {dev} mtu {MTU} address {} up", router_mac(n)))?;
         }
-        let on = "echo 1 >/proc/sys/net/ipv4/ip_forward";
-        ns.command(&["sh".into(), "-c".into(), on.into()], Duration::from_secs(5))?.good()?;
+        ns.shell("echo 1 >/proc/sys/net/ipv4/ip_forward")?;
         let gateways = [Name("A1"), Name("B1")];
         gateways
             .iter()
             .try_for_each(|g| ns.ip(&format!("addr add {}/24 dev gw{}", g.gateway(), g.network())).map(|_| ()))?;
-        for (vm, _) in lab.vms() {
+        for (vm, _) in lab.vms().filter(|(vm, _)| "AB".contains(vm.network())) {
             let dev = format!("gw{}", vm.network());
             ns.ip(&format!("neigh add {} lladdr {} dev {dev} nud permanent", vm.address(), vm.mac()))?;
         }
-        Ok(Router { _ns: ns })
+        Ok(Router(ns))
+    }
+
+    /// From now on it stays when the value goes.
+    pub fn keep(&mut self) {
+        self.0.keep();
     }
 }

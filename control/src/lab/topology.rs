@@ -1,13 +1,16 @@
 //! The lab's machines: hosts joined by a wire, instances behind veth pairs; and, if wanted, what is outside of the cloud.
 
-use crate::cli_support::{Dir, dvrctl};
-use crate::cloud::outside as out;
-use crate::cloud::{self, Name, UNDERLAY_MTU};
-use crate::command::Res;
-use crate::netns::Netns;
+use super::cloud::outside as out;
+use super::cloud::{self, Name, UNDERLAY_MTU};
+use super::command::{Proc, Res};
+use super::folder::Folder;
+use super::netns::Netns;
 use std::cell::Cell;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
+
+/// The cloud file, in the lab's folder.
+pub const CLOUD: &str = "cloud.json";
 
 /// What is outside of the cloud: the wires between the hosts' NICs, and machines dvrd knows nothing of.
 struct Outside {
@@ -21,7 +24,45 @@ struct Outside {
     metal: Netns,
 }
 
-/// A lab. Everything in it goes with the value.
+/// Where a lab has its files, what it calls its namespaces, and what it runs.
+pub struct Base {
+    /// For files.
+    pub folder: Folder,
+    /// Namespaces are called `PREFIX-h1` and so on.
+    pub prefix: String,
+    /// The program `dvrd`.
+    pub dvrd: PathBuf,
+    /// The program `dvrctl`.
+    pub dvrctl: PathBuf,
+}
+
+/// What a lab consists of.
+#[derive(Clone, Copy)]
+pub struct Parts<'p> {
+    /// The instances.
+    pub vms: &'p [&'static str],
+    /// Those of them with a floating IP, if there is an outside, and with it a third host.
+    pub outside: Option<&'p [&'static str]>,
+}
+
+impl Parts<'_> {
+    /// How many hosts.
+    pub fn hosts(&self) -> usize {
+        if self.outside.is_some() { out::HOSTS } else { 2 }
+    }
+
+    /// What its namespaces are called behind the prefix.
+    pub fn namespaces(&self) -> Vec<String> {
+        let hosts = (1..=self.hosts()).map(|n| format!("h{n}"));
+        let outside = if self.outside.is_some() { &OUTSIDE[..] } else { &[] };
+        hosts.chain(outside.iter().map(|n| (*n).to_owned())).chain(self.vms.iter().map(|n| n.to_lowercase())).collect()
+    }
+}
+
+/// The namespaces of [`Outside`].
+const OUTSIDE: [&str; 4] = ["wires", "router", "client", "metal"];
+
+/// A lab. Everything in it goes with the value, unless it is [kept](Lab::keep).
 pub struct Lab {
     // Namespaces go before the folder that holds the output of their commands.
     hosts: Vec<Netns>,
@@ -30,39 +71,64 @@ pub struct Lab {
     port: Cell<u16>,
     /// Host by host: the MAC that answers there for a gateway, if it is not the router interface's.
     plain_routers: [Option<String>; 2],
-    dir: Dir,
+    base: Base,
 }
 
 impl Lab {
     /// Two hosts with `queues` on each end of the wire between them, and these instances.
-    pub fn new(queues: usize, names: &[&'static str]) -> Res<Lab> {
-        let dir = Dir::new("lab");
-        let names: Vec<Name> = names.iter().map(|n| Name(n)).collect();
-        let hosts = ["h1", "h2"].map(|what| Netns::new(&dir.path(""), what));
-        let hosts = hosts.into_iter().collect::<Res<Vec<_>>>()?;
-        let (vms, port, plain_routers) = (Vec::new(), Cell::new(5201), [None, None]);
-        let mut lab = Lab { hosts, vms, outside: None, port, plain_routers, dir };
-        lab.wire(queues)?;
-        names.iter().try_for_each(|name| lab.add_vm(*name))?;
-        let text = cloud::model(&names).to_string();
-        lab.dir.write("cloud.json", text);
-        Ok(lab)
+    pub fn new(base: Base, queues: usize, vms: &[&'static str]) -> Res<Lab> {
+        Lab::build(base, queues, Parts { vms, outside: None })
     }
 
     /// Three hosts with `queues` at each NIC, these instances, and an outside; those of `floating` have floating IPs.
-    pub fn with_outside(queues: usize, names: &[&'static str], floating: &[&'static str]) -> Res<Lab> {
-        let dir = Dir::new("lab");
+    pub fn with_outside(base: Base, queues: usize, vms: &[&'static str], floating: &[&'static str]) -> Res<Lab> {
+        Lab::build(base, queues, Parts { vms, outside: Some(floating) })
+    }
+
+    /// Makes it: namespaces, interfaces, the cloud file.
+    pub fn build(base: Base, queues: usize, parts: Parts<'_>) -> Res<Lab> {
+        let lab = Lab::of(base, parts, Netns::new)?;
+        match &lab.outside {
+            Some(outside) => outside.build(&lab.hosts, queues)?,
+            None => lab.wire(queues)?,
+        }
+        lab.vms().try_for_each(|(name, _)| lab.plug(name))?;
         let of = |names: &[&'static str]| names.iter().map(|n| Name(n)).collect::<Vec<_>>();
-        let new = |what: &str| Netns::new(&dir.path(""), what);
-        let hosts = ["h1", "h2", "h3"].map(new).into_iter().collect::<Res<Vec<_>>>()?;
-        let outside =
-            Outside { wires: new("wires")?, router: new("router")?, client: new("client")?, metal: new("metal")? };
-        outside.build(&hosts, queues)?;
-        let (vms, port, plain_routers) = (Vec::new(), Cell::new(5201), [None, None]);
-        let mut lab = Lab { hosts, vms, outside: Some(outside), port, plain_routers, dir };
-        of(names).into_iter().try_for_each(|name| lab.add_vm(name))?;
-        lab.dir.write("cloud.json", out::model(&of(names), &of(floating)).to_string());
+        let model = match parts.outside {
+            Some(floating) => out::model(&of(parts.vms), &of(floating)),
+            None => cloud::model(&of(parts.vms)),
+        };
+        let file = lab.path(CLOUD);
+        let text = serde_json::to_string_pretty(&model).map_err(|e| e.to_string())?;
+        std::fs::write(&file, text + "\n").map_err(|e| format!("{}: {e}", file.display()))?;
         Ok(lab)
+    }
+
+    /// One that is there and stays when the value goes.
+    pub fn open(base: Base, parts: Parts<'_>) -> Res<Lab> {
+        Lab::of(base, parts, Netns::open)
+    }
+
+    fn of(base: Base, parts: Parts<'_>, netns: impl Fn(&Path, &str) -> Res<Netns>) -> Res<Lab> {
+        let new = |what: &str| netns(&base.folder.path(""), &format!("{}-{what}", base.prefix));
+        let hosts = (1..=parts.hosts()).map(|n| new(&format!("h{n}"))).collect::<Res<Vec<_>>>()?;
+        let outside = match parts.outside {
+            Some(_) => {
+                let [wires, router, client, metal] = OUTSIDE;
+                Some(Outside { wires: new(wires)?, router: new(router)?, client: new(client)?, metal: new(metal)? })
+            }
+            None => None,
+        };
+        let vm = |name: &&'static str| Ok((Name(name), new(&name.to_lowercase())?));
+        let vms = parts.vms.iter().map(vm).collect::<Res<Vec<_>>>()?;
+        Ok(Lab { hosts, vms, outside, port: Cell::new(5201), plain_routers: [None, None], base })
+    }
+
+    /// From now on everything stays when the value goes.
+    pub fn keep(&mut self) {
+        let outside = self.outside.iter_mut().flat_map(|o| [&mut o.wires, &mut o.router, &mut o.client, &mut o.metal]);
+        self.hosts.iter_mut().chain(self.vms.iter_mut().map(|(_, ns)| ns)).chain(outside).for_each(Netns::keep);
+        self.base.folder.keep();
     }
 
     fn wire(&self, queues: usize) -> Res<()> {
@@ -74,12 +140,6 @@ impl Lab {
             host.ip(&format!("link set und0 mtu {UNDERLAY_MTU} up"))?;
         }
         Ok(())
-    }
-
-    fn add_vm(&mut self, name: Name) -> Res<()> {
-        let vm = Netns::new(&self.dir.path(""), &name.0.to_lowercase())?;
-        self.vms.push((name, vm));
-        self.plug(name)
     }
 
     /// An instance's interface: `eth0` as Neutron's port says, and its other end on the host.
@@ -181,25 +241,24 @@ impl Lab {
 
     /// A file in the lab's folder.
     pub fn path(&self, file: &str) -> PathBuf {
-        self.dir.path(file)
+        self.base.folder.path(file)
     }
 
-    /// The cloud file, once `dvrctl check` has accepted it for both hosts.
+    /// What the lab was made with.
+    pub fn base(&self) -> &Base {
+        &self.base
+    }
+
+    /// The cloud file, once `dvrctl check` has accepted it for every host.
     pub fn cloud(&self) -> Res<String> {
-        let file = self.dir.text("cloud.json");
+        let file = self.path(CLOUD).display().to_string();
         for host in (1..=self.hosts()).map(|n| format!("H{n}")) {
-            let ran = dvrctl(["check", "--cloud", &file, "--host", &host]);
-            if ran.status != 0 {
-                return Err(format!("dvrctl check --host {host}: {}{}", ran.out, ran.err));
-            }
+            let program = self.base.dvrctl.display().to_string();
+            let argv = [&program, "check", "--cloud", &file, "--host", &host].map(str::to_owned);
+            Proc::start(&self.path(""), &argv)?.wait(Duration::from_secs(10))?.good()?;
         }
         Ok(file)
     }
-}
-
-/// Runs in a namespace what `ip` cannot do.
-fn shell(ns: &Netns, line: &str) -> Res<()> {
-    ns.command(&["sh".into(), "-c".into(), line.into()], Duration::from_secs(5))?.good().map(|_| ())
 }
 
 impl Outside {
@@ -222,7 +281,7 @@ impl Outside {
         self.router.ip(&format!("link add eth1 type veth peer name eth0 netns {}", self.client.name()))?;
         self.router.ip("link set eth1 up")?;
         self.router.ip(&format!("addr add {}/24 dev eth1", out::CLIENT_GATEWAY))?;
-        shell(&self.router, "echo 1 >/proc/sys/net/ipv4/ip_forward")?;
+        self.router.shell("echo 1 >/proc/sys/net/ipv4/ip_forward")?;
         self.client.ip("link set eth0 up")?;
         self.client.ip(&format!("addr add {}/24 dev eth0", out::CLIENT))?;
         self.client.ip(&format!("route add default via {}", out::CLIENT_GATEWAY))?;

@@ -1,25 +1,30 @@
 //! `dvrd` on the lab's hosts: its files, its life, its books.
 
-use crate::command::{Done, Proc, Res};
-use crate::report::Checks;
-use crate::topology::Lab;
+use super::checks::Checks;
+use super::command::{Done, Proc, Res};
+use super::process::Process;
+use super::topology::Lab;
 use serde_json::Value;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 /// How `dvrd` is started.
 pub struct Setup {
+    /// Worker threads.
     pub workers: usize,
     /// In the host's namespace, with the interfaces' usual names; otherwise outside, and the file names namespaces.
     pub inside: bool,
+    /// The underlay's interface.
     pub interface: &'static str,
     /// Words in front of the program.
     pub under: &'static [&'static str],
+    /// It may outlive this program: all it says goes to [`log`].
+    pub stays: bool,
 }
 
 impl Default for Setup {
     fn default() -> Setup {
-        Setup { workers: 1, inside: false, interface: "und0", under: &[] }
+        Setup { workers: 1, inside: false, interface: "und0", under: &[], stays: false }
     }
 }
 
@@ -32,26 +37,48 @@ pub struct Dvrd {
 
 /// What `dvrd` left when it was stopped.
 pub struct Stopped {
+    /// Exit status and output.
     pub done: Done,
+    /// Its `--totals`.
     pub totals: Value,
+    /// From SIGTERM to its end.
     pub took: Duration,
+}
+
+/// The file in the lab's folder that a host's `dvrd.toml` is.
+pub fn config(host: usize) -> String {
+    format!("h{}.toml", host + 1)
+}
+
+/// The file in the lab's folder its books go to.
+pub fn totals(host: usize) -> String {
+    format!("h{}-totals.json", host + 1)
+}
+
+/// The file in the lab's folder it says things to, if it is to stay.
+pub fn log(host: usize) -> String {
+    format!("h{}.log", host + 1)
 }
 
 impl Dvrd {
     /// Starts the program and does not wait for it.
     pub fn launch(lab: &Lab, host: usize, setup: &Setup) -> Res<Dvrd> {
-        let (config, totals) = (lab.path(&format!("dvrd{host}.toml")), lab.path(&format!("totals{host}.json")));
+        let (config, totals) = (lab.path(&config(host)), lab.path(&totals(host)));
         let write = |path: &PathBuf, text: String| std::fs::write(path, text).map_err(|e| e.to_string());
         write(&config, config_text(lab, host, setup))?;
         let _ = std::fs::remove_file(&totals);
         let text = |path: &PathBuf| path.display().to_string();
         let mut argv: Vec<String> = setup.under.iter().map(|w| (*w).to_owned()).collect();
-        let program = env!("CARGO_BIN_EXE_dvrd");
+        let program = text(&lab.base().dvrd);
         argv.extend(
-            [program, "--config", &text(&config), "--cloud", &lab.cloud()?, "--totals", &text(&totals)]
+            [&program, "--config", &text(&config), "--cloud", &lab.cloud()?, "--totals", &text(&totals)]
                 .map(str::to_owned),
         );
-        let proc = if setup.inside { lab.host(host).start(&argv)? } else { Proc::start(&lab.path(""), &argv)? };
+        let argv = if setup.inside { lab.host(host).inside(&argv) } else { argv };
+        let proc = match setup.stays {
+            true => Proc::daemon(&lab.path(&log(host)), &argv)?,
+            false => Proc::start(&lab.path(""), &argv)?,
+        };
         Ok(Dvrd { proc, host, totals })
     }
 
@@ -65,6 +92,16 @@ impl Dvrd {
     /// Waits for the line that says so.
     pub fn ready(&mut self) -> Res<()> {
         self.proc.until("dvrd: ready", Duration::from_secs(10))
+    }
+
+    /// Its process.
+    pub fn process(&self) -> Res<Process> {
+        self.proc.process()
+    }
+
+    /// From now on it lives on when the value goes.
+    pub fn let_go(&mut self) {
+        self.proc.let_go();
     }
 
     /// What it says at start.
@@ -121,23 +158,44 @@ pub type Expected<'e> = &'e [(&'e str, &'e str)];
 pub fn books(checks: &mut Checks, host: usize, stopped: &Stopped, expected: Expected<'_>) {
     let (t, name) = (&stopped.totals, format!("H{}", host + 1));
     checks.check(format!("{name} ends by SIGTERM"), exit(stopped), stopped.done.status == Some(0));
-    let keys = ["received", "generated", "copied", "sent", "dropped", "consumed", "held"];
-    let numbers: Option<Vec<u64>> = keys.iter().map(|k| t[k].as_u64()).collect();
-    let Some(n) = numbers else { return checks.check(format!("{name} --totals has all keys"), t, false) };
-    let words = keys.iter().zip(&n).map(|(k, n)| format!("{k} {n}")).collect::<Vec<_>>();
-    let seen = format!("{} = {}", words[..3].join(" + "), words[3..].join(" + "));
-    checks.check(
-        format!("{name} books balance"),
-        seen,
-        n[..3].iter().sum::<u64>() == n[3..].iter().sum::<u64>() && n[0] > 0,
-    );
-    let (free, total) = (t["frames"]["free"].as_u64(), t["frames"]["total"].as_u64());
-    let seen = format!("{} of {} free", free.unwrap_or(0), total.unwrap_or(0));
-    checks.check(format!("{name} buffers all home"), seen, free == total && total > Some(0));
+    let balance = Balance::of(t);
+    checks.check(format!("{name} books balance"), &balance.books, balance.even);
+    checks.check(format!("{name} buffers all home"), &balance.buffers, balance.all_home);
     drops(checks, &name, t, expected);
     let counters = t["counters"].as_object().into_iter().flatten().filter(|(_, n)| n.as_u64() != Some(0));
     let seen = counters.map(|(k, n)| format!("{k} {n}")).collect::<Vec<_>>().join(", ");
     checks.note(format!("{name} other counters"), if seen.is_empty() { "none".to_owned() } else { seen });
+}
+
+/// The last books of a `dvrd`: all that came is accounted for.
+pub struct Balance {
+    /// What came = what became of it.
+    pub books: String,
+    /// Both sides are one number, and not 0.
+    pub even: bool,
+    /// Packet buffers that are free.
+    pub buffers: String,
+    /// All are.
+    pub all_home: bool,
+}
+
+impl Balance {
+    /// Reads what `--totals` left.
+    pub fn of(totals: &Value) -> Balance {
+        let keys = ["received", "generated", "copied", "sent", "dropped", "consumed", "held"];
+        let numbers: Vec<Option<u64>> = keys.iter().map(|k| totals[k].as_u64()).collect();
+        let word = |(k, n): (&&str, &Option<u64>)| n.map_or(format!("{k} missing"), |n| format!("{k} {n}"));
+        let words = keys.iter().zip(&numbers).map(word).collect::<Vec<_>>();
+        let sum = |part: &[Option<u64>]| part.iter().copied().sum::<Option<u64>>();
+        let (came, went) = (sum(&numbers[..3]), sum(&numbers[3..]));
+        let (free, total) = (totals["frames"]["free"].as_u64(), totals["frames"]["total"].as_u64());
+        Balance {
+            books: format!("{} = {}", words[..3].join(" + "), words[3..].join(" + ")),
+            even: came == went && came > Some(0),
+            buffers: format!("{} of {} free", free.unwrap_or(0), total.unwrap_or(0)),
+            all_home: free == total && total > Some(0),
+        }
+    }
 }
 
 fn exit(stopped: &Stopped) -> String {
@@ -146,7 +204,8 @@ fn exit(stopped: &Stopped) -> String {
     format!("{status} after {:.2} s {err}", stopped.took.as_secs_f32())
 }
 
-fn drops(checks: &mut Checks, name: &str, totals: &Value, expected: Expected<'_>) {
+/// No drop of these books that is not expected.
+pub fn drops(checks: &mut Checks, name: &str, totals: &Value, expected: Expected<'_>) {
     let Some(drops) = totals["drops"].as_object() else {
         return checks.check(format!("{name} --totals has drops"), totals, false);
     };

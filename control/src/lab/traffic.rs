@@ -1,9 +1,9 @@
 //! Traffic of real programs between namespaces, and what they saw of it.
 
-use crate::cloud::Name;
-use crate::command::{Done, Proc, Res, words};
-use crate::netns::Netns;
-use crate::topology::Lab;
+use super::cloud::Name;
+use super::command::{Done, Proc, Res, words};
+use super::netns::Netns;
+use super::topology::Lab;
 use serde_json::Value;
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
@@ -13,11 +13,16 @@ const STEP: Duration = Duration::from_secs(5);
 
 /// What ping saw.
 pub struct Ping {
+    /// Requests.
     pub sent: u32,
+    /// Answers, duplicates not among them.
     pub received: u32,
+    /// Answers to what had been answered.
     pub duplicates: u32,
     /// The TTLs of the answers.
     pub ttls: BTreeSet<u8>,
+    /// Mean round trip, milliseconds; none without an answer.
+    pub rtt: Option<f64>,
 }
 
 impl Ping {
@@ -31,7 +36,14 @@ impl Ping {
         };
         let ttl = |l: &str| l.split_once("ttl=")?.1.split(' ').next()?.parse().ok();
         let ttls = out.lines().filter_map(ttl).collect();
-        Ok(Ping { sent: before("transmitted"), received: before("received"), duplicates: before("duplicates"), ttls })
+        let mean = |l: &str| l.strip_prefix("rtt min/avg/max/mdev = ")?.split('/').nth(1)?.parse().ok();
+        Ok(Ping {
+            sent: before("transmitted"),
+            received: before("received"),
+            duplicates: before("duplicates"),
+            ttls,
+            rtt: out.lines().find_map(mean),
+        })
     }
 
     /// Every request answered once, with this TTL.
@@ -42,7 +54,11 @@ impl Ping {
 
 impl std::fmt::Display for Ping {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{} of {} answered, ttl {:?}", self.received, self.sent, self.ttls)?;
+        write!(f, "{} of {} answered", self.received, self.sent)?;
+        if let Some(rtt) = self.rtt {
+            let ttls: Vec<String> = self.ttls.iter().map(u8::to_string).collect();
+            write!(f, ", ttl {}, mean {rtt:.2} ms", ttls.join(" and "))?;
+        }
         if self.duplicates > 0 { write!(f, ", {} duplicates", self.duplicates) } else { Ok(()) }
     }
 }
@@ -51,9 +67,35 @@ impl std::fmt::Display for Ping {
 pub struct Tcp {
     /// Mbit/s at the receiver.
     pub mbit: f64,
+    /// Segments sent again, as the sender's TCP_INFO counts them.
     pub retransmits: u64,
     /// Bytes of each interval at the sender, all streams.
     pub intervals: Vec<u64>,
+}
+
+impl Tcp {
+    /// Reads the report of the sending end.
+    pub fn parse(json: &Value) -> Res<Tcp> {
+        let number = |key: &str, sub: &str| json["end"][key][sub].as_f64().ok_or(format!("no {key} {sub} in {json}"));
+        let bytes = |i: &Value| i["sum"]["bytes"].as_u64().unwrap_or(0);
+        Ok(Tcp {
+            mbit: number("sum_received", "bits_per_second")? / 1e6,
+            retransmits: number("sum_sent", "retransmits")? as u64,
+            intervals: json["intervals"].as_array().map(|all| all.iter().map(bytes).collect()).unwrap_or_default(),
+        })
+    }
+
+    /// Intervals in which nothing was sent.
+    pub fn silent(&self) -> usize {
+        self.intervals.iter().filter(|bytes| **bytes == 0).count()
+    }
+}
+
+impl std::fmt::Display for Tcp {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Tcp { mbit, retransmits, .. } = self;
+        write!(f, "{mbit:.0} Mbit/s, {retransmits} retransmits, {} silent seconds", self.silent())
+    }
 }
 
 /// What both ends of a UDP run counted, all streams together.
@@ -63,6 +105,8 @@ pub struct Udp {
     pub sent: u64,
     /// Not received, those behind the last one received included.
     pub lost: u64,
+    /// Of those lost, that reached the receiver's stack and found its socket full. Nobody has looked: 0.
+    pub at_receiver: u64,
     /// Received after a later one of the same stream.
     pub out_of_order: u64,
 }
@@ -77,22 +121,32 @@ impl Udp {
         };
         let sent = client["end"]["sum_sent"]["packets"].as_u64().ok_or(format!("no packets in {client}"))?;
         let received = sum(server, "packets")?.saturating_sub(sum(server, "lost_packets")?);
-        Ok(Udp { sent, lost: sent.saturating_sub(received), out_of_order: sum(server, "out_of_order")? })
+        Ok(Udp {
+            sent,
+            lost: sent.saturating_sub(received),
+            at_receiver: 0,
+            out_of_order: sum(server, "out_of_order")?,
+        })
     }
 
+    /// Of what was sent.
     pub fn lost_percent(&self) -> f64 {
         100.0 * self.lost as f64 / (self.sent as f64).max(1.0)
     }
 
-    /// Under 1 % lost and none out of order.
+    /// Under 1 % lost on the way and none out of order.
     pub fn is_good(&self) -> bool {
-        self.sent > 0 && self.lost_percent() < 1.0 && self.out_of_order == 0
+        let on_the_way = self.lost.saturating_sub(self.at_receiver);
+        self.sent > 0 && on_the_way * 100 < self.sent && self.out_of_order == 0
     }
 }
 
 impl std::fmt::Display for Udp {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{} sent, {} lost ({:.2} %), ", self.sent, self.lost, self.lost_percent())?;
+        if self.at_receiver > 0 {
+            write!(f, "{} of them by the receiver's full socket, ", self.at_receiver)?;
+        }
         write!(f, "{} out of order", self.out_of_order)
     }
 }
@@ -119,26 +173,19 @@ impl Flow {
         Ok((client, report(self.server.wait(STEP)?)?))
     }
 
+    /// Waits for the end of a TCP run.
     pub fn tcp(self) -> Res<Tcp> {
-        let (json, _) = self.finish()?;
-        let number = |key: &str, sub: &str| json["end"][key][sub].as_f64().ok_or(format!("no {key} {sub} in {json}"));
-        let bytes = |i: &Value| i["sum"]["bytes"].as_u64().unwrap_or(0);
-        Ok(Tcp {
-            mbit: number("sum_received", "bits_per_second")? / 1e6,
-            retransmits: number("sum_sent", "retransmits")? as u64,
-            intervals: json["intervals"].as_array().map(|all| all.iter().map(bytes).collect()).unwrap_or_default(),
-        })
+        Tcp::parse(&self.finish()?.0)
     }
 
-    /// Mbit/s at the receiver, and the address the receiver saw the sender under.
-    pub fn seen_from(self) -> Res<(f64, String)> {
+    /// The same, and the address the receiver saw the sender under.
+    pub fn seen_from(self) -> Res<(Tcp, String)> {
         let (client, server) = self.finish()?;
-        let mbit =
-            client["end"]["sum_received"]["bits_per_second"].as_f64().ok_or(format!("no rate in {client}"))? / 1e6;
         let source = server["start"]["connected"][0]["remote_host"].as_str();
-        Ok((mbit, source.ok_or(format!("no remote_host in {server}"))?.to_owned()))
+        Ok((Tcp::parse(&client)?, source.ok_or(format!("no remote_host in {server}"))?.to_owned()))
     }
 
+    /// Waits for the end of a UDP run.
     pub fn udp(self) -> Res<Udp> {
         let (client, server) = self.finish()?;
         Udp::parse(&client, &server)
