@@ -2,6 +2,7 @@
 
 mod check;
 mod demo;
+mod doctor;
 mod explain;
 mod import_neutron;
 mod input;
@@ -29,12 +30,13 @@ const REFUSED: u8 = 3;
 #[command(
     name = "dvrctl",
     version,
-    about = "Runs, explains and checks dvrd's distributed virtual router, without a NIC and without root",
+    about = "Runs, explains and checks dvrd's distributed virtual router, without a NIC and without root; examines a host",
     after_help = "Exit status:
   0  done
   1  done, but part of an input could not be read, or is missing
   2  wrong usage or bad input; nothing was done
   3  done, but lines of the events file were refused
+doctor has its own: dvrctl help doctor
 
 Start with:  dvrctl demo"
 )]
@@ -52,6 +54,7 @@ enum Command {
     ImportNeutron(import_neutron::Args),
     Explain(explain::Args),
     Demo(demo::Args),
+    Doctor(doctor::Args),
 }
 
 /// What a command has to say.
@@ -96,6 +99,7 @@ pub fn main() -> ExitCode {
         Command::ImportNeutron(args) => import_neutron::run(&args),
         Command::Explain(args) => explain::run(&args),
         Command::Demo(args) => demo::run(&args),
+        Command::Doctor(args) => doctor::run(&args),
     };
     let answer =
         result.unwrap_or_else(|Failure(lines)| Answer { out: String::new(), warnings: lines, status: BAD_INPUT });

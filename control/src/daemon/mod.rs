@@ -1,11 +1,12 @@
 //! `dvrd`: the dataplane on the interfaces of a host.
 //!
 //! [`mod@run`] is the order of things; [`config`] is `dvrd.toml`, [`net`] the kernel's namespaces, links and neighbours,
-//! [`nic`] an interface with everything bound, `ports` the interfaces of the VMs, `model` what is in the tables,
+//! [`nic`] an interface with everything bound, [`doctor`] what is wrong with this machine, `ports` the interfaces of the VMs, `model` what is in the tables,
 //! `threads` the workers.
 
 mod banner;
 pub mod config;
+pub mod doctor;
 mod model;
 pub mod net;
 pub mod nic;
@@ -123,7 +124,7 @@ fn start(args: &Args) -> Result<(), Failure> {
     let mut says = Terminal { host: config.host.clone(), totals, last: Ok(()) };
     run(&config, &cloud, &signals, &mut says).map_err(|e| {
         let status = if matches!(e, run::RunError::WorkerDied(_)) { DEFECT } else { FAILED };
-        failed(e.to_string(), status)
+        Failure { lines: e.to_string().lines().map(str::to_owned).collect(), status }
     })?;
     says.last.map_err(|error| failed(error, DEFECT))
 }

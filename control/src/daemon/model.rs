@@ -1,5 +1,8 @@
 //! What dvrd knows of the cloud, of its own underlay and of the way to the other hosts, as rows in the tables.
 
+use super::config::Interface;
+use super::doctor::plan::networks;
+use super::doctor::{Subject, Use};
 use crate::model::Cloud;
 use crate::rows::Rows;
 use crate::rows::derive::v4;
@@ -99,12 +102,10 @@ impl Model {
         &self.physical
     }
 
-    /// Networks on a physical network whose MTU is above `mtu`, each with its own.
-    pub fn larger_than(&self, physical: &str, mtu: u32) -> Vec<(String, u32)> {
-        let on = self.cloud.networks.values().filter(|n| n.provider_physical_network.as_deref() == Some(physical));
-        on.filter(|n| u32::from(n.mtu) > mtu)
-            .map(|n| (if n.name.is_empty() { &n.id } else { &n.name }.clone(), n.mtu.into()))
-            .collect()
+    /// An interface of this host, and what is asked of it.
+    pub fn subject(&self, interface: &Interface, used: Use, workers: u32) -> Subject {
+        let networks = Some(networks(&self.cloud, &self.host, &used));
+        Subject { interface: interface.clone(), used, workers, networks }
     }
 
     /// Makes all of it what the workers see, or changes nothing.
@@ -171,15 +172,5 @@ mod tests {
         model.cloud.hosts.get_mut("H1").unwrap().bridge_mappings.remove("physnet2");
         model.store().unwrap();
         assert_eq!(ports(&model), before - 1);
-    }
-
-    #[test]
-    fn networks_a_nic_is_too_small_for_are_named_with_their_mtu() {
-        let cloud = Cloud::from_json(include_str!("../../../pcap-fixtures/T/cloud.json"), "T").unwrap();
-        let model = Model::new(&cloud, "H1", 1);
-        assert_eq!(model.larger_than("physnet1", 1500), []);
-        assert_eq!(model.larger_than("physnet1", 1499), [("V".to_owned(), 1500)]);
-        assert_eq!(model.larger_than("physext", 1400), [("X".to_owned(), 1500)]);
-        assert_eq!(model.larger_than("physnet2", 68), []);
     }
 }

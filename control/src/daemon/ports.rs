@@ -35,8 +35,8 @@ pub(super) struct Place {
 /// What became of an interface: for the log.
 #[derive(Debug)]
 pub(super) enum News {
-    /// Taken.
-    Attached(String),
+    /// Taken. By its words, and its id.
+    Attached(String, String),
     /// It went away.
     Gone(String),
     /// There is none.
@@ -132,7 +132,10 @@ impl<'u> Ports<'u> {
                     let Some(at) = place(writer, &attachment.port) else { continue };
                     let opened = open(&attachment.interface, self.region, self.frames);
                     let (next, new) = match opened.map(|(nic, port)| (nic, workers.attach(at, port))) {
-                        Ok((nic, true)) => (State::Attached(nic, at), Some(News::Attached(what()))),
+                        Ok((nic, true)) => {
+                            let id = attachment.port.clone();
+                            (State::Attached(nic, at), Some(News::Attached(what(), id)))
+                        }
                         Ok((_, false)) => {
                             let told = matches!(state, State::Refused);
                             (State::Refused, (!told).then(|| News::Refused(what())))

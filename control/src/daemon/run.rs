@@ -3,6 +3,7 @@
 
 use super::banner::banner;
 use super::config::Config;
+use super::doctor::{self, Before, Use};
 use super::model::{Model, StoreError};
 use super::net::{NetError, UnderlayEvent};
 use super::nic::{Nic, NicError, Role, Share};
@@ -56,6 +57,9 @@ pub trait Says {
 /// Why the daemon did not start, or ended.
 #[derive(Debug, thiserror::Error)]
 pub enum RunError {
+    /// Something of this machine or its interfaces stops it: a line each.
+    #[error("{}\nnot started; `dvrctl doctor` says more", .0.join("\n"))]
+    Unfit(Vec<String>),
     /// The host has no address for tunnels.
     #[error("host {0} has no IPv4 vtep in the cloud file: dvrd's underlay is IPv4")]
     NoVtep(String),
@@ -111,6 +115,7 @@ pub enum RunError {
 pub fn run(config: &Config, cloud: &Cloud, signals: &Signals, says: &mut dyn Says) -> Result<(), RunError> {
     let (count, frames) = (usize::from(config.workers.count), config.workers.frames as usize);
     let bytes = count * frames * FRAME_SIZE;
+    let before = Before::look(config, cloud).map_err(RunError::Unfit)?;
     let mut umem = Umem::shared(count * frames).map_err(|error| RunError::Memory { bytes, error })?;
     let pools = umem.pools(count);
     let mut model = Model::new(cloud, &config.host, count);
@@ -122,14 +127,20 @@ pub fn run(config: &Config, cloud: &Cloud, signals: &Signals, says: &mut dyn Say
     let port_frames = share(config, &model, &physical, &uplink)?;
     let mut workers = threads::workers(model.writer(), pools, nics, physical.len())?;
     let mut ports = Ports::new(config.attachments(cloud), region, port_frames);
-    tell(ports.look(model.writer(), &mut workers), true);
+    let news = ports.look(model.writer(), &mut workers);
+    tell(news, &ports, &model, true);
     let start = Instant::now();
     while ports.any_busy() && start.elapsed() < PATIENCE && !signals.stop.load(Ordering::Relaxed) {
         std::thread::sleep(PAUSE);
-        tell(ports.look(model.writer(), &mut workers), true);
+        let news = ports.look(model.writer(), &mut workers);
+        tell(news, &ports, &model, true);
     }
     let banner = banner(config, &uplink, &physical, &ports, &model);
-    physical.iter().for_each(|p| p.check_mtu(&model));
+    let nic = |used: &Use| match used {
+        Use::Physical(name) => physical.iter().find(|p| p.name == *name)?.trunk.nic(),
+        _ => uplink.nic(),
+    };
+    before.warnings(nic).iter().for_each(|line| tracing::warn!("{line}"));
     let mut uplink = Uplink::follow(uplink, &config.underlay, &model)?;
     let mut post = Post::default();
     let handles = Handles::of(&workers);
@@ -219,11 +230,19 @@ fn share(config: &Config, model: &Model, physical: &[Physical<'_>], uplink: &Tru
     Ok(each)
 }
 
-fn tell(news: Vec<News>, first: bool) {
+fn tell(news: Vec<News>, ports: &Ports<'_>, model: &Model, first: bool) {
     for one in news {
         match one {
-            News::Attached(port) if first => tracing::debug!("{port}: attached"),
-            News::Attached(port) => tracing::info!("{port}: attached"),
+            News::Attached(port, id) => {
+                match first {
+                    true => tracing::debug!("{port}: attached"),
+                    false => tracing::info!("{port}: attached"),
+                }
+                for (attachment, nic) in ports.attached().filter(|(a, _)| a.port == id) {
+                    let subject = model.subject(&attachment.interface, Use::Port(id.clone()), 1);
+                    doctor::of_port(&subject, nic).iter().for_each(|line| tracing::warn!("{line}"));
+                }
+            }
             News::Gone(port) => tracing::info!("{port}: the interface is gone; waiting for it to come back"),
             News::Missing(port) => tracing::warn!("{port}: there is no such interface yet; waiting for it"),
             News::Failed(port, error) => {
@@ -265,7 +284,8 @@ impl<'u: 'scope, 'scope> Daemon<'_, 'scope, 'u> {
             }
             if looked.elapsed() >= LOOK {
                 looked = Instant::now();
-                tell(self.ports.look(self.model.writer(), &mut &*self.handles), false);
+                let news = self.ports.look(self.model.writer(), &mut &*self.handles);
+                tell(news, self.ports, self.model, false);
                 self.uplink.look(self.model, self.handles);
                 self.physical.iter_mut().for_each(|p| p.look(self.model, self.handles));
                 if let Some(worker) = self.running.dead() {
@@ -316,7 +336,12 @@ impl<'u: 'scope, 'scope> Daemon<'_, 'scope, 'u> {
             UnderlayEvent::Link { mac: None, .. } => false, // the next look says so, and acts
             UnderlayEvent::Link { up, mac: Some(mac), mtu } => {
                 tracing::info!("underlay: {}, {mac}, MTU {mtu}", if up { "up" } else { "down, or without a carrier" });
-                self.model.set_uplink(mac, mtu)
+                let before = self.model.mtu();
+                let news = self.model.set_uplink(mac, mtu);
+                if self.model.mtu() != before {
+                    self.uplink.check_mtu(self.model);
+                }
+                news
             }
             UnderlayEvent::Neighbour(event) => {
                 let host = self.model.host_at(event.vtep);

@@ -1,6 +1,7 @@
 //! The underlay while dvrd runs: a NIC of all workers, and what the kernel knows of the way to the other hosts.
 
 use super::config::Interface;
+use super::doctor::{self, Use};
 use super::model::Model;
 use super::net::{HeldPort, NetError, Netns, Underlay, UnderlayEvent};
 use super::nic::Nic;
@@ -56,6 +57,14 @@ impl<'u> Uplink<'u> {
         self.follower = None;
     }
 
+    /// Says which network has packets it is too small for.
+    pub fn check_mtu(&self, model: &Model) {
+        if let Some(nic) = self.trunk.nic() {
+            let subject = model.subject(&self.interface, Use::Underlay, nic.workers);
+            doctor::of_mtu(&subject, model.mtu().into()).into_iter().for_each(|line| tracing::warn!("{line}"));
+        }
+    }
+
     /// As [`Trunk::look`]; the tables say what there is.
     pub fn look(&mut self, model: &mut Model, handles: &Handles<'u>) {
         let seen = self.trunk.look(handles);
@@ -72,6 +81,7 @@ impl<'u> Uplink<'u> {
         if seen != Seen::Same {
             self.trunk.nic().into_iter().for_each(|nic| set(model, nic));
             model.store_or_say();
+            self.check_mtu(model);
         }
     }
 }

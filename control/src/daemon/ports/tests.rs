@@ -49,7 +49,7 @@ fn look<R>(netns: &str, test: impl FnOnce(&mut dyn FnMut(bool) -> (Vec<News>, us
 /// What became of the port, in a word each; ports the worker has.
 fn words((news, has): (Vec<News>, usize)) -> (Vec<&'static str>, usize) {
     let word = |n: &News| match n {
-        News::Attached(_) => "attached",
+        News::Attached(..) => "attached",
         News::Gone(_) => "gone",
         News::Missing(_) => "missing",
         News::Failed(..) => "failed",
