@@ -41,7 +41,7 @@ pub(super) struct Args {
     #[arg(long, value_name = "FILE", required_unless_present = "interfaces")]
     config: Option<PathBuf>,
     /// The cloud: which ports are here, and the MTU of its networks
-    #[arg(long, value_name = "FILE", requires = "config")]
+    #[arg(long, value_name = "FILE", requires = "config", conflicts_with = "interfaces")]
     cloud: Option<PathBuf>,
     /// Interfaces of this namespace, in place of a configuration
     #[arg(value_name = "IFACE", conflicts_with = "config")]
