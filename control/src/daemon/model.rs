@@ -26,6 +26,14 @@ pub enum StoreError {
         /// Names of those that were to be stored.
         to: Vec<String>,
     },
+    /// Filters on the underlay take what is for the address and port they started with.
+    #[error("this host's vtep or the VXLAN port changes, from {from} to {to}: restart dvrd for that")]
+    Vtep {
+        /// Address and port at the start.
+        from: String,
+        /// Those that were to be stored.
+        to: String,
+    },
 }
 
 /// See the module text.
@@ -52,6 +60,30 @@ impl Model {
         let physical = cloud.hosts.get(&host).map(|h| h.bridge_mappings.keys().cloned().collect()).unwrap_or_default();
         let uplink = (MacAddr::ZERO, u16::MAX);
         Model { host, cloud, uplink, towards: BTreeMap::new(), physical, started: false, writer }
+    }
+
+    /// The cloud.
+    pub fn cloud(&self) -> &Cloud {
+        &self.cloud
+    }
+
+    /// Another cloud becomes what the workers see, by the difference; or nothing changes.
+    pub fn set_cloud(&mut self, cloud: Cloud) -> Result<(), StoreError> {
+        let from = self.vtep();
+        let before = std::mem::replace(&mut self.cloud, cloud);
+        let words = |vtep: Option<(Ipv4Addr, u16)>| vtep.map_or("none".to_owned(), |(a, port)| format!("{a}:{port}"));
+        let stored = match self.vtep() {
+            to if to == from => self.store(),
+            to => Err(StoreError::Vtep { from: words(from), to: words(to) }),
+        };
+        match stored {
+            Ok(()) => {
+                let known = self.unknown_vteps();
+                self.towards.retain(|vtep, _| known.contains(vtep));
+            }
+            Err(_) => self.cloud = before,
+        }
+        stored
     }
 
     /// This host's tunnel address, and the UDP port of VXLAN.
@@ -172,5 +204,47 @@ mod tests {
         model.cloud.hosts.get_mut("H1").unwrap().bridge_mappings.remove("physnet2");
         model.store().unwrap();
         assert_eq!(ports(&model), before - 1);
+    }
+
+    #[test]
+    fn another_cloud_is_stored_by_the_difference_or_not_at_all() {
+        let cloud = Cloud::from_json(include_str!("../../../pcap-fixtures/T/cloud.json"), "T").unwrap();
+        let mut model = Model::new(&cloud, "H1", 1);
+        model.store().unwrap();
+        let place = |m: &Model, id: &str| m.writer().indexes().port(id);
+        let before = place(&model, "A1");
+        assert!(before.is_some() && place(&model, "A3").is_some());
+        let mut less = cloud.clone();
+        less.ports.remove("A3");
+        model.set_cloud(less.clone()).unwrap();
+        assert_eq!((place(&model, "A1"), place(&model, "A3")), (before, None), "what stays keeps its index");
+        assert_eq!(model.cloud(), &less);
+        // Filters have the address and the port.
+        let mut elsewhere = cloud.clone();
+        elsewhere.hosts.get_mut("H1").unwrap().vtep = "172.20.0.99".parse().unwrap();
+        let error = model.set_cloud(elsewhere).unwrap_err().to_string();
+        assert!(error.contains("from 172.20.0.11:4789 to 172.20.0.99:4789: restart"), "{error}");
+        let mut more = cloud.clone();
+        more.hosts.get_mut("H1").unwrap().bridge_mappings.insert("physnet2".to_owned(), "br-2".to_owned());
+        assert!(matches!(model.set_cloud(more), Err(StoreError::Physical { .. })));
+        assert_eq!((model.cloud(), place(&model, "A3")), (&less, None), "nothing of it is there");
+        model.set_cloud(cloud).unwrap();
+        let again = place(&model, "A3");
+        assert!(again.is_some());
+    }
+
+    #[test]
+    fn ways_to_hosts_that_are_gone_are_forgotten() {
+        let cloud = Cloud::from_json(include_str!("../../../pcap-fixtures/T/cloud.json"), "T").unwrap();
+        let mut model = Model::new(&cloud, "H1", 1);
+        model.store().unwrap();
+        let mut unknown = cloud.clone();
+        unknown.hosts.values_mut().for_each(|h| h.vtep_mac = None);
+        model.set_cloud(unknown).unwrap();
+        let vtep = model.unknown_vteps()[0];
+        assert!(model.set_neighbour(vtep, Some(MacAddr::new([2, 0, 0, 0, 0, 1]))));
+        // The file has its MAC now, then not any more: the kernel has to tell it again.
+        model.set_cloud(cloud).unwrap();
+        assert!(!model.set_neighbour(vtep, None));
     }
 }

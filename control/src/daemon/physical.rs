@@ -27,15 +27,14 @@ impl<'u> Physical<'u> {
     /// As [`Trunk::look`].
     pub fn look(&mut self, model: &Model, handles: &Handles<'u>) {
         if matches!(self.trunk.look(handles), Seen::Back | Seen::Another) {
-            self.check_mtu(model);
+            self.mtu(model).into_iter().for_each(|line| tracing::warn!("{line}"));
         }
     }
 
-    /// Says which network has packets its NIC is too small for.
-    fn check_mtu(&self, model: &Model) {
-        if let Some(nic) = self.trunk.nic() {
-            let subject = model.subject(&nic.interface, Use::Physical(self.name.clone()), nic.workers);
-            doctor::of_mtu(&subject, nic.link.mtu).into_iter().for_each(|line| tracing::warn!("{line}"));
-        }
+    /// What is to be said of networks that have packets its NIC is too small for.
+    pub fn mtu(&self, model: &Model) -> Option<String> {
+        let nic = self.trunk.nic()?;
+        let subject = model.subject(&nic.interface, Use::Physical(self.name.clone()), nic.workers);
+        doctor::of_mtu(&subject, nic.link.mtu)
     }
 }

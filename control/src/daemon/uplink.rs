@@ -27,7 +27,7 @@ pub(super) struct Uplink<'u> {
 #[derive(Debug)]
 struct Follower {
     events: Receiver<UnderlayEvent>,
-    _thread: Underlay,
+    thread: Underlay,
 }
 
 impl Follower {
@@ -35,7 +35,7 @@ impl Follower {
         let netns = Netns::open(interface.netns.as_deref())?;
         let (thread, events) = Underlay::follow(&netns, &interface.name, EVENTS)?;
         thread.set_vteps(model.unknown_vteps());
-        Ok(Follower { events, _thread: thread })
+        Ok(Follower { events, thread })
     }
 }
 
@@ -44,6 +44,13 @@ impl<'u> Uplink<'u> {
     pub fn follow(trunk: Trunk<'u>, interface: &Interface, model: &Model) -> Result<Self, NetError> {
         let follower = Some(Follower::start(interface, model)?);
         Ok(Uplink { interface: interface.clone(), trunk, follower, held: hold(interface, model) })
+    }
+
+    /// The model's VTEPs may be others now.
+    pub fn follow_vteps(&self, model: &Model) {
+        if let Some(follower) = &self.follower {
+            follower.thread.set_vteps(model.unknown_vteps());
+        }
     }
 
     /// What has happened on it; `None` while it is gone.
@@ -57,12 +64,10 @@ impl<'u> Uplink<'u> {
         self.follower = None;
     }
 
-    /// Says which network has packets it is too small for.
-    pub fn check_mtu(&self, model: &Model) {
-        if let Some(nic) = self.trunk.nic() {
-            let subject = model.subject(&self.interface, Use::Underlay, nic.workers);
-            doctor::of_mtu(&subject, model.mtu().into()).into_iter().for_each(|line| tracing::warn!("{line}"));
-        }
+    /// What is to be said of networks that have packets it is too small for.
+    pub fn mtu(&self, model: &Model) -> Option<String> {
+        let subject = model.subject(&self.interface, Use::Underlay, self.trunk.nic()?.workers);
+        doctor::of_mtu(&subject, model.mtu().into())
     }
 
     /// As [`Trunk::look`]; the tables say what there is.
@@ -81,7 +86,7 @@ impl<'u> Uplink<'u> {
         if seen != Seen::Same {
             self.trunk.nic().into_iter().for_each(|nic| set(model, nic));
             model.store_or_say();
-            self.check_mtu(model);
+            self.mtu(model).into_iter().for_each(|line| tracing::warn!("{line}"));
         }
     }
 }

@@ -78,6 +78,11 @@ impl Dvrd {
         self.proc.logged().lines().filter(|l| l.contains(words)).map(str::to_owned).collect()
     }
 
+    /// Sends it a signal by name.
+    pub fn signal(&self, name: &str) -> Res<()> {
+        self.proc.signal(name)
+    }
+
     /// Waits for its end without asking for it.
     pub fn ends(self, limit: Duration) -> Res<Done> {
         self.proc.wait(limit)

@@ -20,6 +20,7 @@ mod load;
 mod netns;
 mod paths;
 mod physical;
+mod reload;
 mod reorder;
 mod report;
 mod topology;
@@ -60,6 +61,7 @@ const TESTS: &[(&str, &str, Run)] = &[
         errors::icmp_errors,
     ),
     ("vip_moves", "keepalived moves an address between two instances on two hosts", vip::vip_moves),
+    ("reload", "the files change while dvrd runs: ports come, go and move, mistakes change nothing", reload::reload),
     ("refuses", "what it cannot start with: refused in words, nothing left behind", lifecycle::refuses),
 ];
 
