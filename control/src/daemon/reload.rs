@@ -16,6 +16,8 @@ use crate::model::{Cloud, Problems};
 /// How often the files are looked at, and how long they have to be the same before they are read: whoever writes one in
 /// several steps is done by then.
 const LOOK: Duration = Duration::from_millis(250);
+/// One that never rests is read all the same after so long.
+const LONGEST: Duration = Duration::from_secs(1);
 
 /// Both files.
 #[derive(Debug)]
@@ -42,7 +44,7 @@ impl Files {
             return false;
         }
         self.looked = now;
-        let (config, cloud) = (self.config.changed(), self.cloud.changed());
+        let (config, cloud) = (self.config.changed(now), self.cloud.changed(now));
         config || cloud
     }
 }
@@ -63,19 +65,30 @@ struct Watched {
     read: Stamp,
     /// At the last look.
     last: Stamp,
+    /// Since when it is another one than was read.
+    since: Option<Instant>,
 }
 
 impl Watched {
     fn new(path: &Path) -> Self {
         let now = stamp(path);
-        Watched { path: path.to_owned(), read: now, last: now }
+        Watched { path: path.to_owned(), read: now, last: now, since: None }
     }
 
-    /// Twice the same, and another one than was read.
-    fn changed(&mut self) -> bool {
-        let now = stamp(&self.path);
-        let rests = std::mem::replace(&mut self.last, now) == now;
-        rests && std::mem::replace(&mut self.read, now) != now
+    /// Another one than was read, and the same as at the last look, or so for too long.
+    fn changed(&mut self, now: Instant) -> bool {
+        let is = stamp(&self.path);
+        let rests = std::mem::replace(&mut self.last, is) == is;
+        if is == self.read {
+            self.since = None;
+            return false;
+        }
+        let since = *self.since.get_or_insert(now);
+        if !rests && now.duration_since(since) < LONGEST {
+            return false;
+        }
+        (self.read, self.since) = (is, None);
+        true
     }
 }
 
@@ -109,27 +122,23 @@ impl Reload {
     /// What there is to take over, if anything. `asked`: to be read even if nothing has changed.
     pub fn look(&mut self, asked: bool) -> Option<Said> {
         self.again |= asked | self.files.changed(Instant::now());
+        let mut said = None;
         if let Some(reading) = &self.reading {
-            let said = match reading.try_recv() {
-                Ok(said) => Some(said),
+            match reading.try_recv() {
+                Ok(read) => said = Some(read),
                 Err(TryRecvError::Empty) => return None,
                 Err(TryRecvError::Disconnected) => {
                     tracing::error!("the files could not be read: a defect of dvrd, please report it");
-                    None
                 }
-            };
-            self.reading = None;
-            // One that is old already is not worth taking over.
-            if !self.again {
-                return said;
             }
+            self.reading = None;
         }
         if std::mem::take(&mut self.again)
             && let Err(error) = self.start()
         {
             tracing::error!("the files are not read again: no thread for it: {error}");
         }
-        None
+        said
     }
 
     fn start(&mut self) -> io::Result<()> {

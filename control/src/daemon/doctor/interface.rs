@@ -5,8 +5,8 @@ use std::time::Duration;
 use dataplane::io::af_xdp::ethtool;
 use dataplane::umem::Umem;
 
+use super::Subject;
 use super::facts::{InterfaceFacts, Peer, Tried};
-use super::{Subject, Use};
 use crate::daemon::net::{Link, NetError, Netns, holder, link, veth_peer};
 use crate::daemon::nic::{self, Nic, NicError};
 
@@ -135,9 +135,4 @@ fn trial(facts: &InterfaceFacts) -> Result<Tried, NicError> {
         taken.port.close(pool);
         Ok(Tried::Taken { mode, why_not_native, copying, merging })
     })?
-}
-
-/// Of `used`: an interface that is missing is nobody's fault yet.
-pub fn may_come(used: &Use) -> bool {
-    matches!(used, Use::Port(_))
 }

@@ -29,23 +29,37 @@ impl Drop for Dir {
 fn a_file_has_changed_when_it_is_another_one_and_rests() {
     let dir = Dir::new("watched");
     let path = dir.write("a", "1");
-    let mut file = Watched::new(&path);
-    assert_eq!([file.changed(), file.changed()], [false, false]);
+    let (mut file, now) = (Watched::new(&path), Instant::now());
+    assert_eq!([file.changed(now), file.changed(now)], [false, false]);
     // Written in several steps: told once, after the last.
     for text in ["12", "123", "1234"] {
         dir.write("a", text);
-        assert!(!file.changed());
+        assert!(!file.changed(now));
     }
-    assert_eq!([file.changed(), file.changed(), file.changed()], [true, false, false]);
+    assert_eq!([file.changed(now), file.changed(now), file.changed(now)], [true, false, false]);
     // As editors do it: another file of the same length gets its name.
     let other = dir.write("b", "abcd");
     std::fs::rename(other, &path).unwrap();
-    assert_eq!([file.changed(), file.changed(), file.changed()], [false, true, false]);
+    assert_eq!([file.changed(now), file.changed(now), file.changed(now)], [false, true, false]);
     // Gone and back between two looks, and gone for longer.
     std::fs::remove_file(&path).unwrap();
-    assert_eq!([file.changed(), file.changed(), file.changed()], [false, true, false]);
+    assert_eq!([file.changed(now), file.changed(now), file.changed(now)], [false, true, false]);
     dir.write("a", "abcd");
-    assert_eq!([file.changed(), file.changed(), file.changed()], [false, true, false]);
+    assert_eq!([file.changed(now), file.changed(now), file.changed(now)], [false, true, false]);
+}
+
+#[test]
+fn a_file_that_never_rests_is_read_once_a_second() {
+    let dir = Dir::new("restless");
+    let path = dir.write("a", "");
+    let (mut file, start) = (Watched::new(&path), Instant::now());
+    // 16 looks, each of which finds it longer.
+    let read = (1..=16).map(|n| {
+        dir.write("a", &"x".repeat(n));
+        file.changed(start + LOOK * n as u32)
+    });
+    let read: Vec<usize> = read.enumerate().filter(|(_, read)| *read).map(|(n, _)| n + 1).collect();
+    assert_eq!(read, [5, 10, 15], "four looks after the one that noticed it");
 }
 
 /// As a folder of links that is switched whole.
@@ -54,10 +68,10 @@ fn a_link_that_leads_elsewhere_is_another_file() {
     let dir = Dir::new("link");
     let (first, second, link) = (dir.write("1", "a"), dir.write("2", "b"), dir.0.join("a"));
     std::os::unix::fs::symlink(&first, &link).unwrap();
-    let mut file = Watched::new(&link);
+    let (mut file, now) = (Watched::new(&link), Instant::now());
     std::fs::remove_file(&link).unwrap();
     std::os::unix::fs::symlink(&second, &link).unwrap();
-    assert_eq!([file.changed(), file.changed(), file.changed()], [false, true, false]);
+    assert_eq!([file.changed(now), file.changed(now), file.changed(now)], [false, true, false]);
 }
 
 const CLOUD: &str = include_str!("../../../../pcap-fixtures/T/cloud.json");

@@ -126,21 +126,25 @@ fn frames(bytes: u64, needs: &Needs) -> u64 {
 fn locked(facts: &ProcessFacts, needs: &Needs) -> Finding {
     const CHECK: &str = "memlock";
     let bytes = packet_memory(needs) * needs.interfaces as u64;
+    let of_nics = packet_memory(needs) * needs.interfaces.saturating_sub(needs.ports) as u64;
     let of = count(needs.interfaces as u64, "interface");
     if facts.capabilities.contains(CapabilitySet::IPC_LOCK) {
         return Finding::ok(CHECK, "CAP_IPC_LOCK: no limit on locked memory");
     }
-    match facts.memlock {
-        None => Finding::ok(CHECK, "RLIMIT_MEMLOCK is unlimited"),
+    let limit = match facts.memlock {
+        None => return Finding::ok(CHECK, "RLIMIT_MEMLOCK is unlimited"),
         Some(limit) if limit >= bytes => {
-            Finding::ok(CHECK, format!("RLIMIT_MEMLOCK is {}, {} are locked for {of}", mib(limit), mib(bytes)))
+            let what = format!("RLIMIT_MEMLOCK is {}, {} are locked for {of}", mib(limit), mib(bytes));
+            return Finding::ok(CHECK, what);
         }
-        Some(limit) => Finding::stop(
-            CHECK,
-            format!("without CAP_IPC_LOCK, RLIMIT_MEMLOCK is {}, and {} are locked for {of}", mib(limit), mib(bytes)),
-            "packet memory cannot be registered: dvrd does not start, or does not take its ports",
-            format!("CAP_IPC_LOCK; or `ulimit -l {}`, LimitMEMLOCK={bytes}", bytes.div_ceil(1024)),
-        ),
+        Some(limit) => limit,
+    };
+    let what =
+        format!("without CAP_IPC_LOCK, RLIMIT_MEMLOCK is {}, and {} are locked for {of}", mib(limit), mib(bytes));
+    let mend = format!("CAP_IPC_LOCK; or `ulimit -l {}`, LimitMEMLOCK={bytes}", bytes.div_ceil(1024));
+    match limit < of_nics {
+        true => Finding::stop(CHECK, what, STARTS_NOT, mend),
+        false => Finding::problem(CHECK, what, "ports that come last are not taken", mend),
     }
 }
 
