@@ -12,7 +12,7 @@ const ETH_SS_FEATURES: u32 = 4;
 /// Bytes of a name, `ETH_GSTRING_LEN`.
 const NAME: usize = 32;
 /// Features there is room for.
-const MOST: usize = 512;
+const ROOM: usize = 512;
 
 /// A feature of an interface.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,7 +40,7 @@ struct Strings {
     command: u32,
     set: u32,
     len: u32,
-    names: [[u8; NAME]; MOST],
+    names: [[u8; NAME]; ROOM],
 }
 // SAFETY: the kernel writes the header and all names of the set. `names` asks first how many there are, which never changes
 // while it runs, and does not send this if they are more than fit.
@@ -62,7 +62,7 @@ struct Features {
     command: u32,
     /// Blocks there is room for.
     size: u32,
-    blocks: [Block; MOST / 32],
+    blocks: [Block; ROOM / 32],
 }
 // SAFETY: as large as `size` blocks say; the kernel writes no more than these.
 unsafe impl Request for Features {}
@@ -85,7 +85,7 @@ pub fn feature(name: &str, feature: &str) -> io::Result<Option<Feature>> {
     let feature = OLD.iter().find(|(old, _)| *old == feature).map_or(feature, |(_, new)| new);
     let Some(bit) = names(name)?.iter().position(|known| known == feature) else { return Ok(None) };
     let mut all =
-        Features { command: ETHTOOL_GFEATURES, size: (MOST / 32) as u32, blocks: [Block::default(); MOST / 32] };
+        Features { command: ETHTOOL_GFEATURES, size: (ROOM / 32) as u32, blocks: [Block::default(); ROOM / 32] };
     ethtool(name, &mut all)?;
     let Some(block) = all.blocks.get(bit / 32) else { return Ok(None) };
     let has = |word: u32| word >> (bit % 32) & 1 != 0;
@@ -97,11 +97,11 @@ fn names(name: &str) -> io::Result<Vec<String>> {
     let mut info = SetInfo { command: ETHTOOL_GSSET_INFO, _reserved: 0, mask: 1 << ETH_SS_FEATURES, len: [0; 2] };
     ethtool(name, &mut info)?;
     let [len, _] = info.len;
-    if info.mask == 0 || len as usize > MOST {
+    if info.mask == 0 || len as usize > ROOM {
         return Ok(Vec::new());
     }
     let mut strings =
-        Box::new(Strings { command: ETHTOOL_GSTRINGS, set: ETH_SS_FEATURES, len: 0, names: [[0; NAME]; MOST] });
+        Box::new(Strings { command: ETHTOOL_GSTRINGS, set: ETH_SS_FEATURES, len: 0, names: [[0; NAME]; ROOM] });
     ethtool(name, &mut *strings)?;
     Ok(strings.names.iter().take(len as usize).map(|bytes| super::text(bytes)).collect())
 }
