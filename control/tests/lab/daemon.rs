@@ -15,11 +15,13 @@ pub struct Setup {
     pub interface: &'static str,
     /// Words in front of the program.
     pub under: &'static [&'static str],
+    /// The cloud file, in the lab's folder.
+    pub cloud: &'static str,
 }
 
 impl Default for Setup {
     fn default() -> Setup {
-        Setup { workers: 1, inside: false, interface: "und0", under: &[] }
+        Setup { workers: 1, inside: false, interface: "und0", under: &[], cloud: "cloud.json" }
     }
 }
 
@@ -48,7 +50,7 @@ impl Dvrd {
         let mut argv: Vec<String> = setup.under.iter().map(|w| (*w).to_owned()).collect();
         let program = env!("CARGO_BIN_EXE_dvrd");
         argv.extend(
-            [program, "--config", &text(&config), "--cloud", &lab.cloud()?, "--totals", &text(&totals)]
+            [program, "--config", &text(&config), "--cloud", &lab.cloud(setup.cloud)?, "--totals", &text(&totals)]
                 .map(str::to_owned),
         );
         let proc = if setup.inside { lab.host(host).start(&argv)? } else { Proc::start(&lab.path(""), &argv)? };

@@ -184,9 +184,9 @@ impl Lab {
         self.dir.path(file)
     }
 
-    /// The cloud file, once `dvrctl check` has accepted it for both hosts.
-    pub fn cloud(&self) -> Res<String> {
-        let file = self.dir.text("cloud.json");
+    /// A cloud file in the lab's folder, once `dvrctl check` has accepted it for both hosts.
+    pub fn cloud(&self, file: &str) -> Res<String> {
+        let file = self.dir.text(file);
         for host in (1..=self.hosts()).map(|n| format!("H{n}")) {
             let ran = dvrctl(["check", "--cloud", &file, "--host", &host]);
             if ran.status != 0 {
