@@ -89,6 +89,7 @@ fn named(interfaces: &[String], workers: u8) -> (Vec<Subject>, Needs) {
         used: Use::Any,
         workers: workers.into(),
         networks: None,
+        vtep: None,
     };
     let subjects: Vec<Subject> = interfaces.iter().map(of).collect();
     let workers = Workers { count: workers, ..Workers::default() };

@@ -1,7 +1,7 @@
 //! What dvrd knows of the cloud, of its own underlay and of the way to the other hosts, as rows in the tables.
 
 use super::config::Interface;
-use super::doctor::plan::networks;
+use super::doctor::plan::{networks, vtep};
 use super::doctor::{Subject, Use};
 use crate::model::Cloud;
 use crate::rows::Rows;
@@ -88,8 +88,7 @@ impl Model {
 
     /// This host's tunnel address, and the UDP port of VXLAN.
     pub fn vtep(&self) -> Option<(Ipv4Addr, u16)> {
-        let vtep = self.cloud.hosts.get(&self.host).and_then(|h| v4(h.vtep)).map(Ipv4Addr::from_bits)?;
-        Some((vtep, self.cloud.settings.vxlan_port))
+        vtep(&self.cloud, &self.host)
     }
 
     /// VTEPs whose MAC address the kernel has to tell.
@@ -137,7 +136,8 @@ impl Model {
     /// An interface of this host, and what is asked of it.
     pub fn subject(&self, interface: &Interface, used: Use, workers: u32) -> Subject {
         let networks = Some(networks(&self.cloud, &self.host, &used));
-        Subject { interface: interface.clone(), used, workers, networks }
+        let vtep = self.vtep().filter(|_| used == Use::Underlay);
+        Subject { interface: interface.clone(), used, workers, networks, vtep }
     }
 
     /// Makes all of it what the workers see, or changes nothing.

@@ -66,8 +66,8 @@ enum State {
     /// Its worker did not take it.
     Refused,
     Attached(Box<Nic>, Place),
-    /// Gone, which its worker has not taken yet.
-    Leaving(Place),
+    /// Let go, which its worker has not taken yet; the interface, if it is still there.
+    Leaving(Place, Option<Interface>),
 }
 
 /// A port, and how far it is.
@@ -84,19 +84,13 @@ impl Entry {
         Entry { attachment, state: State::Missing { told: false }, unwanted: false }
     }
 
-    /// Its interface is the kernel's again. Says whether it was taken.
-    fn leave(&mut self) -> bool {
-        match self.state {
-            State::Leaving(_) => false,
-            State::Attached(_, at) => {
-                self.state = State::Leaving(at);
-                true
-            }
-            _ => {
-                self.state = State::Missing { told: false };
-                false
-            }
-        }
+    /// Its interface is the kernel's again, or gone.
+    fn leave(&mut self, gone: bool) {
+        self.state = match &self.state {
+            State::Leaving(..) => return,
+            State::Attached(nic, at) => State::Leaving(*at, (!gone).then(|| nic.interface.clone())),
+            _ => State::Missing { told: false },
+        };
     }
 }
 
@@ -165,9 +159,7 @@ impl<'u> Ports<'u> {
                 (Some(_), false) => &mut changes.moved,
             };
             list.push(entry.attachment.port.clone());
-            if entry.leave() {
-                self.left.insert(entry.attachment.interface.clone(), Instant::now());
-            }
+            entry.leave(false);
             entry.unwanted = next.is_none();
             if let Some(next) = next {
                 entry.attachment = next;
@@ -194,7 +186,7 @@ impl<'u> Ports<'u> {
                 self.take(n, there, writer, workers, &mut news);
             }
         }
-        self.wanted.retain(|entry| !entry.unwanted || matches!(entry.state, State::Leaving(_)));
+        self.wanted.retain(|entry| !entry.unwanted || matches!(entry.state, State::Leaving(..)));
         news.extend(self.unknown(unknown));
         news
     }
@@ -216,16 +208,15 @@ impl<'u> Ports<'u> {
                 let gone = !unknown.contains_key(&netns) && found.get(&(netns, name.as_str())) != Some(&nic.identity());
                 if gone {
                     news.push(News::Gone(what(&entry.attachment)));
-                } else if place(writer, &entry.attachment.port) != Some(*at) {
-                    self.left.insert(entry.attachment.interface.clone(), Instant::now());
-                } else {
+                } else if place(writer, &entry.attachment.port) == Some(*at) {
                     continue;
                 }
-                entry.leave();
+                entry.leave(gone);
             }
-            if let State::Leaving(at) = entry.state
-                && workers.detach(at)
+            if let State::Leaving(at, interface) = &entry.state
+                && workers.detach(*at)
             {
+                self.left.extend(interface.clone().map(|interface| (interface, Instant::now())));
                 entry.state = State::Missing { told: true };
             }
         }
@@ -236,7 +227,7 @@ impl<'u> Ports<'u> {
         let Some(entry) = self.wanted.get(n).filter(|entry| !entry.unwanted) else { return };
         let attachment = &entry.attachment;
         let next = match &entry.state {
-            State::Attached(..) | State::Leaving(_) => return,
+            State::Attached(..) | State::Leaving(..) => return,
             State::Missing { told } if !there => {
                 if !told {
                     news.push(News::Missing(what(attachment)));
@@ -247,7 +238,10 @@ impl<'u> Ports<'u> {
             State::Failed(again) if Instant::now() < *again => return,
             State::Missing { .. } | State::Failed(_) | State::Refused => {
                 let since = self.left.get(&attachment.interface).map(Instant::elapsed);
-                let Some(at) = place(writer, &attachment.port).filter(|at| self.is_free(at)) else { return };
+                let Some(at) = place(writer, &attachment.port) else { return };
+                if self.waits(at, &attachment.interface) {
+                    return;
+                }
                 if since.is_some_and(|since| since < SETTLES) {
                     return;
                 }
@@ -284,10 +278,12 @@ impl<'u> Ports<'u> {
         }
     }
 
-    /// Nobody who still has to leave is at this place: the order to leave would be another's.
-    fn is_free(&self, at: &Place) -> bool {
-        let there = |other: &Place| (other.owner, other.ix) == (at.owner, at.ix);
-        !self.wanted.iter().any(|entry| matches!(&entry.state, State::Leaving(other) if there(other)))
+    /// Somebody has to leave before this place or interface is taken: the order to leave would be another's.
+    fn waits(&self, at: Place, interface: &Interface) -> bool {
+        let same = |place: &Place, left: &Option<Interface>| {
+            (place.owner, place.ix) == (at.owner, at.ix) || left.as_ref() == Some(interface)
+        };
+        self.wanted.iter().any(|entry| matches!(&entry.state, State::Leaving(place, left) if same(place, left)))
     }
 
     /// Buffers the next port of a worker gets to receive into: its part of those that no port has, at least

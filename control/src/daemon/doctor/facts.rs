@@ -62,6 +62,8 @@ pub struct InterfaceFacts {
     pub hashes_ports: Option<bool>,
     /// Queues that its hash leads to; none: the driver does not say.
     pub hashed: Option<BTreeSet<u32>>,
+    /// Why the UDP port of VXLAN cannot be had beside it, as tried; none: it can, or nobody tried.
+    pub port_taken: Option<String>,
     /// What came of taking it.
     pub tried: Tried,
 }

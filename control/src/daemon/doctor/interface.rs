@@ -7,7 +7,7 @@ use dataplane::umem::Umem;
 
 use super::Subject;
 use super::facts::{InterfaceFacts, Peer, Tried};
-use crate::daemon::net::{Link, NetError, Netns, holder, link, veth_peer};
+use crate::daemon::net::{HeldPort, Link, NetError, Netns, holder, link, veth_peer};
 use crate::daemon::nic::{self, Nic, NicError};
 
 /// Buffers for trying: few, so that the limit on locked memory says nothing yet.
@@ -77,6 +77,7 @@ fn of_link(subject: &Subject, link: &Link) -> InterfaceFacts {
         peer: None,
         hashes_ports: None,
         hashed: None,
+        port_taken: None,
         tried: Tried::Not,
     }
 }
@@ -115,7 +116,15 @@ pub fn tried(facts: InterfaceFacts) -> InterfaceFacts {
         let (what, mend) = error.parts();
         Tried::Failed(what, mend)
     });
-    InterfaceFacts { tried, ..facts }
+    let port_taken = port_taken(&facts.subject);
+    InterfaceFacts { tried, port_taken, ..facts }
+}
+
+/// Holds the UDP port of VXLAN for a moment, as dvrd does while it runs.
+fn port_taken(subject: &Subject) -> Option<String> {
+    let (vtep, port) = subject.vtep?;
+    let netns = Netns::open(subject.interface.netns.as_deref()).ok()?;
+    HeldPort::new(&netns, vtep, port).err().map(|e| e.to_string())
 }
 
 fn trial(facts: &InterfaceFacts) -> Result<Tried, NicError> {

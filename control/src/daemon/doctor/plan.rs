@@ -2,10 +2,12 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::net::Ipv4Addr;
 
 use crate::daemon::config::{Config, Interface, Workers};
 use crate::model::{Cloud, NetworkType};
 use crate::rows::Placement;
+use crate::rows::derive::v4;
 
 /// What an interface is for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -45,6 +47,8 @@ pub struct Subject {
     pub workers: u32,
     /// Networks whose packets it carries; none: no cloud was given.
     pub networks: Option<Vec<NetworkMtu>>,
+    /// Of the underlay: this host's VTEP, and the UDP port of VXLAN; none: no cloud was given.
+    pub vtep: Option<(Ipv4Addr, u16)>,
 }
 
 /// What is asked of the process.
@@ -75,7 +79,8 @@ pub fn subjects(config: &Config, cloud: Option<&Cloud>) -> Vec<Subject> {
     let workers = config.workers.count.into();
     let of = |interface: &Interface, used: Use, workers| {
         let networks = cloud.map(|cloud| networks(cloud, &config.host, &used));
-        Subject { interface: interface.clone(), used, workers, networks }
+        let vtep = cloud.filter(|_| used == Use::Underlay).and_then(|cloud| vtep(cloud, &config.host));
+        Subject { interface: interface.clone(), used, workers, networks, vtep }
     };
     let mut all = vec![of(&config.underlay, Use::Underlay, workers)];
     let physical = config.physical_networks.iter();
@@ -85,6 +90,12 @@ pub fn subjects(config: &Config, cloud: Option<&Cloud>) -> Vec<Subject> {
         None => all.extend(config.ports.iter().map(|p| of(&p.interface, Use::Port(p.port.clone()), 1))),
     }
     all
+}
+
+/// A host's tunnel address, and the UDP port of VXLAN.
+pub fn vtep(cloud: &Cloud, host: &str) -> Option<(Ipv4Addr, u16)> {
+    let vtep = cloud.hosts.get(host).and_then(|h| v4(h.vtep)).map(Ipv4Addr::from_bits)?;
+    Some((vtep, cloud.settings.vxlan_port))
 }
 
 /// Networks whose packets go over an interface of this host, with their MTU.

@@ -199,6 +199,7 @@ fn a_report_counts_and_names_for_people_and_for_programs() {
         used: Use::Underlay,
         workers: 1,
         networks: None,
+        vtep: None,
     };
     let findings = vec![
         Finding::ok("a", "good"),

@@ -23,7 +23,7 @@ const TAG: u32 = 4;
 pub fn interface(facts: &InterfaceFacts) -> Vec<Finding> {
     let driver = Finding::ok("driver", &facts.driver);
     let all = [Some(driver), link(facts), Some(xdp(facts)), Some(queues(facts)), Some(mtu(&facts.subject, facts.mtu))];
-    all.into_iter().flatten().chain([offloads(facts), spread(facts)]).collect()
+    all.into_iter().flatten().chain([offloads(facts), spread(facts)]).chain(port(facts)).collect()
 }
 
 /// On one that is not there.
@@ -255,6 +255,21 @@ fn offloads(facts: &InterfaceFacts) -> Finding {
     match turned.is_empty() {
         true => Finding::ok(CHECK, "none in the way"),
         false => Finding::ok(CHECK, format!("dvrd turns off while it has it: {}", turned.join("; "))),
+    }
+}
+
+/// Of the underlay, once it was tried: is the UDP port of VXLAN the kernel's or another program's?
+fn port(facts: &InterfaceFacts) -> Option<Finding> {
+    const CHECK: &str = "vxlan port";
+    let (vtep, port) = facts.subject.vtep?;
+    match &facts.port_taken {
+        None if !matches!(facts.tried, Tried::Taken { .. }) => None,
+        None => Some(Finding::ok(CHECK, format!("UDP {vtep}:{port} is free"))),
+        Some(why) => {
+            let (what, hint) = why.split_once("; ").unwrap_or((why, "`ss -lunp` shows whose it is"));
+            let cost = "fragments, and what comes while dvrd does not run, go there";
+            Some(Finding::warning(CHECK, what, cost, format!("stop it, or delete the device: {hint}")))
+        }
     }
 }
 

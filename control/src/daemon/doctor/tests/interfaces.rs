@@ -22,7 +22,7 @@ fn taken(mode: Mode, copying: Copying) -> Tried {
 fn nic(used: Use) -> InterfaceFacts {
     let interface = Interface { name: "eth1".to_owned(), netns: None };
     InterfaceFacts {
-        subject: Subject { interface, used, workers: 2, networks: Some(vec![("A".to_owned(), 1450)]) },
+        subject: Subject { interface, used, workers: 2, networks: Some(vec![("A".to_owned(), 1450)]), vtep: None },
         driver: "ice".to_owned(),
         kind: String::new(),
         up: true,
@@ -34,6 +34,7 @@ fn nic(used: Use) -> InterfaceFacts {
         peer: None,
         hashes_ports: Some(true),
         hashed: Some([0, 1].into()),
+        port_taken: None,
         tried: taken(Mode::Native, Copying::ZeroCopy),
     }
 }
@@ -246,6 +247,27 @@ fn vxlan_is_spread_only_by_its_ports_and_over_queues_that_packets_reach() {
     let mut alone = none;
     alone.subject.workers = 1;
     fine(&alone);
+}
+
+#[test]
+fn who_else_has_the_port_of_vxlan_is_a_warning() {
+    let mut facts = underlay();
+    facts.subject.vtep = Some((std::net::Ipv4Addr::new(172, 20, 0, 11), 4789));
+    fine(&facts);
+    assert!(
+        judge::interface(&facts).iter().any(|f| f.check == "vxlan port" && f.what.contains("172.20.0.11:4789 is free"))
+    );
+    facts.port_taken = Some("UDP 172.20.0.11:4789 cannot be held: in use; a vxlan device has it".to_owned());
+    says(
+        &only(judge::interface(&facts)),
+        "vxlan port",
+        Verdict::Warning,
+        false,
+        &["cannot be held", "a vxlan device has it"],
+    );
+    // Of what nobody tried nothing is said.
+    let untried = InterfaceFacts { tried: Tried::Not, port_taken: None, ..facts };
+    assert!(judge::interface(&untried).iter().all(|f| f.check != "vxlan port"));
 }
 
 #[test]

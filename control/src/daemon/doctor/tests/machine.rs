@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 /// What is found on an interface of this namespace, by name.
 fn found(ns: &Ns, name: &str, used: Use, workers: u32) -> Vec<Finding> {
     let interface = Interface { name: name.to_owned(), netns: Some(ns.0.clone()) };
-    let subject = Subject { interface, used, workers, networks: Some(vec![("A".to_owned(), 1450)]) };
+    let subject = Subject { interface, used, workers, networks: Some(vec![("A".to_owned(), 1450)]), vtep: None };
     let mut sections = examine(&[subject], &needs(), true);
     sections.remove(1).findings
 }
@@ -176,6 +176,24 @@ fn a_tap_with_a_virtio_header_is_warned_of() {
         assert_eq!(check(&findings, "offloads").verdict == Verdict::Warning, with, "{name}: {findings:?}");
         assert!(check(&findings, "xdp").what.starts_with("native, copy"), "{name}: {findings:?}");
     }
+}
+
+/// A vxlan device of the kernel listens on the port of VXLAN, on every address.
+#[test]
+fn a_vxlan_device_of_the_kernel_has_the_port() {
+    if !possible() {
+        return;
+    }
+    let ns = Ns::new("dk");
+    veth(&ns, "und0");
+    let interface = Interface { name: "und0".to_owned(), netns: Some(ns.0.clone()) };
+    let vtep = Some((std::net::Ipv4Addr::new(172, 20, 0, 11), 4789));
+    let subject = Subject { interface, used: Use::Underlay, workers: 1, networks: Some(vec![]), vtep };
+    let look = || examine(std::slice::from_ref(&subject), &needs(), true).remove(1).findings;
+    assert!(look().iter().all(|f| f.verdict == Verdict::Ok), "{:?}", look());
+    ns.ip("link add vx0 type vxlan id 7 dstport 4789 dev und0");
+    ns.ip("link set vx0 up");
+    says(&only(look()), "vxlan port", Verdict::Warning, false, &["172.20.0.11:4789 cannot be held", "type vxlan"]);
 }
 
 /// All of a configuration: what is not there stops dvrd, or, a port's, is waited for. And dvrd refuses in the same words.
