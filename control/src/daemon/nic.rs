@@ -88,15 +88,14 @@ impl NicError {
         (what.to_owned(), hint.to_owned())
     }
 
-    /// Whoever is in the way is named, if the kernel tells.
-    fn named(self, netns: &Netns, interface: &str) -> Self {
-        match self {
-            NicError::Filter(AttachError::Busy { .. }) => {
-                let holder = link(netns, interface).ok().and_then(|link| holder(&link));
-                let interface = interface.to_owned();
-                holder.map_or(self, |holder| NicError::Held { interface, holder })
-            }
-            other => other,
+    /// Whoever is in the way is named, if the kernel tells. All processes are asked for it: to be done when it is told, not at
+    /// each try.
+    pub(super) fn named(self, interface: &Interface) -> Self {
+        let NicError::Filter(AttachError::Busy { .. }) = self else { return self };
+        let there = Netns::open(interface.netns.as_deref()).and_then(|netns| link(&netns, &interface.name));
+        match there.ok().and_then(|link| holder(&link)) {
+            Some(holder) => NicError::Held { interface: interface.name.clone(), holder },
+            None => self,
         }
     }
 
@@ -215,8 +214,7 @@ impl Nic {
         let peer = Peer::quiet(interface, &netns, &link)?;
         // Before the sockets: some drivers stop and start the device for it.
         let tagged = (role == Role::Physical).then(|| Tagged::new(interface, &netns, &link)).transpose()?;
-        let opened = netns.run(|| bind(&interface.name, link.ifindex, role.filter(), region, share))?;
-        let opened = opened.map_err(|e| e.named(&netns, &interface.name))?;
+        let opened = netns.run(|| bind(&interface.name, link.ifindex, role.filter(), region, share))??;
         let workers = share.workers;
         let Bound { driver, filter, queues, share, ports } = opened;
         let nic = Nic {

@@ -262,7 +262,7 @@ impl<'u> Ports<'u> {
                     // One that is busy is told once, not at each look.
                     Err(e) if e.is_busy() => {
                         if !matches!(entry.state, State::Failed(_)) {
-                            news.push(News::Failed(what(attachment), e));
+                            news.push(News::Failed(what(attachment), e.named(&attachment.interface)));
                         }
                         State::Failed(Instant::now())
                     }

@@ -209,7 +209,8 @@ fn take<'u>(config: &Config, cloud: &Cloud, region: Region<'u>, underlay: Role) 
     }
     let share = Share { workers: count as u32, frames, patience: PATIENCE };
     let open = |what: &str, door, role, interface| {
-        let opened = Nic::open(interface, role, region, share).map_err(|e| RunError::Nic(what.to_owned(), Box::new(e)));
+        let opened = Nic::open(interface, role, region, share)
+            .map_err(|e| RunError::Nic(what.to_owned(), Box::new(e.named(interface))));
         opened.map(|(nic, ports)| (Trunk::new(what.to_owned(), door, role, nic, region, share), (door, ports)))
     };
     let (uplink, tunnels) = open("underlay", Door::Tunnel, underlay, &config.underlay)?;

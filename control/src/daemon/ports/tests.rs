@@ -217,6 +217,39 @@ fn what_is_wanted_comes_goes_and_moves_while_the_rest_stays() {
     assert_eq!(names, [("A1", "tap1"), ("A3", "tap2")].into());
 }
 
+/// Who has an interface is named when it is told.
+#[test]
+fn an_interface_that_another_has_is_told_with_its_name() {
+    if !possible() {
+        return;
+    }
+    let ns = Ns::new("pn");
+    tap(&ns);
+    use dataplane::io::af_xdp::filter::{Attached, Filter};
+    let other = ns.open().run(|| Attached::new(50, Filter::NONE, 1, Duration::ZERO).unwrap()).unwrap();
+    look(&ns.0, |look| {
+        let (news, _) = look(false);
+        let [News::Failed(port, error)] = news.as_slice() else { panic!("{news:?}") };
+        let (text, pid) = (error.to_string(), std::process::id());
+        assert!(port.contains("(tap in namespace ") && error.is_busy(), "{port}: {text}");
+        for part in [
+            "tap is taken: XDP program ",
+            "(dvrd_filter), native, of ",
+            &format!("(pid {pid})"),
+            &format!("`kill {pid}`"),
+        ] {
+            assert!(text.contains(part), "{part} is missing in {text}");
+        }
+        assert!(look(false).0.is_empty(), "told once");
+        drop(other);
+        let start = Instant::now();
+        while !matches!(look(false).0.as_slice(), [News::Attached(..)]) {
+            assert!(start.elapsed() < Duration::from_secs(5), "it is not taken");
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    });
+}
+
 /// A worker that stands still does not let go; who comes back meanwhile is not lost.
 #[test]
 fn a_port_that_is_gone_stays_until_its_worker_has_let_go() {
