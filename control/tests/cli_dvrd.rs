@@ -65,9 +65,18 @@ fn missing_files_and_interfaces_are_named() {
 fn help_names_options_signals_and_what_it_needs() {
     let help = Command::new(env!("CARGO_BIN_EXE_dvrd")).arg("--help").output().unwrap();
     let help = String::from_utf8(help.stdout).unwrap();
-    for word in
-        ["--config", "--cloud", "--totals", "SIGTERM", "SIGUSR1", "Exit status", "CAP_NET_ADMIN", "docs/dvrd.toml"]
-    {
+    for word in [
+        "--config",
+        "--cloud",
+        "--totals",
+        "--check",
+        "SIGTERM",
+        "SIGUSR1",
+        "SIGHUP",
+        "Exit status",
+        "CAP_NET_ADMIN",
+        "docs/dvrd.toml",
+    ] {
         assert!(help.contains(word), "{word} is missing in\n{help}");
     }
     let none = Command::new(env!("CARGO_BIN_EXE_dvrd")).output().unwrap();
@@ -96,4 +105,41 @@ fn it_says_what_is_wrong_to_nobody() {
     let (reader, writer) = std::io::pipe().unwrap();
     drop(reader);
     assert_eq!(dvrd.stderr(writer).status().unwrap().code(), Some(2));
+}
+
+#[test]
+fn check_reads_both_files_and_needs_neither_root_nor_interfaces() {
+    let dir = Dir::new("dvrd-check");
+    let config = dir.write("dvrd.toml", right());
+    let check = |config: &str, cloud: &str| {
+        let ran =
+            Command::new(env!("CARGO_BIN_EXE_dvrd")).args(["--check", "--config", config, "--cloud", cloud]).output();
+        let ran = ran.unwrap();
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        (ran.status.code(), text(&ran.stdout), text(&ran.stderr))
+    };
+    let (status, out, err) = check(&config, &cloud());
+    assert_eq!((status, err.as_str()), (Some(0), ""));
+    assert!(out.contains("dvrd.toml") && out.contains("no problems"), "{out}");
+    let wrong = dir.write("wrong.toml", right() + "[workers]\ncount = 17\n");
+    let (status, out, err) = check(&wrong, &cloud());
+    assert_eq!((status, out.as_str()), (Some(2), ""));
+    assert!(err.contains("wrong.toml:11") && err.contains("count"), "{err}");
+    // More ports than T05 takes: what no file shows by itself.
+    let mut many: serde_json::Value = serde_json::from_str(&std::fs::read_to_string(cloud()).unwrap()).unwrap();
+    let ports = many["ports"].as_array_mut().unwrap();
+    let one = ports.iter().find(|p| p["id"] == "A1").unwrap().clone();
+    for n in 0..600_u32 {
+        let mut port = one.clone();
+        port["id"] = format!("many{n:04}").into();
+        port["name"] = port["id"].clone();
+        port["mac_address"] = format!("fa:16:3e:99:{:02x}:{:02x}", n >> 8, n & 255).into();
+        port["fixed_ips"] = serde_json::json!([]);
+        port["allowed_address_pairs"] = serde_json::json!([]);
+        ports.push(port);
+    }
+    let many = dir.write("many.json", many.to_string());
+    let (status, _, err) = check(&config, &many);
+    assert_eq!(status, Some(2), "{err}");
+    assert!(err.contains("T05 ports") && err.contains("512"), "{err}");
 }

@@ -2,6 +2,7 @@
 
 mod check;
 mod demo;
+mod doctor;
 mod explain;
 mod import_neutron;
 mod input;
@@ -30,12 +31,13 @@ const REFUSED: u8 = 3;
 #[command(
     name = "dvrctl",
     version,
-    about = "Runs, explains and checks dvrd's distributed virtual router, without a NIC and, but for lab, without root",
+    about = "Runs, explains and checks dvrd's distributed virtual router without a NIC; as root examines a host and makes labs",
     after_help = "Exit status:
   0  done
   1  done, but part of an input could not be read, or is missing
   2  wrong usage or bad input; nothing was done
   3  done, but lines of the events file were refused
+doctor has its own: dvrctl help doctor
 
 Start with:  dvrctl demo, or as root  dvrctl lab up"
 )]
@@ -53,6 +55,7 @@ enum Command {
     ImportNeutron(import_neutron::Args),
     Explain(explain::Args),
     Demo(demo::Args),
+    Doctor(doctor::Args),
     Lab(lab::Args),
 }
 
@@ -98,6 +101,7 @@ pub fn main() -> ExitCode {
         Command::ImportNeutron(args) => import_neutron::run(&args),
         Command::Explain(args) => explain::run(&args),
         Command::Demo(args) => demo::run(&args),
+        Command::Doctor(args) => doctor::run(&args),
         Command::Lab(args) => lab::run(&args),
     };
     let answer =

@@ -117,6 +117,37 @@ impl Config {
         Config::from_toml(&read_text(path)?, &path.display().to_string(), &available_cores())
     }
 
+    /// What another configuration says otherwise that cannot be changed while dvrd runs: each key, from what, to what.
+    pub fn fixed(&self, other: &Config) -> Vec<String> {
+        let mut changed = Vec::new();
+        let mut differ = |key: &str, from: String, to: String| {
+            if from != to {
+                changed.push(format!("{key} (from {from} to {to})"));
+            }
+        };
+        differ("host", self.host.clone(), other.host.clone());
+        differ("underlay", self.underlay.to_string(), other.underlay.to_string());
+        let (was, is) = (&self.workers, &other.workers);
+        differ("workers.count", was.count.to_string(), is.count.to_string());
+        let cores = |w: &Workers| w.cores.as_ref().map_or("none".to_owned(), |cores| format!("{cores:?}"));
+        differ("workers.cores", cores(was), cores(is));
+        differ("workers.spin_us", was.spin_us.to_string(), is.spin_us.to_string());
+        differ("workers.frames", was.frames.to_string(), is.frames.to_string());
+        let physical = |config: &Config| {
+            let mut all: Vec<String> =
+                config.physical_networks.iter().map(|p| format!("{} by {}", p.name, p.interface)).collect();
+            all.sort();
+            if all.is_empty() { "none".to_owned() } else { all.join(", ") }
+        };
+        differ("physical_networks", physical(self), physical(other));
+        changed
+    }
+
+    /// This configuration with the ports of another: what can be changed while dvrd runs.
+    pub fn with_ports(&self, other: Config) -> Config {
+        Config { ports: other.ports, ..self.clone() }
+    }
+
     /// Reads and checks a text. `name` is what problems call it, `cores` are those workers may be pinned to.
     pub fn from_toml(text: &str, name: &str, cores: &BTreeSet<usize>) -> Result<Config, Problems> {
         read::config(text, name, cores)

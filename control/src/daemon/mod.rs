@@ -1,17 +1,19 @@
 //! `dvrd`: the dataplane on the interfaces of a host.
 //!
 //! [`mod@run`] is the order of things; [`config`] is `dvrd.toml`, [`net`] the kernel's namespaces, links and neighbours,
-//! [`nic`] an interface with everything bound, `ports` the interfaces of the VMs, `model` what is in the tables,
+//! [`nic`] an interface with everything bound, [`doctor`] what is wrong with this machine, `ports` the interfaces of the VMs, `model` what is in the tables,
 //! `threads` the workers.
 
 mod banner;
 pub mod config;
+pub mod doctor;
 mod model;
 pub mod net;
 pub mod nic;
 mod physical;
 mod ports;
 mod post;
+pub mod reload;
 pub mod run;
 mod threads;
 mod totals;
@@ -27,6 +29,7 @@ use crate::books::Totals;
 use crate::model::{Cloud, Problems};
 use crate::report;
 use config::Config;
+use reload::Files;
 use run::{Says, Signals, run};
 use totals::TotalsFile;
 
@@ -43,9 +46,14 @@ const DEFECT: u8 = 1;
     after_help = "Signals:
   SIGTERM, SIGINT  stop: XDP programs off, checksum offloads restored, books told
   SIGUSR1          tell the books now
+  SIGHUP           read both files again now; without, that is done half a second after one has changed
+
+Of the files, the cloud and [[ports]] are taken over while dvrd runs. What is not ([workers], [underlay],
+[[physical_networks]], host) is named in a warning, and stays as it was until dvrd is restarted. Of files with a problem
+nothing is taken over; the log has file, line and key of each.
 
 Exit status:
-  0  stopped by a signal
+  0  stopped by a signal; with --check: no problem
   1  ended by a defect, or the last books could not be written to --totals
   2  wrong usage, bad input, or it could not start; nothing is left behind
 
@@ -64,6 +72,9 @@ struct Args {
     /// A regular file is replaced at once, by way of FILE.new beside it; a device, a pipe or a link is written to.
     #[arg(long, value_name = "FILE")]
     totals: Option<PathBuf>,
+    /// Check both files, and whether this host's rows fit the tables, and end: no interface is looked at (dvrctl doctor does)
+    #[arg(long)]
+    check: bool,
 }
 
 /// Runs `dvrd` with the arguments of the process.
@@ -102,15 +113,18 @@ impl From<Problems> for Failure {
 }
 
 fn start(args: &Args) -> Result<(), Failure> {
-    let config = Config::read(&args.config)?;
-    let cloud = Cloud::load(&args.cloud)?;
-    config.check(&cloud)?;
+    let files = Files::new(&args.config, &args.cloud);
+    let (config, cloud) = files.read()?;
+    if args.check {
+        return check(args, &config, &cloud);
+    }
     let failed = |line: String, status| Failure { lines: vec![line], status };
     let signals = Signals::default();
     for (signal, flag) in [
         (signal_hook::consts::SIGTERM, &signals.stop),
         (signal_hook::consts::SIGINT, &signals.stop),
         (signal_hook::consts::SIGUSR1, &signals.books),
+        (signal_hook::consts::SIGHUP, &signals.reload),
     ] {
         signal_hook::flag::register(signal, flag.clone())
             .map_err(|e| failed(format!("signal {signal}: {e}"), FAILED))?;
@@ -121,11 +135,23 @@ fn start(args: &Args) -> Result<(), Failure> {
     }
     more_files();
     let mut says = Terminal { host: config.host.clone(), totals, last: Ok(()) };
-    run(&config, &cloud, &signals, &mut says).map_err(|e| {
+    run(&config, &cloud, Some(files), &signals, &mut says).map_err(|e| {
         let status = if matches!(e, run::RunError::WorkerDied(_)) { DEFECT } else { FAILED };
-        failed(e.to_string(), status)
+        Failure { lines: e.to_string().lines().map(str::to_owned).collect(), status }
     })?;
     says.last.map_err(|error| failed(error, DEFECT))
+}
+
+/// What can be said of the files without looking at the machine.
+fn check(args: &Args, config: &Config, cloud: &Cloud) -> Result<(), Failure> {
+    let mut model = model::Model::new(cloud, &config.host, config.workers.count.into());
+    let fits = match model.vtep() {
+        Some(_) => model.store().map_err(run::RunError::Store),
+        None => Err(run::RunError::NoVtep(config.host.clone())),
+    };
+    fits.map_err(|e| Failure { lines: vec![e.to_string()], status: FAILED })?;
+    print(&format!("{}, {}: no problems\n", args.config.display(), args.cloud.display()));
+    Ok(())
 }
 
 /// As many open files as this process may have: each port needs about five, and the usual limit is 1024.

@@ -1,5 +1,8 @@
 //! What dvrd knows of the cloud, of its own underlay and of the way to the other hosts, as rows in the tables.
 
+use super::config::Interface;
+use super::doctor::plan::{networks, vtep};
+use super::doctor::{Subject, Use};
 use crate::model::Cloud;
 use crate::rows::Rows;
 use crate::rows::derive::v4;
@@ -22,6 +25,14 @@ pub enum StoreError {
         from: Vec<String>,
         /// Names of those that were to be stored.
         to: Vec<String>,
+    },
+    /// Filters on the underlay take what is for the address and port they started with.
+    #[error("this host's vtep or the VXLAN port changes, from {from} to {to}: restart dvrd for that")]
+    Vtep {
+        /// Address and port at the start.
+        from: String,
+        /// Those that were to be stored.
+        to: String,
     },
 }
 
@@ -51,10 +62,33 @@ impl Model {
         Model { host, cloud, uplink, towards: BTreeMap::new(), physical, started: false, writer }
     }
 
+    /// The cloud.
+    pub fn cloud(&self) -> &Cloud {
+        &self.cloud
+    }
+
+    /// Another cloud becomes what the workers see, by the difference; or nothing changes.
+    pub fn set_cloud(&mut self, cloud: Cloud) -> Result<(), StoreError> {
+        let from = self.vtep();
+        let before = std::mem::replace(&mut self.cloud, cloud);
+        let words = |vtep: Option<(Ipv4Addr, u16)>| vtep.map_or("none".to_owned(), |(a, port)| format!("{a}:{port}"));
+        let stored = match self.vtep() {
+            to if to == from => self.store(),
+            to => Err(StoreError::Vtep { from: words(from), to: words(to) }),
+        };
+        match stored {
+            Ok(()) => {
+                let known = self.unknown_vteps();
+                self.towards.retain(|vtep, _| known.contains(vtep));
+            }
+            Err(_) => self.cloud = before,
+        }
+        stored
+    }
+
     /// This host's tunnel address, and the UDP port of VXLAN.
     pub fn vtep(&self) -> Option<(Ipv4Addr, u16)> {
-        let vtep = self.cloud.hosts.get(&self.host).and_then(|h| v4(h.vtep)).map(Ipv4Addr::from_bits)?;
-        Some((vtep, self.cloud.settings.vxlan_port))
+        vtep(&self.cloud, &self.host)
     }
 
     /// VTEPs whose MAC address the kernel has to tell.
@@ -99,12 +133,11 @@ impl Model {
         &self.physical
     }
 
-    /// Networks on a physical network whose MTU is above `mtu`, each with its own.
-    pub fn larger_than(&self, physical: &str, mtu: u32) -> Vec<(String, u32)> {
-        let on = self.cloud.networks.values().filter(|n| n.provider_physical_network.as_deref() == Some(physical));
-        on.filter(|n| u32::from(n.mtu) > mtu)
-            .map(|n| (if n.name.is_empty() { &n.id } else { &n.name }.clone(), n.mtu.into()))
-            .collect()
+    /// An interface of this host, and what is asked of it.
+    pub fn subject(&self, interface: &Interface, used: Use, workers: u32) -> Subject {
+        let networks = Some(networks(&self.cloud, &self.host, &used));
+        let vtep = self.vtep().filter(|_| used == Use::Underlay);
+        Subject { interface: interface.clone(), used, workers, networks, vtep }
     }
 
     /// Makes all of it what the workers see, or changes nothing.
@@ -174,12 +207,44 @@ mod tests {
     }
 
     #[test]
-    fn networks_a_nic_is_too_small_for_are_named_with_their_mtu() {
+    fn another_cloud_is_stored_by_the_difference_or_not_at_all() {
         let cloud = Cloud::from_json(include_str!("../../../pcap-fixtures/T/cloud.json"), "T").unwrap();
-        let model = Model::new(&cloud, "H1", 1);
-        assert_eq!(model.larger_than("physnet1", 1500), []);
-        assert_eq!(model.larger_than("physnet1", 1499), [("V".to_owned(), 1500)]);
-        assert_eq!(model.larger_than("physext", 1400), [("X".to_owned(), 1500)]);
-        assert_eq!(model.larger_than("physnet2", 68), []);
+        let mut model = Model::new(&cloud, "H1", 1);
+        model.store().unwrap();
+        let place = |m: &Model, id: &str| m.writer().indexes().port(id);
+        let before = place(&model, "A1");
+        assert!(before.is_some() && place(&model, "A3").is_some());
+        let mut less = cloud.clone();
+        less.ports.remove("A3");
+        model.set_cloud(less.clone()).unwrap();
+        assert_eq!((place(&model, "A1"), place(&model, "A3")), (before, None), "what stays keeps its index");
+        assert_eq!(model.cloud(), &less);
+        // Filters have the address and the port.
+        let mut elsewhere = cloud.clone();
+        elsewhere.hosts.get_mut("H1").unwrap().vtep = "172.20.0.99".parse().unwrap();
+        let error = model.set_cloud(elsewhere).unwrap_err().to_string();
+        assert!(error.contains("from 172.20.0.11:4789 to 172.20.0.99:4789: restart"), "{error}");
+        let mut more = cloud.clone();
+        more.hosts.get_mut("H1").unwrap().bridge_mappings.insert("physnet2".to_owned(), "br-2".to_owned());
+        assert!(matches!(model.set_cloud(more), Err(StoreError::Physical { .. })));
+        assert_eq!((model.cloud(), place(&model, "A3")), (&less, None), "nothing of it is there");
+        model.set_cloud(cloud).unwrap();
+        let again = place(&model, "A3");
+        assert!(again.is_some());
+    }
+
+    #[test]
+    fn ways_to_hosts_that_are_gone_are_forgotten() {
+        let cloud = Cloud::from_json(include_str!("../../../pcap-fixtures/T/cloud.json"), "T").unwrap();
+        let mut model = Model::new(&cloud, "H1", 1);
+        model.store().unwrap();
+        let mut unknown = cloud.clone();
+        unknown.hosts.values_mut().for_each(|h| h.vtep_mac = None);
+        model.set_cloud(unknown).unwrap();
+        let vtep = model.unknown_vteps()[0];
+        assert!(model.set_neighbour(vtep, Some(MacAddr::new([2, 0, 0, 0, 0, 1]))));
+        // The file has its MAC now, then not any more: the kernel has to tell it again.
+        model.set_cloud(cloud).unwrap();
+        assert!(!model.set_neighbour(vtep, None));
     }
 }

@@ -9,6 +9,7 @@
 mod ask;
 mod follow;
 mod held;
+mod holder;
 mod hops;
 mod link;
 mod netns;
@@ -19,9 +20,10 @@ mod veth;
 
 pub use follow::{Underlay, UnderlayEvent};
 pub use held::HeldPort;
+pub use holder::{Holder, holder};
 pub use hops::{NeighbourEvent, NoWay};
 pub(super) use link::link_by_index;
-pub use link::{Link, VethEnd, link};
+pub use link::{Link, VethEnd, XdpProgram, link};
 pub use netns::Netns;
 pub use present::{Identity, present};
 pub use veth::veth_peer;

@@ -1,14 +1,14 @@
 //! [`Nic`]: an interface of the kernel that dvrd receives from and sends to.
 
 use super::config::Interface;
-use super::net::{Identity, Link, NetError, Netns, link, link_by_index, veth_peer};
+use super::net::{Holder, Identity, Link, NetError, Netns, holder, link, link_by_index, veth_peer};
 use dataplane::io::af_xdp::filter::{AttachError, Attached, Filter, Mode};
 use dataplane::io::af_xdp::{Copying, Promiscuous, RingSizes, Setup, XdpPort, ethtool};
-use dataplane::umem::Region;
+use dataplane::umem::{FramePool, Region};
 use std::fmt;
 use std::io;
 use std::net::Ipv4Addr;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Frames each ring of a queue holds: received ones that wait for their worker, sent ones that wait for the kernel.
 pub const QUEUE: u32 = 2048;
@@ -23,7 +23,7 @@ pub enum NicError {
     Net(#[from] NetError),
     /// Its queues and the workers do not fit.
     #[error(
-        "{interface} has {queues} receive queues for {workers} workers, and each worker needs one: set workers.count to \
+        "{interface} has {queues} receive queues for {workers} workers, and each worker needs one; set workers.count to \
          {queues}, or give it more queues (`ethtool -L {interface} combined {workers}`)"
     )]
     Queues {
@@ -33,6 +33,14 @@ pub enum NicError {
         queues: u32,
         /// Workers there are.
         workers: u32,
+    },
+    /// Another program has it.
+    #[error("{interface} is taken: {holder}; {}", holder.mend(interface))]
+    Held {
+        /// Its name.
+        interface: String,
+        /// Who has it.
+        holder: Holder,
     },
     /// The XDP program.
     #[error(transparent)]
@@ -61,9 +69,33 @@ impl NicError {
     /// Another program or socket has it: it may be free in a moment.
     pub fn is_busy(&self) -> bool {
         match self {
-            NicError::Filter(AttachError::Busy { .. }) => true,
+            NicError::Filter(AttachError::Busy { .. }) | NicError::Held { .. } => true,
             NicError::Socket { error, .. } => error.kind() == io::ErrorKind::ResourceBusy,
             _ => false,
+        }
+    }
+
+    /// The interface or its namespace is not there.
+    pub(super) fn is_absence(&self) -> bool {
+        matches!(self, NicError::Net(e) if e.is_absence() || matches!(e, NetError::NoLink { .. }))
+    }
+
+    /// What is wrong, and what to do about it: the parts of its text.
+    pub(super) fn parts(&self) -> (String, String) {
+        let text = self.to_string();
+        let (what, hint) =
+            text.split_once("; ").unwrap_or((&text, "what it says; the kernel's log (`dmesg`) may say more"));
+        (what.to_owned(), hint.to_owned())
+    }
+
+    /// Whoever is in the way is named, if the kernel tells. All processes are asked for it: to be done when it is told, not at
+    /// each try.
+    pub(super) fn named(self, interface: &Interface) -> Self {
+        let NicError::Filter(AttachError::Busy { .. }) = self else { return self };
+        let there = Netns::open(interface.netns.as_deref()).and_then(|netns| link(&netns, &interface.name));
+        match there.ok().and_then(|link| holder(&link)) {
+            Some(holder) => NicError::Held { interface: interface.name.clone(), holder },
+            None => self,
         }
     }
 
@@ -74,6 +106,9 @@ impl NicError {
 }
 
 fn socket_hint(error: &io::Error) -> &'static str {
+    if is_locked_out(error) {
+        return "packet memory may not be locked: run with CAP_IPC_LOCK, or raise RLIMIT_MEMLOCK (`ulimit -l`, LimitMEMLOCK)";
+    }
     match error.kind() {
         io::ErrorKind::PermissionDenied => "run as root, or with CAP_NET_RAW, CAP_NET_ADMIN, CAP_BPF and CAP_IPC_LOCK",
         io::ErrorKind::ResourceBusy => "another program has that queue (`ss --xdp -p` shows it)",
@@ -83,6 +118,11 @@ fn socket_hint(error: &io::Error) -> &'static str {
         }
         _ => "the kernel needs CONFIG_XDP_SOCKETS",
     }
+}
+
+/// More locked memory than RLIMIT_MEMLOCK allows (`xdp_umem_account_pages`).
+fn is_locked_out(error: &io::Error) -> bool {
+    error.raw_os_error() == Some(rustix::io::Errno::NOBUFS.raw_os_error())
 }
 
 fn ethtool_hint(error: &io::Error) -> &'static str {
@@ -222,9 +262,8 @@ struct Bound<'u> {
 
 /// In the interface's namespace.
 fn bind<'u>(name: &str, ifindex: u32, filter: Filter, region: Region<'u>, share: Share) -> Result<Bound<'u>, NicError> {
-    let ethtool = |what, error| NicError::Ethtool { interface: name.to_owned(), what, error };
     let driver = ethtool::driver(name).unwrap_or_else(|_| "unknown".to_owned());
-    let queues = ethtool::rx_queues(name).map_err(|e| ethtool("its queues are not told", e))?;
+    let queues = queues(name)?;
     if queues < share.workers {
         return Err(NicError::Queues { interface: name.to_owned(), queues, workers: share.workers });
     }
@@ -241,6 +280,46 @@ fn bind<'u>(name: &str, ifindex: u32, filter: Filter, region: Region<'u>, share:
         ports.push(bound);
     }
     Ok(Bound { driver, filter, queues, share: setup.share, ports })
+}
+
+/// Receive queues of an interface of the calling thread's namespace.
+pub(super) fn queues(name: &str) -> Result<u32, NicError> {
+    let untold = |error| NicError::Ethtool { interface: name.to_owned(), what: "its queues are not told", error };
+    ethtool::rx_queues(name).map_err(untold)
+}
+
+/// An interface with one queue bound, whose packets stay the kernel's.
+pub(super) struct Moment<'u> {
+    /// Attached, with no socket in its map.
+    pub filter: Attached,
+    /// To be closed with the pool.
+    pub port: XdpPort<'u>,
+}
+
+/// Takes an interface of the calling thread's namespace as [`Nic::open`] does, but nothing from the kernel: to see what comes
+/// of it. The other end of a veth keeps its offloads.
+pub(super) fn take_for_a_moment<'u>(
+    name: &str,
+    ifindex: u32,
+    pool: &mut FramePool<'u>,
+    patience: Duration,
+) -> Result<Moment<'u>, NicError> {
+    let filter = Attached::new(ifindex, Filter::NONE, queues(name)?, Duration::ZERO)?;
+    let zero_copy = filter.mode() == Mode::Native;
+    let share = pool.total() / 4;
+    let setup = Setup { ifindex, rings: RINGS, share, zero_copy, patience };
+    let start = Instant::now();
+    let mut port = loop {
+        match XdpPort::open(pool.region(), [0], &setup, None) {
+            Ok(port) => break port,
+            // What another interface had locked is given back a moment after it is closed.
+            Err(e) if is_locked_out(&e) && start.elapsed() < patience => std::thread::sleep(patience / 50),
+            Err(error) => return Err(NicError::Socket { interface: name.to_owned(), error }),
+        }
+    };
+    // A driver that copies nothing needs buffers for what it passes to the kernel.
+    port.reclaim(pool);
+    Ok(Moment { filter, port })
 }
 
 /// A NIC of a physical network: promiscuous, and its VLAN tags stay in the frames it receives.
@@ -330,6 +409,12 @@ const OFFLOADS: [Offload; 2] = [
     Offload { name: "checksum", is_on: ethtool::tx_checksum, turn: ethtool::set_tx_checksum },
     Offload { name: "VLAN tag", is_on: ethtool::tx_vlan, turn: ethtool::set_tx_vlan },
 ];
+
+/// Offloads of a veth's other end, in the calling thread's namespace, that AF_XDP cannot see and that are on.
+pub(super) fn unseen_offloads(name: &str) -> io::Result<Vec<&'static str>> {
+    let is_on = |offload: &Offload| (offload.is_on)(name).map(|on| on.then_some(offload.name));
+    OFFLOADS.iter().filter_map(|offload| is_on(offload).transpose()).collect()
+}
 
 impl Peer {
     /// Turns its offloads off, those that are on.

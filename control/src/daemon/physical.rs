@@ -1,7 +1,8 @@
 //! The NICs of this host's physical networks.
 
+use super::doctor::{self, Use};
 use super::model::Model;
-use super::nic::{Nic, Role};
+use super::nic::Role;
 use super::threads::Handles;
 use super::trunk::{Seen, Trunk};
 use dataplane::burst::Door;
@@ -26,25 +27,14 @@ impl<'u> Physical<'u> {
     /// As [`Trunk::look`].
     pub fn look(&mut self, model: &Model, handles: &Handles<'u>) {
         if matches!(self.trunk.look(handles), Seen::Back | Seen::Another) {
-            self.check_mtu(model);
+            self.mtu(model).into_iter().for_each(|line| tracing::warn!("{line}"));
         }
     }
 
-    /// Says which networks have packets its NIC is too small for.
-    pub fn check_mtu(&self, model: &Model) {
-        if let Some(nic) = self.trunk.nic() {
-            let networks = model.larger_than(&self.name, nic.link.mtu);
-            networks.iter().for_each(|network| tracing::warn!("{}", too_small(&self.name, nic, network)));
-        }
+    /// What is to be said of networks that have packets its NIC is too small for.
+    pub fn mtu(&self, model: &Model) -> Option<String> {
+        let nic = self.trunk.nic()?;
+        let subject = model.subject(&nic.interface, Use::Physical(self.name.clone()), nic.workers);
+        doctor::of_mtu(&subject, nic.link.mtu)
     }
-}
-
-/// `network`: its name and MTU.
-fn too_small(name: &str, nic: &Nic, (network, mtu): &(String, u32)) -> String {
-    let (interface, has) = (&nic.interface, nic.link.mtu);
-    format!(
-        "physical network {name}: {interface} has an MTU of {has} bytes, network {network} one of {mtu}: longer packets do \
-         not leave; raise it (`ip link set {} mtu {mtu}`), or lower the network's",
-        interface.name
-    )
 }

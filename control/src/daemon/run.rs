@@ -3,12 +3,14 @@
 
 use super::banner::banner;
 use super::config::Config;
+use super::doctor::{self, Before, Use};
 use super::model::{Model, StoreError};
 use super::net::{NetError, UnderlayEvent};
 use super::nic::{Nic, NicError, Role, Share};
 use super::physical::{self, Physical};
-use super::ports::{News, Ports};
+use super::ports::{LEAST_SHARE, News, Ports};
 use super::post::Post;
+use super::reload::{Files, Reload};
 use super::threads::{self, Handles, Running, Stop};
 use super::trunk::Trunk;
 use super::uplink::{self, Uplink};
@@ -17,6 +19,7 @@ use crate::model::Cloud;
 use dataplane::burst::Door;
 use dataplane::io::af_xdp::{XdpPort, now};
 use dataplane::umem::{FRAME_SIZE, FramePool, Region, Umem};
+use std::collections::BTreeMap;
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -27,14 +30,14 @@ use std::time::{Duration, Instant};
 /// moment later.
 const PATIENCE: Duration = Duration::from_secs(2);
 const PAUSE: Duration = Duration::from_millis(20);
-/// Fewer buffers for receiving, and a port would lose frames whenever its worker does something else.
-const LEAST_SHARE: usize = 64;
 /// How often this thread looks for what workers report: while they do, and at the latest. A packet waits for a neighbour, or a
 /// VIP for its move, at most a longest tick and, if it is asked for, a tick more; idle, it costs under 1 % of a core.
 const TICK: Duration = Duration::from_millis(1);
 const LONGEST_TICK: Duration = Duration::from_millis(3);
 /// How often it looks which interfaces are there.
 const LOOK: Duration = Duration::from_secs(1);
+/// The same while interfaces go from one port to another.
+const LOOK_SOON: Duration = Duration::from_millis(50);
 
 /// What ends or interrupts the daemon: set by signals.
 #[derive(Clone, Debug, Default)]
@@ -43,6 +46,8 @@ pub struct Signals {
     pub stop: Arc<AtomicBool>,
     /// SIGUSR1: tell the books.
     pub books: Arc<AtomicBool>,
+    /// SIGHUP: read the files again.
+    pub reload: Arc<AtomicBool>,
 }
 
 /// Where the daemon speaks.
@@ -56,6 +61,9 @@ pub trait Says {
 /// Why the daemon did not start, or ended.
 #[derive(Debug, thiserror::Error)]
 pub enum RunError {
+    /// Something of this machine or its interfaces stops it: a line each.
+    #[error("{}\nnot started; `dvrctl doctor` says more", .0.join("\n"))]
+    Unfit(Vec<String>),
     /// The host has no address for tunnels.
     #[error("host {0} has no IPv4 vtep in the cloud file: dvrd's underlay is IPv4")]
     NoVtep(String),
@@ -107,10 +115,18 @@ pub enum RunError {
     WorkerDied(usize),
 }
 
-/// Starts, works until it is told to stop, and stops. What it forwarded is told by `says` in either case.
-pub fn run(config: &Config, cloud: &Cloud, signals: &Signals, says: &mut dyn Says) -> Result<(), RunError> {
+/// Starts, works until it is told to stop, and stops. What it forwarded is told by `says` in either case. `files`: where
+/// `config` and `cloud` are from; they are followed, if there are any.
+pub fn run(
+    config: &Config,
+    cloud: &Cloud,
+    files: Option<Files>,
+    signals: &Signals,
+    says: &mut dyn Says,
+) -> Result<(), RunError> {
     let (count, frames) = (usize::from(config.workers.count), config.workers.frames as usize);
     let bytes = count * frames * FRAME_SIZE;
+    let before = Before::look(config, cloud).map_err(RunError::Unfit)?;
     let mut umem = Umem::shared(count * frames).map_err(|error| RunError::Memory { bytes, error })?;
     let pools = umem.pools(count);
     let mut model = Model::new(cloud, &config.host, count);
@@ -119,17 +135,23 @@ pub fn run(config: &Config, cloud: &Cloud, signals: &Signals, says: &mut dyn Say
     let Nics { uplink, mut physical, ports: nics } = take(config, cloud, region, Role::Underlay { vtep, port })?;
     uplink.nic().into_iter().for_each(|nic| uplink::set(&mut model, nic));
     model.store()?;
-    let port_frames = share(config, &model, &physical, &uplink)?;
+    let budget = budget(config, &model, &physical, &uplink)?;
     let mut workers = threads::workers(model.writer(), pools, nics, physical.len())?;
-    let mut ports = Ports::new(config.attachments(cloud), region, port_frames);
-    tell(ports.look(model.writer(), &mut workers), true);
+    let mut ports = Ports::new(config.attachments(cloud), region, budget);
+    let news = ports.look(model.writer(), &mut workers);
+    tell(news, &ports, &model, true);
     let start = Instant::now();
     while ports.any_busy() && start.elapsed() < PATIENCE && !signals.stop.load(Ordering::Relaxed) {
         std::thread::sleep(PAUSE);
-        tell(ports.look(model.writer(), &mut workers), true);
+        let news = ports.look(model.writer(), &mut workers);
+        tell(news, &ports, &model, true);
     }
     let banner = banner(config, &uplink, &physical, &ports, &model);
-    physical.iter().for_each(|p| p.check_mtu(&model));
+    let nic = |used: &Use| match used {
+        Use::Physical(name) => physical.iter().find(|p| p.name == *name)?.trunk.nic(),
+        _ => uplink.nic(),
+    };
+    before.warnings(nic).iter().for_each(|line| tracing::warn!("{line}"));
     let mut uplink = Uplink::follow(uplink, &config.underlay, &model)?;
     let mut post = Post::default();
     let handles = Handles::of(&workers);
@@ -148,6 +170,10 @@ pub fn run(config: &Config, cloud: &Cloud, signals: &Signals, says: &mut dyn Say
             physical: &mut physical,
             post: &mut post,
             told: 0,
+            config: config.clone(),
+            reload: files.map(Reload::new),
+            said: BTreeMap::new(),
+            budget,
             handles: &handles,
             running: &running,
         };
@@ -183,7 +209,8 @@ fn take<'u>(config: &Config, cloud: &Cloud, region: Region<'u>, underlay: Role) 
     }
     let share = Share { workers: count as u32, frames, patience: PATIENCE };
     let open = |what: &str, door, role, interface| {
-        let opened = Nic::open(interface, role, region, share).map_err(|e| RunError::Nic(what.to_owned(), Box::new(e)));
+        let opened = Nic::open(interface, role, region, share)
+            .map_err(|e| RunError::Nic(what.to_owned(), Box::new(e.named(interface))));
         opened.map(|(nic, ports)| (Trunk::new(what.to_owned(), door, role, nic, region, share), (door, ports)))
     };
     let (uplink, tunnels) = open("underlay", Door::Tunnel, underlay, &config.underlay)?;
@@ -203,27 +230,35 @@ fn for_ports(frames: usize) -> usize {
     frames * 7 / 16
 }
 
-/// What each port gets of that: what the NICs leave, shared by the ports of the worker that has most.
-fn share(config: &Config, model: &Model, physical: &[Physical<'_>], uplink: &Trunk<'_>) -> Result<usize, RunError> {
+/// What the NICs leave of that for a worker's ports. Refused if it is too little for the worker that has most.
+fn budget(config: &Config, model: &Model, physical: &[Physical<'_>], uplink: &Trunk<'_>) -> Result<usize, RunError> {
     let frames = config.workers.frames as usize;
     let rows = &model.writer().current().ports;
     let owned = |id: usize| rows.iter().filter(|(_, row)| usize::from(row.owner.0) == id).count();
     let ports = (0..usize::from(config.workers.count)).map(owned).max().unwrap_or(0).max(1);
     let trunks = std::iter::once(uplink).chain(physical.iter().map(|p| &p.trunk));
     let taken: usize = trunks.filter_map(|t| Some(t.nic()?.frames())).sum();
-    let each = for_ports(frames).saturating_sub(taken) / ports;
-    if each < LEAST_SHARE {
+    let budget = for_ports(frames).saturating_sub(taken);
+    if budget / ports < LEAST_SHARE {
         let wanted = (2 * ports * LEAST_SHARE).max(ports * LEAST_SHARE + taken) * 16 / 7 + 16;
         return Err(RunError::Frames { frames, nics: 1 + physical.len(), ports, wanted });
     }
-    Ok(each)
+    Ok(budget)
 }
 
-fn tell(news: Vec<News>, first: bool) {
+fn tell(news: Vec<News>, ports: &Ports<'_>, model: &Model, first: bool) {
     for one in news {
         match one {
-            News::Attached(port) if first => tracing::debug!("{port}: attached"),
-            News::Attached(port) => tracing::info!("{port}: attached"),
+            News::Attached(port, id) => {
+                match first {
+                    true => tracing::debug!("{port}: attached"),
+                    false => tracing::info!("{port}: attached"),
+                }
+                for (attachment, nic) in ports.attached().filter(|(a, _)| a.port == id) {
+                    let subject = model.subject(&attachment.interface, Use::Port(id.clone()), 1);
+                    doctor::of_port(&subject, nic).iter().for_each(|line| tracing::warn!("{line}"));
+                }
+            }
             News::Gone(port) => tracing::info!("{port}: the interface is gone; waiting for it to come back"),
             News::Missing(port) => tracing::warn!("{port}: there is no such interface yet; waiting for it"),
             News::Failed(port, error) => {
@@ -250,6 +285,14 @@ struct Daemon<'d, 'scope, 'u> {
     told: u64,
     handles: &'d Handles<'u>,
     running: &'d Running<'scope, 'u>,
+    /// What it runs with: of the file, what could be taken over.
+    config: Config,
+    /// The files, if they are followed.
+    reload: Option<Reload>,
+    /// What was said last of something that stays wrong, to say it once.
+    said: BTreeMap<&'static str, String>,
+    /// Buffers of a worker for its ports to receive into.
+    budget: usize,
 }
 
 impl<'u: 'scope, 'scope> Daemon<'_, 'scope, 'u> {
@@ -263,9 +306,12 @@ impl<'u: 'scope, 'scope> Daemon<'_, 'scope, 'u> {
             if signals.books.swap(false, Ordering::Relaxed) {
                 says.books(&self.handles.totals(self.model.writer(), self.model.physical()), None);
             }
-            if looked.elapsed() >= LOOK {
+            self.follow_files(signals);
+            let soon = self.ports.any_settles() && looked.elapsed() >= LOOK_SOON;
+            if soon || looked.elapsed() >= LOOK {
                 looked = Instant::now();
-                tell(self.ports.look(self.model.writer(), &mut &*self.handles), false);
+                let news = self.ports.look(self.model.writer(), &mut &*self.handles);
+                tell(news, self.ports, self.model, false);
                 self.uplink.look(self.model, self.handles);
                 self.physical.iter_mut().for_each(|p| p.look(self.model, self.handles));
                 if let Some(worker) = self.running.dead() {
@@ -316,7 +362,12 @@ impl<'u: 'scope, 'scope> Daemon<'_, 'scope, 'u> {
             UnderlayEvent::Link { mac: None, .. } => false, // the next look says so, and acts
             UnderlayEvent::Link { up, mac: Some(mac), mtu } => {
                 tracing::info!("underlay: {}, {mac}, MTU {mtu}", if up { "up" } else { "down, or without a carrier" });
-                self.model.set_uplink(mac, mtu)
+                let before = self.model.mtu();
+                let news = self.model.set_uplink(mac, mtu);
+                if self.model.mtu() != before {
+                    self.uplink.mtu(self.model).into_iter().for_each(|line| tracing::warn!("{line}"));
+                }
+                news
             }
             UnderlayEvent::Neighbour(event) => {
                 let host = self.model.host_at(event.vtep);
@@ -340,5 +391,6 @@ impl<'u: 'scope, 'scope> Daemon<'_, 'scope, 'u> {
     }
 }
 
+mod take_over;
 #[cfg(test)]
 mod tests;

@@ -125,7 +125,7 @@ impl<'u> Trunk<'u> {
 
     fn take(&self, handles: &Handles<'u>) -> Result<Nic, String> {
         let opened = Nic::open(&self.interface, self.role, self.region, self.share);
-        let (nic, ports) = opened.map_err(|e| e.to_string())?;
+        let (nic, ports) = opened.map_err(|e| e.named(&self.interface).to_string())?;
         for (worker, port) in ports.into_iter().enumerate() {
             if !handles.give(worker, self.door, 0, port) {
                 return Err(format!("worker {worker} does not take {}: it stands still", self.interface));

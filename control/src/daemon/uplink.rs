@@ -1,6 +1,7 @@
 //! The underlay while dvrd runs: a NIC of all workers, and what the kernel knows of the way to the other hosts.
 
 use super::config::Interface;
+use super::doctor::{self, Use};
 use super::model::Model;
 use super::net::{HeldPort, NetError, Netns, Underlay, UnderlayEvent};
 use super::nic::Nic;
@@ -26,7 +27,7 @@ pub(super) struct Uplink<'u> {
 #[derive(Debug)]
 struct Follower {
     events: Receiver<UnderlayEvent>,
-    _thread: Underlay,
+    thread: Underlay,
 }
 
 impl Follower {
@@ -34,7 +35,7 @@ impl Follower {
         let netns = Netns::open(interface.netns.as_deref())?;
         let (thread, events) = Underlay::follow(&netns, &interface.name, EVENTS)?;
         thread.set_vteps(model.unknown_vteps());
-        Ok(Follower { events, _thread: thread })
+        Ok(Follower { events, thread })
     }
 }
 
@@ -43,6 +44,13 @@ impl<'u> Uplink<'u> {
     pub fn follow(trunk: Trunk<'u>, interface: &Interface, model: &Model) -> Result<Self, NetError> {
         let follower = Some(Follower::start(interface, model)?);
         Ok(Uplink { interface: interface.clone(), trunk, follower, held: hold(interface, model) })
+    }
+
+    /// The model's VTEPs may be others now.
+    pub fn follow_vteps(&self, model: &Model) {
+        if let Some(follower) = &self.follower {
+            follower.thread.set_vteps(model.unknown_vteps());
+        }
     }
 
     /// What has happened on it; `None` while it is gone.
@@ -54,6 +62,12 @@ impl<'u> Uplink<'u> {
     pub fn release(&mut self) {
         self.trunk.release();
         self.follower = None;
+    }
+
+    /// What is to be said of networks that have packets it is too small for.
+    pub fn mtu(&self, model: &Model) -> Option<String> {
+        let subject = model.subject(&self.interface, Use::Underlay, self.trunk.nic()?.workers);
+        doctor::of_mtu(&subject, model.mtu().into())
     }
 
     /// As [`Trunk::look`]; the tables say what there is.
@@ -72,6 +86,7 @@ impl<'u> Uplink<'u> {
         if seen != Seen::Same {
             self.trunk.nic().into_iter().for_each(|nic| set(model, nic));
             model.store_or_say();
+            self.mtu(model).into_iter().for_each(|line| tracing::warn!("{line}"));
         }
     }
 }

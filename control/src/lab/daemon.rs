@@ -3,7 +3,7 @@
 use super::checks::Checks;
 use super::command::{Done, Proc, Res};
 use super::process::Process;
-use super::topology::Lab;
+use super::topology::{CLOUD, Lab};
 use serde_json::Value;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
@@ -20,11 +20,13 @@ pub struct Setup {
     pub under: &'static [&'static str],
     /// It may outlive this program: all it says goes to [`log`].
     pub stays: bool,
+    /// The cloud file, in the lab's folder.
+    pub cloud: &'static str,
 }
 
 impl Default for Setup {
     fn default() -> Setup {
-        Setup { workers: 1, inside: false, interface: "und0", under: &[], stays: false }
+        Setup { workers: 1, inside: false, interface: "und0", under: &[], stays: false, cloud: CLOUD }
     }
 }
 
@@ -71,7 +73,7 @@ impl Dvrd {
         let mut argv: Vec<String> = setup.under.iter().map(|w| (*w).to_owned()).collect();
         let program = text(&lab.base().dvrd);
         argv.extend(
-            [&program, "--config", &text(&config), "--cloud", &lab.cloud()?, "--totals", &text(&totals)]
+            [&program, "--config", &text(&config), "--cloud", &lab.cloud(setup.cloud)?, "--totals", &text(&totals)]
                 .map(str::to_owned),
         );
         let argv = if setup.inside { lab.host(host).inside(&argv) } else { argv };
@@ -113,6 +115,11 @@ impl Dvrd {
     /// The lines of its log with these words.
     pub fn logged(&self, words: &str) -> Vec<String> {
         self.proc.logged().lines().filter(|l| l.contains(words)).map(str::to_owned).collect()
+    }
+
+    /// Sends it a signal by name.
+    pub fn signal(&self, name: &str) -> Res<()> {
+        self.proc.signal(name)
     }
 
     /// Waits for its end without asking for it.

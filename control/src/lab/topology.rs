@@ -249,9 +249,9 @@ impl Lab {
         &self.base
     }
 
-    /// The cloud file, once `dvrctl check` has accepted it for every host.
-    pub fn cloud(&self) -> Res<String> {
-        let file = self.path(CLOUD).display().to_string();
+    /// A cloud file in the lab's folder, once `dvrctl check` has accepted it for every host.
+    pub fn cloud(&self, file: &str) -> Res<String> {
+        let file = self.path(file).display().to_string();
         for host in (1..=self.hosts()).map(|n| format!("H{n}")) {
             let program = self.base.dvrctl.display().to_string();
             let argv = [&program, "check", "--cloud", &file, "--host", &host].map(str::to_owned);

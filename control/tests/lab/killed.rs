@@ -55,7 +55,7 @@ pub fn killed(checks: &mut Checks) -> Res<()> {
 
 /// Starts it again: from exec to the first answer through it.
 fn again(checks: &mut Checks, lab: &Lab, setup: &Setup, pause: Duration) -> Res<Dvrd> {
-    lab.cloud()?; // checked before the clock runs
+    lab.cloud("cloud.json")?; // checked before the clock runs
     let start = Instant::now();
     let mut dvrd = Dvrd::launch(lab, 0, setup)?;
     dvrd.ready()?;

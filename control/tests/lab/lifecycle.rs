@@ -108,7 +108,8 @@ pub fn refuses(checks: &mut Checks) -> Res<()> {
     let h1 = Dvrd::start(&lab, 0, &Setup { inside: true, ..Setup::default() })?;
     let second = Setup { inside: true, ..Setup::default() };
     let done = ended(Dvrd::launch(&lab, 0, &second)?)?;
-    says(checks, "a second one beside the first", &done, "und0");
+    says(checks, "a second one beside the first: says who", &done, "und0 is taken: XDP program");
+    says(checks, "by its process", &done, "of dvrd (pid ");
     lab.first_answer("A1", Name("B1"))?;
     checks.check("the first still forwards", "A1 > B1 answered", true);
     h1.stop()?;

@@ -13,6 +13,7 @@ mod lab_command;
 mod lifecycle;
 mod load;
 mod physical;
+mod reload;
 mod reorder;
 mod report;
 mod vip;
@@ -60,6 +61,7 @@ const TESTS: &[(&str, &str, Run)] = &[
     ("vip_moves", "keepalived moves an address between two instances on two hosts", vip::vip_moves),
     ("lab_command", "dvrctl lab: up, test, down, and each where it makes no sense", lab_command::lab_command),
     ("lab_half_made", "dvrctl lab up that fails or is interrupted: nothing is left", lab_command::lab_half_made),
+    ("reload", "the files change while dvrd runs: ports come, go and move, mistakes change nothing", reload::reload),
     ("refuses", "what it cannot start with: refused in words, nothing left behind", lifecycle::refuses),
 ];
 

@@ -378,3 +378,28 @@ fn physical_networks_are_those_of_the_host() {
         ]
     );
 }
+
+#[test]
+fn what_needs_a_restart_is_named_with_its_key_and_ports_do_not() {
+    let of = |more: &str| read(&format!("{MINIMAL}{more}")).unwrap();
+    let before = of("[workers]\ncount = 1\n[[ports]]\nport = \"A1\"\ninterface = \"tapA1\"\n");
+    // Defaults that are written out, comments, ports.
+    let same = of("# as it was\n[workers]\nspin_us = 50\n[[ports]]\nport = \"A3\"\ninterface = \"tapA3\"\n");
+    assert_eq!(before.fixed(&same), [""; 0]);
+    assert_eq!(before.with_ports(same.clone()).ports, same.ports);
+    let physical = "[[physical_networks]]\nname = \"physnet1\"\ninterface = \"eth1\"\n";
+    let other = format!("{physical}[workers]\ncount = 2\ncores = [0, 1]\nframes = 8192\nspin_us = 0\n");
+    let expected = [
+        "workers.count (from 1 to 2)",
+        "workers.cores (from none to [0, 1])",
+        "workers.spin_us (from 50 to 0)",
+        "workers.frames (from 16384 to 8192)",
+        "physical_networks (from none to physnet1 by eth1)",
+    ];
+    assert_eq!(before.fixed(&of(&other)), expected);
+    let stays = before.with_ports(of(&other));
+    assert_eq!((stays.workers, stays.physical_networks, stays.ports), (before.workers.clone(), vec![], vec![]));
+    let moved = "host = \"H2\"\n[underlay]\ninterface = \"und0\"\nnetns = \"h2\"\n";
+    let expected = ["host (from H1 to H2)", "underlay (from und0 to und0 in namespace h2)"];
+    assert_eq!(before.fixed(&read(moved).unwrap()), expected);
+}

@@ -1,8 +1,11 @@
 //! One interface.
 
 use rtnetlink::Handle;
+use rtnetlink::packet_core::Nla;
 use rtnetlink::packet_route::RouteNetlinkMessage;
-use rtnetlink::packet_route::link::{LinkAttribute, LinkFlags, LinkInfo, LinkMessage};
+use rtnetlink::packet_route::link::{
+    InfoData, InfoTun, LinkAttribute, LinkFlags, LinkInfo, LinkMessage, LinkXdp, XdpAttached,
+};
 use rustix::io::Errno;
 
 use super::ask::{self, Refused, ask, kernel};
@@ -28,6 +31,19 @@ pub struct Link {
     pub kind: String,
     /// What it is the other end of (`IFLA_LINK`): a veth's peer. For other kinds, what it stands on.
     pub peer: Option<VethEnd>,
+    /// An XDP program on it (`IFLA_XDP`).
+    pub xdp: Option<XdpProgram>,
+    /// A tap whose owner gets frames with a virtio header (`IFLA_TUN_VNET_HDR`): checksums may be unfinished.
+    pub vnet_hdr: bool,
+}
+
+/// An XDP program on an interface.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct XdpProgram {
+    /// Its id.
+    pub id: u32,
+    /// Where it runs: `native`, `SKB`, `offloaded`; `native and SKB` if there are several, of which `id` is one.
+    pub mode: &'static str,
 }
 
 /// Where the other end of a veth is, as the kernel tells it.
@@ -56,6 +72,8 @@ impl Link {
             lower_up: flags.contains(LinkFlags::LowerUp),
             kind: String::new(),
             peer: None,
+            xdp: None,
+            vnet_hdr: false,
         };
         let (mut on, mut nsid) = (None, None);
         for attribute in &message.attributes {
@@ -65,10 +83,12 @@ impl Link {
                 LinkAttribute::Mtu(mtu) => link.mtu = *mtu,
                 LinkAttribute::Link(index) => on = Some(*index),
                 LinkAttribute::LinkNetNsId(id) => nsid = Some(*id),
+                LinkAttribute::Xdp(xdp) => link.xdp = program(xdp),
                 LinkAttribute::LinkInfo(infos) => {
                     let kind =
                         infos.iter().find_map(|i| if let LinkInfo::Kind(k) = i { Some(k.to_string()) } else { None });
                     link.kind = kind.unwrap_or_default();
+                    link.vnet_hdr = infos.iter().any(vnet_hdr);
                 }
                 _ => {}
             }
@@ -76,6 +96,36 @@ impl Link {
         link.peer = on.filter(|i| *i != 0).map(|ifindex| VethEnd { ifindex, nsid });
         link
     }
+}
+
+/// `IFLA_TUN_VNET_HDR` of include/uapi/linux/if_link.h, a byte.
+const TUN_VNET_HDR: u16 = 5;
+
+fn vnet_hdr(info: &LinkInfo) -> bool {
+    let LinkInfo::Data(InfoData::Tun(all)) = info else { return false };
+    all.iter().any(|nla| {
+        let InfoTun::Other(nla) = nla else { return false };
+        let mut value = vec![0; nla.value_len()];
+        nla.emit_value(&mut value);
+        nla.kind() == TUN_VNET_HDR && value.first().is_some_and(|on| *on != 0)
+    })
+}
+
+/// With several programs (`XDP_ATTACHED_MULTI`) the kernel gives the id of each mode's, and no `IFLA_XDP_PROG_ID`.
+fn program(xdp: &[LinkXdp]) -> Option<XdpProgram> {
+    let mode = xdp.iter().find_map(|a| if let LinkXdp::Attached(mode) = a { Some(*mode) } else { None })?;
+    let mode = match mode {
+        XdpAttached::None => return None,
+        XdpAttached::Driver => "native",
+        XdpAttached::SocketBuffer => "SKB",
+        XdpAttached::Hardware => "offloaded",
+        _ => "native and SKB",
+    };
+    let id = xdp.iter().find_map(|a| match a {
+        LinkXdp::ProgId(id) | LinkXdp::DrvProgId(id) | LinkXdp::SkbProgId(id) | LinkXdp::HwProgId(id) => Some(*id),
+        _ => None,
+    })?;
+    (id != 0).then_some(XdpProgram { id, mode })
 }
 
 /// An Ethernet address; `None` if it is not 6 bytes.

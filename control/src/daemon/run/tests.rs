@@ -79,7 +79,7 @@ fn an_underlay_that_goes_is_taken_again_when_it_is_back() {
     let mut says = Heard { ready, books: told };
     std::thread::scope(|scope| {
         let stops = Stops(signals.clone());
-        let dvrd = scope.spawn(|| run(&config, &cloud, &signals, &mut says));
+        let dvrd = scope.spawn(|| run(&config, &cloud, None, &signals, &mut says));
         is_ready.recv_timeout(Duration::from_secs(20)).unwrap();
         receives(&far, &signals, &books);
         host.ip("link del und0");

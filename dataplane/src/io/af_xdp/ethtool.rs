@@ -7,8 +7,13 @@
 //! name is none. Layouts and numbers: include/uapi/linux/ethtool.h.
 #![allow(unsafe_code)]
 
+mod features;
+mod rss;
 #[cfg(test)]
 pub(super) mod tests;
+
+pub use features::{Feature, feature};
+pub use rss::{hashed_queues, hashes_udp_ports};
 
 use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketFlags, SocketType, socket_with};

@@ -96,11 +96,7 @@ impl Attached {
     /// `patience`: how long to wait if another program is there. Needs CAP_BPF and CAP_NET_ADMIN, and Linux 5.18.
     pub fn new(ifindex: u32, filter: Filter, queues: u32, patience: Duration) -> Result<Attached, AttachError> {
         let interface = interface_name(ifindex)?;
-        let map = bpf::xskmap(queues).map_err(|e| AttachError::prepare(Step::Map, e, String::new()))?;
-        let insns = filter
-            .assemble(map.as_fd())
-            .map_err(|e| AttachError::prepare(Step::Program, io::Error::other(e), String::new()))?;
-        let program = bpf::prog_load(&insns).map_err(|(e, log)| AttachError::prepare(Step::Program, e, log))?;
+        let (map, program) = load(filter, queues)?;
         let until = Instant::now() + patience;
         loop {
             match attach(program.as_fd(), ifindex, &interface) {
@@ -131,6 +127,27 @@ impl Attached {
     pub fn insert(&self, queue: u32, socket: impl AsFd) -> io::Result<()> {
         bpf::map_update(self.map.as_fd(), queue, socket.as_fd())
     }
+}
+
+/// Does this kernel take the filters, from us? They are loaded, attached nowhere, and gone again.
+pub fn loads() -> Result<(), AttachError> {
+    load(Filter::NONE, 1)?;
+    load(Filter::Everything, 1).map(drop)
+}
+
+/// The name of a loaded BPF program, by its id. Fails without CAP_SYS_ADMIN, and if there is none.
+pub fn program_name(id: u32) -> io::Result<String> {
+    bpf::prog_name(id)
+}
+
+/// The map of sockets and the program.
+fn load(filter: Filter, queues: u32) -> Result<(OwnedFd, OwnedFd), AttachError> {
+    let map = bpf::xskmap(queues).map_err(|e| AttachError::prepare(Step::Map, e, String::new()))?;
+    let insns = filter
+        .assemble(map.as_fd())
+        .map_err(|e| AttachError::prepare(Step::Program, io::Error::other(e), String::new()))?;
+    let program = bpf::prog_load(&insns).map_err(|(e, log)| AttachError::prepare(Step::Program, e, log))?;
+    Ok((map, program))
 }
 
 fn interface_name(ifindex: u32) -> Result<String, AttachError> {
@@ -191,6 +208,10 @@ fn htons(x: u16) -> i32 {
 }
 
 impl Filter {
+    /// Leaves everything to the kernel: no packet on a wire is for port 0 of 0.0.0.0 (RFC 1122 section 3.2.1.3). To try out an
+    /// interface that is in use.
+    pub const NONE: Filter = Filter::Underlay { vtep: Ipv4Addr::UNSPECIFIED, port: 0 };
+
     /// The program. A C line above the instructions that do it; `filter/filter.c` is the whole.
     fn assemble(self, map: BorrowedFd<'_>) -> Result<Vec<Insn>, AsmError> {
         const CTX: Reg = Reg::R1; // on entry

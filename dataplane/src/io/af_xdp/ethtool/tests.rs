@@ -108,6 +108,54 @@ fn offloads_off_and_on_again_leave_every_feature_as_it_was() {
     });
 }
 
+/// Every line `name: on [fixed]` of `ethtool -k`, of devices whose features differ.
+#[test]
+fn each_feature_is_what_ethtool_prints() {
+    const TEST: &str = "each_feature_is_what_ethtool_prints";
+    let Some(netns) = veth(TEST, "features") else { return };
+    let Some(()) = installed(TEST, "ethtool", &["--version"], "ethtool") else { return };
+    netns.ip("link add br0 type bridge");
+    netns.ip("tuntap add mode tap name tap0");
+    netns.exec("ethtool -K va tx-udp-segmentation off");
+    netns.run(|| {
+        for name in ["va", "br0", "tap0", "lo"] {
+            let printed = netns.exec(&format!("ethtool -k {name}"));
+            let (mut seen, mut fixed) = (0, 0);
+            let mut unknown = Vec::new();
+            for (key, value) in printed.lines().filter_map(|l| l.trim().split_once(": ")) {
+                let Some(known) = feature(name, key).unwrap() else {
+                    unknown.push(key);
+                    continue;
+                };
+                let want = Feature { on: value.starts_with("on"), fixed: value.contains("[fixed]") };
+                assert_eq!(known, want, "{name}: {key}: {value}");
+                seen += 1;
+                fixed += usize::from(known.fixed);
+            }
+            assert_eq!(
+                unknown,
+                ["tx-checksumming", "scatter-gather", "tcp-segmentation-offload"],
+                "they stand for several"
+            );
+            assert!(seen > 40 && fixed > 0 && fixed < seen, "{name}: {seen}, {fixed} of them fixed");
+        }
+        assert_eq!(feature("va", "tx-udp-segmentation").unwrap(), Some(Feature { on: false, fixed: false }));
+        assert_eq!(feature("va", "no-such-feature").unwrap(), None);
+        assert!(feature("none0", "rx-gro-hw").is_err());
+    });
+}
+
+/// No device that can be made here has a flow hash of its own: ethtool says so too.
+#[test]
+fn a_device_without_a_flow_hash_tells_none() {
+    const TEST: &str = "a_device_without_a_flow_hash_tells_none";
+    let Some(netns) = veth(TEST, "rss") else { return };
+    netns.run(|| {
+        assert_eq!((hashes_udp_ports("va").unwrap(), hashed_queues("va").unwrap()), (None, None));
+        assert!(hashes_udp_ports("none0").is_err() && hashed_queues("none0").is_err());
+    });
+}
+
 #[test]
 fn what_is_not_there_or_cannot_be_is_an_error() {
     const TEST: &str = "what_is_not_there_or_cannot_be_is_an_error";

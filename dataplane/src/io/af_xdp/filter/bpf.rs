@@ -1,4 +1,4 @@
-//! The five calls of bpf(2) the filter needs. Layouts and numbers: include/uapi/linux/bpf.h.
+//! The calls of bpf(2) the filter needs. Layouts and numbers: include/uapi/linux/bpf.h.
 #![allow(unsafe_code)]
 
 use super::asm::Insn;
@@ -11,6 +11,8 @@ const BPF_MAP_UPDATE_ELEM: libc::c_int = 2;
 const BPF_PROG_LOAD: libc::c_int = 5;
 #[cfg(test)]
 const BPF_PROG_TEST_RUN: libc::c_int = 10;
+const BPF_PROG_GET_FD_BY_ID: libc::c_int = 13;
+const BPF_OBJ_GET_INFO_BY_FD: libc::c_int = 15;
 const BPF_LINK_CREATE: libc::c_int = 28;
 /// enum bpf_map_type: queue to AF_XDP socket.
 const BPF_MAP_TYPE_XSKMAP: u32 = 17;
@@ -69,6 +71,31 @@ struct LinkCreate {
     flags: u32,
 }
 
+/// `union bpf_attr` for BPF_PROG_GET_FD_BY_ID.
+#[repr(C)]
+struct ById {
+    id: u32,
+    next_id: u32,
+    open_flags: u32,
+}
+
+/// `union bpf_attr` for BPF_OBJ_GET_INFO_BY_FD.
+#[repr(C)]
+struct InfoByFd {
+    bpf_fd: u32,
+    info_len: u32,
+    info: u64,
+}
+
+/// `struct bpf_prog_info`, up to `name`.
+#[repr(C)]
+#[derive(Clone, Copy, Default)]
+struct ProgInfo {
+    /// Type, id, tag, lengths and addresses of instructions, time, user, maps.
+    _before: [u64; 8],
+    name: [u8; 16],
+}
+
 /// `union bpf_attr` for BPF_PROG_TEST_RUN, up to `duration`.
 #[cfg(test)]
 #[repr(C)]
@@ -97,6 +124,10 @@ unsafe impl Attr for MapUpdate {}
 unsafe impl Attr for ProgLoad {}
 // SAFETY: integers only, each at its natural place; no address.
 unsafe impl Attr for LinkCreate {}
+// SAFETY: integers only, each at its natural place; no address.
+unsafe impl Attr for ById {}
+// SAFETY: integers only, each at its natural place; `info` is set from a live borrow of `info_len` bytes in `prog_name`.
+unsafe impl Attr for InfoByFd {}
 // SAFETY: integers only, each at its natural place; `data_in` is set from a live borrow, `data_out` is 0.
 #[cfg(test)]
 unsafe impl Attr for TestRun {}
@@ -167,6 +198,17 @@ pub(super) fn link_create(prog: BorrowedFd<'_>, ifindex: u32, flags: u32) -> io:
     let mut attr =
         LinkCreate { prog_fd: prog.as_raw_fd() as u32, target_ifindex: ifindex, attach_type: BPF_XDP, flags };
     bpf_fd(BPF_LINK_CREATE, &mut attr)
+}
+
+/// The name of a loaded program, by its id. EPERM without CAP_SYS_ADMIN, ENOENT if there is none.
+pub(super) fn prog_name(id: u32) -> io::Result<String> {
+    let program = bpf_fd(BPF_PROG_GET_FD_BY_ID, &mut ById { id, next_id: 0, open_flags: 0 })?;
+    let mut info = [ProgInfo::default()];
+    let info_len = size_of::<ProgInfo>() as u32;
+    let mut attr = InfoByFd { bpf_fd: program.as_raw_fd() as u32, info_len, info: address_mut(&mut info) };
+    bpf(BPF_OBJ_GET_INFO_BY_FD, &mut attr)?;
+    let name = info.iter().flat_map(|i| i.name).take_while(|b| *b != 0).collect::<Vec<_>>();
+    Ok(String::from_utf8_lossy(&name).into_owned())
 }
 
 /// The program's verdict on a frame that came by queue 0 of `lo`.
