@@ -105,7 +105,7 @@ pub struct Udp {
     pub sent: u64,
     /// Not received, those behind the last one received included.
     pub lost: u64,
-    /// Of those lost, that reached the receiver's stack and found its socket full. Nobody has looked: 0.
+    /// Of those lost, that reached the receiver's stack: its socket was full, or was not read. Nobody has looked: 0.
     pub at_receiver: u64,
     /// Received after a later one of the same stream.
     pub out_of_order: u64,
@@ -145,7 +145,7 @@ impl std::fmt::Display for Udp {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{} sent, {} lost ({:.2} %), ", self.sent, self.lost, self.lost_percent())?;
         if self.at_receiver > 0 {
-            write!(f, "{} of them by the receiver's full socket, ", self.at_receiver)?;
+            write!(f, "{} of them at the receiver's own socket, ", self.at_receiver)?;
         }
         write!(f, "{} out of order", self.out_of_order)
     }
