@@ -1,6 +1,6 @@
 //! Facts on an interface, and taking one for a moment to see what comes of it.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use dataplane::io::af_xdp::ethtool;
 use dataplane::umem::Umem;
@@ -14,6 +14,7 @@ use crate::daemon::nic::{self, Nic, NicError};
 const FRAMES: usize = 1024;
 /// A queue that a socket had a moment ago is free a moment later.
 const PATIENCE: Duration = Duration::from_secs(1);
+const PAUSE: Duration = Duration::from_millis(20);
 /// Offloads that make one frame of several received ones.
 const MERGING: [&str; 2] = ["large-receive-offload", "rx-gro-hw"];
 
@@ -109,6 +110,7 @@ fn merging(name: &str) -> Vec<(&'static str, ethtool::Feature)> {
 /// Takes the interface as dvrd would, its first queue only, all packets left to the kernel, and lets go of it again. Not one
 /// that somebody has.
 pub fn tried(facts: InterfaceFacts) -> InterfaceFacts {
+    let facts = settled(facts);
     if matches!(facts.tried, Tried::Held(_)) {
         return facts;
     }
@@ -118,6 +120,20 @@ pub fn tried(facts: InterfaceFacts) -> InterfaceFacts {
     });
     let port_taken = port_taken(&facts.subject);
     InterfaceFacts { tried, port_taken, ..facts }
+}
+
+/// A program that no process holds any more goes a moment after it was let go, unless it hangs on the interface.
+fn settled(mut facts: InterfaceFacts) -> InterfaceFacts {
+    let interface = &facts.subject.interface;
+    let start = Instant::now();
+    while matches!(&facts.tried, Tried::Held(held) if held.processes.is_empty()) && start.elapsed() < PATIENCE {
+        std::thread::sleep(PAUSE);
+        let Ok(link) = Netns::open(interface.netns.as_deref()).and_then(|netns| link(&netns, &interface.name)) else {
+            break;
+        };
+        facts.tried = holder(&link).map_or(Tried::Not, Tried::Held);
+    }
+    facts
 }
 
 /// Holds the UDP port of VXLAN for a moment, as dvrd does while it runs.
