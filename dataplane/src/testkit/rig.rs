@@ -7,6 +7,7 @@ use crate::learn::{LearnEvent, Report};
 use crate::stage::{Ctx, Made};
 use crate::tables::*;
 use crate::testkit::fixture::{LOCAL_PORTS, Rows};
+use crate::trace::{Note, TraceRecord};
 use crate::umem::Umem;
 use crate::worker::{Worker, WorkerView};
 use std::collections::BTreeMap;
@@ -153,6 +154,12 @@ impl Rig {
         for (router, ip, address) in &rows.fip {
             self.fip.put(&fip_key(*router, *ip), u64::from(*address)).unwrap();
         }
+    }
+
+    /// What was recorded of traced frames since the last time, but for the stages they entered.
+    pub fn notes(&self) -> Vec<TraceRecord> {
+        let records = std::iter::from_fn(|| self.worker.tracer().pop());
+        records.filter(|r| r.note != Note::Enter).collect()
     }
 
     /// Changes the snapshot, from the next burst on.

@@ -153,3 +153,21 @@ fn a_resolution_probe_goes_to_local_ports_only() {
         Rig::h1().one(Tunnel, vx(H2, H1, 1001, &probe)).assert_sent(Tunnel, TO_LOCAL, &both);
     }
 }
+
+/// What a trace says of frames that came from a router: of one that is delivered, how; of others, nothing here.
+#[test]
+fn a_trace_names_port_gateway_and_both_macs_of_what_is_delivered() {
+    use crate::{burst::Lane, stage::Stage, trace::Field, trace::Note};
+    let mut rig = Rig::h2();
+    rig.worker.trace = true;
+    let v6 = eth(H1.dvr, A2.mac, v6(ip6("fd00:b::1"), ip6("fd00:a::12")).hop_limit(63).udp(1, 2, b""));
+    let nobody = routed(mac("fa:16:3e:0b:00:77"), A2.ip);
+    rig.step(Tunnel, &[vx(H1, H2, 1001, &nobody), vx(H1, H2, 1001, &v6), vx(H1, H2, 1001, &routed(A2.mac, A2.ip))]);
+    let row = rig.fdb.get(&fdb_key(A, A2.mac));
+    assert_eq!(FdbValue::unpack(row).map(|r| r.target), Some(Target::Port(0)));
+    let here = rig.notes().into_iter().filter(|r| r.stage == Stage::DvrToSrcMac);
+    let told: Vec<_> = here.filter(|r| r.lane > Lane::new(0).unwrap()).map(|r| (r.lane.index(), r.note)).collect();
+    let found = Note::Fdb(A, A2.mac.to_u64(), row);
+    let source = Note::Set(Field::EthSrc, H1.dvr.to_u64(), RA.mac.to_u64());
+    assert_eq!(told, [(1, found), (1, source), (2, found), (2, Note::GatewayOf(A2.ip)), (2, source)]);
+}

@@ -276,3 +276,17 @@ fn arp_about_a_router_address_stays_out_but_for_requests_at_the_physical_gateway
     let asks = eth(A2.mac, all, arp_request(A2.mac, A2.ip, RA.ip));
     gateway_of(A).one(Tunnel, vx(H2, H1, 1001, &asks)).assert_dropped(Tunnel, HERE, "router_arp_from_fabric");
 }
+
+/// Of traced frames, those that another host routed, and may, are said to be.
+#[test]
+fn a_trace_says_whose_dvr_mac_the_source_is() {
+    use crate::{burst::Lane, trace::Note};
+    let mut rig = Rig::h1();
+    rig.worker.trace = true;
+    let from = |host, src| vx(host, H1, 1001, &udp(src, A1.mac));
+    rig.step(Tunnel, &[from(H2, A2.mac), from(H2, H3.dvr), from(H2, H2.dvr)]);
+    rig.one(A1.door, eth(A1.mac, A3.mac, ip4(A1.ip, A3.ip).udp(1, 2, b"")));
+    let whose = |note| if let Note::SourceIsDvrMac(tunnel) = note { Some(tunnel) } else { None };
+    let told: Vec<_> = rig.notes().into_iter().filter_map(|r| Some((r.lane, whose(r.note)?))).collect();
+    assert_eq!(told, [(Lane::new(2).unwrap(), 1)]); // H2 is tunnel 1 of H1
+}

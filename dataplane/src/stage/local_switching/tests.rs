@@ -2,7 +2,8 @@
 
 use crate::addr::MacAddr;
 use crate::burst::Door::{self, Phys, Tunnel};
-use crate::burst::Out;
+use crate::burst::{FloodSet, Out};
+use crate::stage::Stage;
 use crate::tables::*;
 use crate::testkit::*;
 use crate::trace::Note;
@@ -254,4 +255,23 @@ fn the_trace_of_a_consumed_frame_names_no_way_out() {
     let notes = notes(eth(A1.mac, A2.mac, arp_reply(A1.mac, A1.ip, RA.mac, RA.ip)));
     assert!(matches!(notes.last(), Some(Note::Consumed)), "{notes:?}");
     assert!(!notes.iter().any(|note| matches!(note, Note::Out(_))), "{notes:?}");
+}
+
+/// To a machine that is known, to one that is not, and from the fabric back to it: what was found, and the way out if
+/// there is one. Each once.
+#[test]
+fn a_trace_says_what_was_found_for_the_destination() {
+    let mut rig = Rig::h1();
+    rig.worker.trace = true;
+    rig.step(A1.door, &[udp(A1, A2.mac), udp(A1, UNKNOWN), udp(A1, A1.mac)]);
+    let here =
+        rig.notes().into_iter().filter(|r| r.stage == Stage::LocalSwitching && !matches!(r.note, Note::Dropped(_)));
+    let mut told: Vec<_> = here.map(|r| (r.lane.index(), r.note)).collect();
+    told.sort_by_key(|(lane, _)| *lane);
+    let found = |mac: MacAddr| Note::Fdb(A, mac.to_u64(), rig.fdb.get(&fdb_key(A, mac)));
+    assert_ne!(found(A2.mac), Note::Fdb(A, A2.mac.to_u64(), 0));
+    let nobody = Note::Out(Out::Flood(FloodSet { all_ports: false, fabric: false }));
+    let expect =
+        [(0, found(A2.mac)), (0, Note::Out(Out::Tunnel(1))), (1, found(UNKNOWN)), (1, nobody), (2, found(A1.mac))];
+    assert_eq!(told, expect);
 }

@@ -232,3 +232,17 @@ fn a_frame_without_an_ecn_field_passes_whatever_the_mark() {
         Rig::h1().one(Tunnel, vx_tos(H2, H1, 1001, mark, &arp)).assert_sent(Tunnel, path, &[(A1.door, arp)]);
     }
 }
+
+/// Of traced frames, those that came by a tunnel of this cloud and no others are said to.
+#[test]
+fn a_trace_names_the_tunnel_a_frame_came_by() {
+    use crate::{burst::Lane, trace::Note};
+    let mut rig = Rig::h1();
+    rig.worker.trace = true;
+    rig.step(Tunnel, &[changed(OUTER_IP + 12, &[172, 20, 0, 99]), vx(H3, H1, 1001, &inner()), outer()]);
+    rig.one(A1.door, eth(A1.mac, A3.mac, ip4(A1.ip, A3.ip).udp(1, 2, b"")));
+    let from = |note| if let Note::FromTunnel(tunnel) = note { Some(tunnel) } else { None };
+    let told: Vec<_> = rig.notes().into_iter().filter_map(|r| Some((r.lane, from(r.note)?))).collect();
+    // H2 is tunnel 1 of H1, H3 is 2.
+    assert_eq!(told, [(Lane::new(1).unwrap(), 2), (Lane::new(2).unwrap(), 1)]);
+}

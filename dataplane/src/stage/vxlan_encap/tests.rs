@@ -1,7 +1,9 @@
 //! O3: the outer header, ECN on the way out, and the source port of 3.10.
 
 use crate::burst::{Burst, Door, FrameMeta, L3, Lane, Out};
+use crate::stage::Stage;
 use crate::testkit::*;
+use crate::trace::{Note, TraceRecord};
 use crate::umem::{HEADROOM, Umem};
 use proptest::prelude::*;
 
@@ -123,7 +125,7 @@ fn encap_at(off: usize) -> (Burst<'static>, Lane) {
 /// Rules: O3.
 #[test]
 fn under_50_bytes_in_front_of_the_frame_are_no_headroom() {
-    use crate::{burst::Fate, drop_reason::DropReason, stage::Stage};
+    use crate::{burst::Fate, drop_reason::DropReason};
     for off in [50, 51, HEADROOM] {
         let (b, lane) = encap_at(off);
         assert!(b.live.has(lane));
@@ -261,4 +263,17 @@ proptest! {
         prop_assert_eq!(first, later);
         prop_assert_eq!(first, source_port(&fragment(0, true)));
     }
+}
+
+/// Of three traced frames only the one that left by a tunnel has outer headers to tell of.
+#[test]
+fn a_trace_says_vni_and_source_port_of_what_was_encapsulated() {
+    let to_a3 = eth(A1.mac, A3.mac, ip4(A1.ip, A3.ip).udp(1000, 2000, b""));
+    let mut rig = Rig::h1();
+    rig.worker.trace = true;
+    rig.step(A1.door, &[to_a3, udp(1450 - 27), udp(5)]);
+    let told: Vec<_> = rig.notes().into_iter().filter(|r| matches!(r.note, Note::Encap(..))).collect();
+    // UDP 1000 > 2000 between 10.1.0.11 and .12: port 61391 in docs/behaviour.md.
+    let (lane, note) = (Lane::new(2).unwrap(), Note::Encap(1001, 61391));
+    assert_eq!(told, [TraceRecord { lane, stage: Stage::VxlanEncap, note }]);
 }
