@@ -112,6 +112,7 @@ fn outer_options_and_padding_are_no_matter() {
 fn outer_fragments_are_vx_bad() {
     assert_dropped(changed(OUTER_IP + 6, &[0x20, 0]), "vx_bad");
     assert_dropped(changed(OUTER_IP + 6, &[0, 9]), "vx_bad");
+    assert_dropped(changed(OUTER_IP + 6, &[0x3f, 0xff]), "vx_bad");
     // A later fragment shows no port number.
     assert_dropped(with_right_sum(&with(&changed(OUTER_UDP, &[9; 8]), OUTER_IP + 6, &[0, 9]), OUTER_IP), "vx_bad");
 }
@@ -155,7 +156,14 @@ fn fewer_than_14_inner_bytes_are_parse_short() {
         assert_dropped(vx(H2, H1, 1001, &inner()[..len]), "parse_short");
     }
     let bare = eth(A2.mac, A1.mac, other(0x9999, &[]));
-    Rig::h1().one(Tunnel, vx(H2, H1, 1001, &bare)).assert_sent(Tunnel, DELIVERED, &[(A1.door, bare)]);
+    let with_options = |inner: &[u8]| {
+        let data = [&outer()[VXLAN..INNER], inner].concat();
+        eth(H2.nic, H1.nic, ip4(H2.vtep, H1.vtep).options(&[148, 4, 0, 0]).udp(50000, 4789, &data))
+    };
+    for whole in [vx(H2, H1, 1001, &bare), with_options(&bare)] {
+        Rig::h1().one(Tunnel, whole).assert_sent(Tunnel, DELIVERED, &[(A1.door, bare.clone())]);
+    }
+    assert_dropped(with_options(&bare[..13]), "parse_short");
 }
 
 /// Rules: T0, T1, T2.

@@ -1,6 +1,6 @@
 //! R5 and R7 across routers: several next hops, several routers in a row, circles.
 
-use super::{HERE, LOCAL, TOLD_ROUTED, free, to};
+use super::{HERE, LOCAL, TOLD_ROUTED, free, packet, to};
 use crate::addr::MacAddr;
 use crate::burst::Door::Tunnel;
 use crate::tables::*;
@@ -101,6 +101,19 @@ fn through_both(src: MacAddr, dst: MacAddr, ttl: u8) -> Vec<u8> {
 fn two_routers_in_a_row_take_one_ttl_each_and_no_wire() {
     let out = Rig::h1().one(A1.door, through_both(A1.mac, RA.mac, 64)); // EW-08
     out.assert_sent(A1.door, LOCAL, &[(K1.door, through_both(RK.mac, K1.mac, 62))]);
+}
+
+/// The one that has only one router to cross is done before the others are.
+///
+/// Rules: R3, R9, D3.
+#[test]
+fn each_packet_of_a_burst_loses_what_its_own_routers_take() {
+    let far = through_both(A1.mac, RA.mac, 64);
+    let to_b2 = eth(H1.dvr, B2.mac, packet(B2.ip, 63));
+    let sent = Rig::h1().step(A1.door, &[to(B1.ip), far.clone(), to(B2.ip), far]).sent;
+    let far = || (K1.door, through_both(RK.mac, K1.mac, 62));
+    let near = (B1.door, eth(RB.mac, B1.mac, packet(B1.ip, 63)));
+    assert_eq!(sent, [near, far(), far(), (Tunnel, vx(H1, H2, 1002, &to_b2))]);
 }
 
 /// Rules: R7.
