@@ -167,3 +167,19 @@ fn a_router_advertisement_from_a_port_is_ra_guest() {
     Rig::h1().one(A3.door, frame.clone()).assert_dropped(A3.door, IN, "ra_guest");
     Rig::h1_with(|r| r.unsecure(A3)).one(A3.door, frame).assert_dropped(A3.door, IN, "ra_guest");
 }
+
+/// Rules: I1, I0.
+#[test]
+fn in_a_burst_of_several_ports_each_frame_is_asked_about_its_own() {
+    use crate::drop_reason::DropReason;
+    let mut rig = Rig::h1_with(|r| r.down(A3));
+    let short = udp(A1, A2)[..13].to_vec();
+    let frames = [(A1, short), (A1, udp(A1, A2)), (A3, udp(A3, A2)), (B1, udp(B1, B2)), (B1, udp(A1, B2))];
+    frames.iter().for_each(|(from, frame)| rig.inject(from.door, frame));
+    assert_eq!(rig.worker.poll_ports(&[(A1.door, 8), (A3.door, 8), (B1.door, 8)]), 5);
+    let sent = [vx(H1, H2, 1001, &udp(A1, A2)), vx(H1, H2, 1002, &udp(B1, B2))];
+    assert_eq!(rig.drain(), sent.map(|frame| (Door::Tunnel, frame)));
+    let count = |reason| rig.worker.counters().reason(reason).get();
+    let reasons = [DropReason::ParseShort, DropReason::PortDown, DropReason::MacSpoof];
+    assert_eq!((reasons.map(count), rig.worker.counters().dropped.get()), ([1, 1, 1], 3));
+}

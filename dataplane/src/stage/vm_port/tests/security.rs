@@ -247,3 +247,52 @@ fn a_frame_that_breaks_several_rules_is_named_after_the_first() {
         []
     );
 }
+
+/// H1 where the first pair of A1's port is this one, and port security is on or off.
+fn first_pair(pair: AllowedPair, secured: bool) -> Rig {
+    Rig::h1_with(|r| {
+        if !secured {
+            r.unsecure(A1);
+        }
+        r.port(A1.door, |p| p.allowed = [pair].into());
+    })
+}
+
+/// Only a fixed address of a secured port is no router's (R1 need not ask again): a pair may be anything.
+///
+/// Rules: I2-ps, R1.
+#[test]
+fn a_pair_vouches_for_no_source_and_nor_does_a_port_without_security() {
+    let frame = eth(A1.mac, RA.mac, ip4(RB.ip, B1.ip).udp(1, 2, b""));
+    let routed = &format!("{IN} qrouter");
+    let pair = |vouched| AllowedPair { mac: A1.mac, net: RB.ip, mask: u32::MAX, vouched };
+    for (vouched, secured) in [(false, true), (false, false), (true, false)] {
+        let out = first_pair(pair(vouched), secured).one(A1.door, frame.clone());
+        out.assert_dropped(A1.door, routed, "martian");
+    }
+}
+
+/// Rules: L4, I2-ps.
+#[test]
+fn another_mac_than_the_ports_is_learned_whichever_pair_allows_it() {
+    for vouched in [true, false] {
+        let mut rig = first_pair(AllowedPair { mac: OTHER, net: A1.ip, mask: u32::MAX, vouched }, true);
+        let out = rig.one(A1.door, eth(OTHER, A3.mac, ip4(A1.ip, A3.ip).udp(1, 2, b"")));
+        assert_eq!(out.learned.iter().map(|e| (e.seg, e.mac)).collect::<Vec<_>>(), [(A, OTHER)]);
+    }
+}
+
+/// Rules: I2, D7.
+#[test]
+fn a_port_whose_own_mac_is_reserved_sends_nothing() {
+    for reserved in [RA.mac, H2.dvr] {
+        let mut rig = Rig::h1_with(|r| {
+            r.port(A1.door, |p| {
+                p.mac = reserved;
+                p.allowed = [AllowedPair { mac: reserved, net: A1.ip, mask: u32::MAX, vouched: true }].into();
+            });
+        });
+        let frame = eth(reserved, A3.mac, ip4(A1.ip, A3.ip).udp(1, 2, b""));
+        rig.one(A1.door, frame).assert_dropped(A1.door, IN, "reserved_src");
+    }
+}
