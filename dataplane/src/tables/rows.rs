@@ -428,6 +428,25 @@ mod tests {
     }
 
     #[test]
+    fn own_addresses_are_those_and_no_others_that_end_like_them() {
+        let ip = |last: u32| 0x0a01_0000 | last;
+        let own: OwnAddresses = [ip(1), ip(65), ip(0), ip(254)].into_iter().collect(); // 1 and 65 end in the same six bits
+        let found: Vec<_> = (0..1024).filter(|last| own.contains(ip(*last))).collect();
+        assert_eq!(found, [0, 1, 65, 254]);
+        assert!(!own.contains(0x0a02_0001));
+        assert_eq!(own.iter().copied().collect::<Vec<_>>(), [ip(1), ip(65), ip(0), ip(254)]);
+        assert!(!OwnAddresses::default().contains(0));
+    }
+
+    #[test]
+    fn only_listed_ethertypes_are_permitted_and_a_free_place_permits_none() {
+        let mut host = HostRow::default();
+        host.permitted_ethertypes[..2].copy_from_slice(&[0x88b5, 0x8847]);
+        let permitted: Vec<_> = (0..=u16::MAX).filter(|e| host.permits(*e)).collect();
+        assert_eq!(permitted, [0x8847, 0x88b5]);
+    }
+
+    #[test]
     fn dvr_macs_are_known_by_their_fixed_octets() {
         let host = HostRow { dvr_prefix: 0xfa16_3f00_0000, dvr_mask: 0xffff_ff00_0000, ..HostRow::default() };
         assert!(host.is_dvr_mac("fa:16:3f:aa:bb:cc".parse().unwrap()));

@@ -101,3 +101,32 @@ fn a_slot_is_not_refilled_while_a_worker_may_stand_on_it() {
     w.bury();
     assert_eq!(word0(&w), FREE, "tombstones before a free slot become free");
 }
+
+/// The keys are addresses, chosen by tenants: neighbours in every part of a key must not be neighbours here.
+#[test]
+fn every_bit_of_a_key_moves_its_home_and_keys_in_a_row_spread() {
+    let (w, _q) = writer::<1>(4096); // 16384 slots
+    let home = |k: u64| w.table.home(&[k]);
+    for key in [1 << 48 | 0x0a01_0011, 7 << 48 | 0xfa16_3e0a_0011, 0x5555_5555_5555_5555] {
+        let same: Vec<_> = (0..64).filter(|bit| home(key) == home(key ^ 1 << bit)).collect();
+        assert_eq!(same, [0; 0], "bits of {key:x} that do not matter");
+    }
+    // Thrown at random, 4096 keys hit 16384 * (1 - e^-(1/4)) = 3624 different slots; 30 is a standard deviation, about.
+    for first in [1u64 << 48 | 0x0a01_0000, 1 << 48 | 0xfa16_3e0a_0000] {
+        let homes: std::collections::BTreeSet<_> = (first..first + 4096).map(home).collect();
+        assert!(homes.len() > 3624 - 150, "{} slots", homes.len());
+    }
+}
+
+/// Rows with one home stand in a row behind it, round the end of the array too, and are found there.
+#[test]
+fn rows_that_share_a_home_are_found_wherever_it_is() {
+    for at in [0, 1, 15, 30, 31] {
+        let (mut w, _q) = writer::<1>(8); // 32 slots
+        let same: Vec<u64> = (1..).filter(|k| w.table.home(&[*k]) == at).take(5).collect();
+        let (absent, rows) = same.split_first().unwrap();
+        rows.iter().for_each(|k| w.put(&[*k], *k).unwrap());
+        rows.iter().for_each(|k| assert_eq!(w.get(&[*k]), *k, "home {at}"));
+        assert_eq!(w.get(&[*absent]), 0);
+    }
+}
