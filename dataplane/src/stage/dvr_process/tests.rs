@@ -65,3 +65,18 @@ fn flooded_to_ports_of_this_host_the_router_mac_stays() {
     let out = rig.one(A1.door, frame(A1.mac, RA.mac, 64));
     assert_eq!(out.sent, [(B1.door, frame(RB.mac, next, 63))]);
 }
+
+/// 0xffff is a sum that no TCP has, and so what an update in passing would change (RFC 1624, 3): a translated packet's is
+/// updated, a wrong one stays wrong. Others leave with the bytes they came with, whoever is in the burst with them.
+///
+/// Rules: R9, D6.
+#[test]
+fn only_a_translation_touches_what_is_above_ip() {
+    let odd = |frame: Vec<u8>| with(&frame, 14 + 20 + 16, &[0xff, 0xff]);
+    let bridged = odd(eth(A1.mac, A3.mac, ip4(A1.ip, A3.ip).tcp(40000, 80)));
+    let out = |src, dst, from, ttl| eth(src, dst, ip4(from, E).ttl(ttl).tcp(40000, 80));
+    let frames = [odd(routed(A1.mac, RA.mac, B1, 64)), bridged.clone(), out(A1.mac, RA.mac, A1.ip, 64)];
+    let sent = Rig::h1().step(A1.door, &frames).sent;
+    let translated = ext(&out(fg(H1).0, GX.0, FIP_A1, 63));
+    assert_eq!(sent, [(A3.door, bridged), (B1.door, odd(routed(RB.mac, B1.mac, B1, 63))), (Phys(1), translated)]);
+}

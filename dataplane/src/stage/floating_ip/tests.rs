@@ -99,6 +99,22 @@ fn in_to_the_fixed_address_with_every_checksum_right() {
     }
 }
 
+/// The checksum above IP is behind the options.
+///
+/// Rules: FO, FI, D6.
+#[test]
+fn packets_with_options_are_translated_like_others() {
+    let kinds: [fn(Ip4) -> Payload; 2] = [|p| p.tcp(5000, 22), |p| p.udp(53, 53, b"twelve bytes")];
+    let options = [7, 7, 4, 0, 0, 0, 0, 0]; // record route: passes untouched
+    for of in kinds {
+        let packet = |src, dst, ttl| of(ip4(src, dst).ttl(ttl).options(&options));
+        let out = Rig::h1().one(Phys(1), from_gx(packet(E, FIP_A1, 60)));
+        out.assert_sent(Phys(1), DELIVERED, &[(A1.door, eth(RA.mac, A1.mac, packet(E, A1.ip, 59)))]);
+        let out = Rig::h1().one(A1.door, from_a1(packet(A1.ip, E, 64)));
+        out.assert_sent(A1.door, OUT, &[(Phys(1), ext(&eth(FG, GX.0, packet(FIP_A1, E, 63))))]);
+    }
+}
+
 /// Rules: FI, D6.
 #[test]
 fn fragments_keep_their_offsets() {

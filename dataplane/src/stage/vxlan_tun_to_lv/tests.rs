@@ -69,3 +69,15 @@ fn on_a_vlan_transparent_network_the_inner_tag_stays() {
     let frame = tagged(&inner(), &[5]);
     rig.one(Tunnel, vx(H2, H1, 1001, &frame)).assert_sent(Tunnel, DELIVERED, &[(A1.door, frame)]);
 }
+
+/// What a lane held before is no part of the next frame's story.
+#[test]
+fn a_trace_names_the_network_of_what_came_by_a_tunnel_and_of_nothing_else() {
+    use crate::trace::Note;
+    let mut rig = Rig::h1();
+    rig.worker.trace = true;
+    rig.step(Tunnel, &[vx(H2, H1, 1001, &inner()), vx(H2, H1, 4242, &inner())]);
+    rig.one(A1.door, eth(A1.mac, A3.mac, ip4(A1.ip, A3.ip).udp(1, 2, b"")));
+    let told: Vec<_> = rig.notes().into_iter().filter(|r| matches!(r.note, Note::Vni(..))).map(|r| r.note).collect();
+    assert_eq!(told, [Note::Vni(1001, A)]);
+}
