@@ -403,6 +403,29 @@ mod tests {
     }
 
     #[test]
+    fn arrivals_are_those_of_this_burst_in_their_order() {
+        let mut arrivals = Arrivals::default();
+        let (one, two, rest) = (Mask::first(1), Mask(0b110), Mask(0b1000));
+        assert_eq!(arrivals.get(0), None);
+        arrivals.add(Door::Port(3), one);
+        arrivals.add(Door::Port(4), Mask::NONE); // nothing came by it
+        arrivals.add(Door::Tunnel, two);
+        arrivals.add(Door::Port(3), rest);
+        let runs = |a: &Arrivals| (0..).map_while(|n| a.get(n)).collect::<Vec<_>>();
+        assert_eq!(runs(&arrivals), [(Door::Port(3), one), (Door::Tunnel, two), (Door::Port(3), rest)]);
+        arrivals.rename(2, Door::Unknown);
+        assert_eq!(arrivals.get(2), Some((Door::Unknown, rest)));
+        arrivals.clear();
+        assert_eq!(runs(&arrivals), []);
+        arrivals.add(Door::Phys(0), two);
+        assert_eq!(runs(&arrivals), [(Door::Phys(0), two)]);
+        // Room for a run of each lane.
+        arrivals.clear();
+        (0..BURST).filter_map(Lane::new).for_each(|lane| arrivals.add(Door::Tunnel, Mask::of(lane)));
+        assert_eq!(runs(&arrivals).len(), BURST);
+    }
+
+    #[test]
     fn a_frame_is_received_in_one_piece() {
         let meta = FrameMeta::of_received(256, 60, 7);
         assert_eq!((meta.off, meta.len, meta.segments, meta.rx_time), (256, 60, 1, 7));

@@ -107,3 +107,16 @@ fn a_stage_records_the_traced_frames_that_enter_it_and_no_others() {
     let steps: Vec<_> = std::iter::from_fn(|| rig.worker.tracer().pop()).map(|r| (r.lane, r.stage, r.note)).collect();
     assert_eq!(steps, [(traced, Stage::Decode, Note::Enter), (traced, Stage::VmPort, Note::Learn)]);
 }
+
+#[test]
+fn a_trace_names_the_port_each_frame_of_a_burst_came_by() {
+    use crate::trace::Note;
+    let mut rig = Rig::h1();
+    rig.worker.trace = true;
+    rig.inject(B1.door, &eth(B1.mac, B2.mac, ip4(B1.ip, B2.ip).udp(1, 2, b"")));
+    rig.inject(A1.door, &eth(A1.mac, A3.mac, ip4(A1.ip, A3.ip).udp(1, 2, b"")));
+    assert_eq!(rig.worker.poll_ports(&[(B1.door, 8), (A1.door, 8)]), 2);
+    let port = |note| if let Note::FromPort(port) = note { Some(port) } else { None };
+    let told: Vec<_> = rig.notes().iter().filter_map(|r| Some((r.lane.index(), port(r.note)?))).collect();
+    assert_eq!(told, [(0, 2), (1, 0)]); // B1 is port 2 of H1, A1 port 0
+}
