@@ -93,6 +93,36 @@ fn nothing_happens_until_the_answer_and_then_nobody_overtakes() {
     assert_eq!(sent, [1, 2].map(|sport| (B1.door, routed(RB.mac, sport))));
 }
 
+/// The answer came between the turn's look at those that wait and the lookup of who comes behind them.
+///
+/// Rules: R7-probe.
+#[test]
+fn who_comes_behind_others_waits_though_the_answer_is_there_and_who_goes_elsewhere_does_not() {
+    use crate::burst::{Burst, Fate, FrameMeta, Mask};
+    use crate::stage::{Ctx, decode, qrouter};
+    let rig = Rig::h1();
+    let [key] = ip4_key(B, B1.ip);
+    let mut pool = Box::leak(Box::new(crate::umem::Umem::new(4))).pools(1).remove(0);
+    for waiting in [&[][..], &[key], &[key ^ 1, key], &[key ^ 1]] {
+        let (mut b, mut frame) = (Burst::default(), pool.take().unwrap());
+        let bytes = eth(A1.mac, RA.mac, ip4(A1.ip, B1.ip).udp(1, 2, b"behind"));
+        frame.chunk_mut()[..bytes.len()].copy_from_slice(&bytes);
+        let lane = b.push(frame, FrameMeta::of_received(0, bytes.len() as u16, 7), A1.door).unwrap();
+        b.seg[lane] = A;
+        rig.with_ctx(|x| {
+            let x = Ctx { waiting, ..*x };
+            decode(&mut b, &x, Mask::of(lane));
+            qrouter(&mut b, &x, Mask::of(lane));
+        });
+        if waiting.contains(&key) {
+            assert_eq!((b.fate[lane], b.decided.has(lane)), (Fate::Waits(key, R1), false));
+        } else {
+            assert!(b.decided.has(lane) && !b.ended.has(lane), "{waiting:x?}");
+        }
+        pool.put(b.frame[lane].take().unwrap());
+    }
+}
+
 /// Rules: R7-probe, ICMP.
 #[test]
 fn in_vain_it_is_no_neigh_and_the_sender_is_told() {

@@ -256,6 +256,20 @@ fn an_extra_route_leads_to_its_next_hops_mac() {
     rig.one(A1.door, to(dst)).assert_sent(A1.door, OUT, &[(Tunnel, vx(H1, H2, 1002, &inner))]);
 }
 
+/// By the route, though somebody on that network has the very address: it is not on the router's subnet.
+///
+/// Rules: R4-1, R7.
+#[test]
+fn a_route_counts_more_than_a_neighbour_with_the_destinations_address() {
+    let dst = ip("192.168.50.9");
+    let mut rig = Rig::h1_with(|r| {
+        r.router(R1, |r1| r1.routes = routes(R1, &[extra([192, 168, 50, 0], RB.ix, B2.ip)]));
+        r.neighbour(B, dst, B1.mac, Target::Port(2), NeighValue::ROUTE);
+    });
+    let inner = eth(H1.dvr, B2.mac, packet(dst, 63));
+    rig.one(A1.door, to(dst)).assert_sent(A1.door, OUT, &[(Tunnel, vx(H1, H2, 1002, &inner))]);
+}
+
 /// Rules: R7, R7-probe.
 #[test]
 fn for_an_address_nobody_has_yet_a_packet_waits() {
