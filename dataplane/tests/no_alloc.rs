@@ -1,6 +1,6 @@
 //! A worker never allocates after its start: counted, kind of packet by kind of packet.
 
-use dataplane::{addr, burst, drop_reason, drop_tap, handoff, io, learn, stage, tables, umem, worker};
+use dataplane::{addr, burst, drop_reason, drop_tap, handoff, io, learn, stage, tables, trace, umem, worker};
 
 mod alloc;
 

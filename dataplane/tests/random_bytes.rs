@@ -2,7 +2,7 @@
 //!
 //! A run is a seed; `DVRD_SEED=n` repeats one, `DVRD_ROUNDS=n` makes it longer.
 
-use dataplane::{addr, burst, drop_reason, handoff, io, learn, parking, stage, tables, umem, worker};
+use dataplane::{addr, burst, drop_reason, handoff, io, learn, parking, stage, tables, trace, umem, worker};
 
 #[allow(dead_code, unused_imports, reason = "shared with the crate's own tests")]
 #[path = "../src/testkit/mod.rs"]
