@@ -2,12 +2,15 @@
 
 use crate::addr::MacAddr;
 use crate::burst::Door::{Phys, Tunnel};
+use crate::burst::{Burst, Fate, FrameMeta, Mask};
 use crate::learn::{LearnEvent, Report, ResolveEvent};
 use crate::parking::{MAX_PARKED, PER_ADDRESS, PER_SOURCE};
+use crate::stage::{Ctx, decode, from_router, qrouter};
 use crate::tables::*;
 use crate::testkit::rig::Outcome;
 use crate::testkit::*;
 use crate::trace::Note;
+use crate::umem::Umem;
 
 const HERE: &str = "ingress decode vm_port qrouter";
 const SECOND: u64 = 1_000_000_000;
@@ -98,29 +101,53 @@ fn nothing_happens_until_the_answer_and_then_nobody_overtakes() {
 /// Rules: R7-probe.
 #[test]
 fn who_comes_behind_others_waits_though_the_answer_is_there_and_who_goes_elsewhere_does_not() {
-    use crate::burst::{Burst, Fate, FrameMeta, Mask};
-    use crate::stage::{Ctx, decode, qrouter};
-    let rig = Rig::h1();
     let [key] = ip4_key(B, B1.ip);
-    let mut pool = Box::leak(Box::new(crate::umem::Umem::new(4))).pools(1).remove(0);
-    for waiting in [&[][..], &[key], &[key ^ 1, key], &[key ^ 1]] {
-        let (mut b, mut frame) = (Burst::default(), pool.take().unwrap());
-        let bytes = eth(A1.mac, RA.mac, ip4(A1.ip, B1.ip).udp(1, 2, b"behind"));
-        frame.chunk_mut()[..bytes.len()].copy_from_slice(&bytes);
-        let lane = b.push(frame, FrameMeta::of_received(0, bytes.len() as u16, 7), A1.door).unwrap();
-        b.seg[lane] = A;
-        rig.with_ctx(|x| {
-            let x = Ctx { waiting, ..*x };
-            decode(&mut b, &x, Mask::of(lane));
-            qrouter(&mut b, &x, Mask::of(lane));
-        });
-        if waiting.contains(&key) {
-            assert_eq!((b.fate[lane], b.decided.has(lane)), (Fate::Waits(key, R1), false));
-        } else {
-            assert!(b.decided.has(lane) && !b.ended.has(lane), "{waiting:x?}");
-        }
-        pool.put(b.frame[lane].take().unwrap());
+    for waiting in [&[key][..], &[key ^ 1, key]] {
+        assert_eq!(meets(waiting, None), Some(Fate::Waits(key, R1)));
+        assert_eq!(meets(waiting, Some(R1)), None, "what a router itself says does not wait");
     }
+    for waiting in [&[][..], &[key ^ 1]] {
+        assert_eq!(meets(waiting, None), None);
+    }
+}
+
+/// Packets with options go the long way, where it is remembered who of the burst waits.
+///
+/// Rules: R7-probe.
+#[test]
+fn the_place_of_one_that_waited_holds_up_nobody_in_the_next_burst() {
+    let packet = |src, dst, to, ttl, sport| {
+        let p = ip4(A1.ip, to).ttl(ttl).options(&[148, 4, 0, 0]);
+        eth(src, dst, p.udp(sport, 2, b"x"))
+    };
+    let mut rig = Rig::h1();
+    let frames = [1, 2].map(|sport| packet(A1.mac, RA.mac, B1.ip, 64, sport));
+    assert_eq!(rig.step(A1.door, &[packet(A1.mac, RA.mac, DST, 64, 1), frames[0].clone()]).held, 1);
+    let sent = rig.step(A1.door, &frames).sent;
+    assert_eq!(sent, [1, 2].map(|sport| (B1.door, packet(RB.mac, B1.mac, B1.ip, 63, sport))));
+}
+
+/// How a packet to B1 ends in the router while frames wait for these keys; `None`: it goes on. From A1, or made by a
+/// router.
+fn meets(waiting: &[u64], by: Option<RouterIx>) -> Option<Fate> {
+    let rig = Rig::h1();
+    let mut pool = Box::leak(Box::new(Umem::new(1))).pools(1).remove(0);
+    let (mut b, mut frame) = (Burst::default(), pool.take().unwrap());
+    let from = by.map_or(A1.ip, |_| RA.ip);
+    let bytes = eth(A1.mac, RA.mac, ip4(from, B1.ip).udp(1, 2, b"behind"));
+    frame.chunk_mut()[..bytes.len()].copy_from_slice(&bytes);
+    let lane = b.push(frame, FrameMeta::of_received(0, bytes.len() as u16, 7), A1.door).unwrap();
+    b.seg[lane] = A;
+    rig.with_ctx(|x| {
+        let (x, m) = (Ctx { waiting, ..*x }, Mask::of(lane));
+        decode(&mut b, &x, m);
+        match by {
+            None => qrouter(&mut b, &x, m),
+            Some(router) => from_router(&mut b, &x, m, router),
+        };
+    });
+    assert_ne!(b.decided.has(lane), b.ended.has(lane));
+    b.ended.has(lane).then(|| b.fate[lane])
 }
 
 /// Rules: R7-probe, ICMP.
