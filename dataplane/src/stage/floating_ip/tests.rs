@@ -440,3 +440,18 @@ fn a_trace_shows_the_way_through_and_what_was_translated() {
         assert!(out.contains(&note), "{note:?} in {out:?}");
     }
 }
+
+/// Only what says that it is IPv4 is routed: not another EtherType's payload, though it looks just like the packet whose
+/// place in the burst it has.
+///
+/// Rules: R2, FI.
+#[test]
+fn a_packet_in_a_frame_of_another_ethertype_is_no_packet() {
+    let mut rig = Rig::h1();
+    let packet = ip4(E, FIP_A1).udp(1, 2, b"looks like IPv4");
+    let elsewhere = ext(&eth(GX.0, mac("02:00:00:00:00:77"), packet.clone()));
+    assert_eq!(rig.one(Phys(1), elsewhere).sent, []);
+    rig.one(Phys(1), from_gx(other(0x88b5, &packet.bytes))).assert_consumed(Phys(1), IN);
+    let sent = eth(RA.mac, A1.mac, ip4(E, A1.ip).ttl(63).udp(1, 2, b"looks like IPv4"));
+    rig.one(Phys(1), from_gx(packet)).assert_sent(Phys(1), DELIVERED, &[(A1.door, sent)]);
+}
