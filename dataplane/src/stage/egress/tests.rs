@@ -132,3 +132,13 @@ fn frames_that_end_differently_in_one_burst_keep_to_themselves() {
          stage.flood_to_tun.dropped 1, drop.parse_short 1, port.0.drop.parse_short 1, stage.decode.dropped 1",
     );
 }
+
+/// The row says whose a port is, not where one is attached: while it moves, its next owner sends to it. (There is no ring
+/// to that worker here, so no room in it.)
+///
+/// Rules: W1.
+#[test]
+fn a_port_that_another_worker_owns_gets_nothing_from_this_one() {
+    let mut rig = Rig::h1_with(|r| r.port(A3.door, |p| p.owner = crate::worker::WorkerId(1)));
+    rig.one(A1.door, to_a3()).assert_dropped_by(A1.door, BRIDGED, "handoff", "handoff_full");
+}
