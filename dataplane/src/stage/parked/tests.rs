@@ -123,8 +123,9 @@ fn the_place_of_one_that_waited_holds_up_nobody_in_the_next_burst() {
     let mut rig = Rig::h1();
     let frames = [1, 2].map(|sport| packet(A1.mac, RA.mac, B1.ip, 64, sport));
     assert_eq!(rig.step(A1.door, &[packet(A1.mac, RA.mac, DST, 64, 1), frames[0].clone()]).held, 1);
-    let sent = rig.step(A1.door, &frames).sent;
-    assert_eq!(sent, [1, 2].map(|sport| (B1.door, packet(RB.mac, B1.mac, B1.ip, 63, sport))));
+    let out = rig.step(A1.door, &frames);
+    assert_eq!(out.sent, [1, 2].map(|sport| (B1.door, packet(RB.mac, B1.mac, B1.ip, 63, sport))));
+    assert_eq!(out.moved["stage.qrouter.packets"], 2, "each once: neither waited for the next turn");
 }
 
 /// How a packet to B1 ends in the router while frames wait for these keys; `None`: it goes on. From A1, or made by a
