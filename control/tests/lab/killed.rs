@@ -11,7 +11,7 @@ use crate::traffic::{Flow, Tcp};
 use std::time::{Duration, Instant};
 
 /// Seconds of traffic, in which all of this happens.
-const SECONDS: u64 = 16;
+const SECONDS: u64 = 20;
 const BACK: Duration = Duration::from_secs(2);
 
 pub fn killed(checks: &mut Checks) -> Res<()> {
@@ -44,9 +44,9 @@ pub fn killed(checks: &mut Checks) -> Res<()> {
         }
     }
     if let Some(tcp) = checks.tried("A1 > A2 TCP", vm.tcp()) {
-        let end = &tcp.intervals[tcp.intervals.len().saturating_sub(2)..];
-        let seen = format!("{} KB in the last 2 s", end.iter().sum::<u64>() / 1000);
-        checks.check("A1 > A2 TCP of before goes on after", seen, !end.is_empty() && end.iter().all(|b| *b > 0));
+        // Its sender waits twice as long after each loss: on a busy machine it may come back late, but come back it must.
+        let end: u64 = tcp.intervals[tcp.intervals.len().saturating_sub(3)..].iter().sum();
+        checks.check("A1 > A2 TCP of before goes on after", format!("{} KB in the last 3 s", end / 1000), end > 0);
     }
     books(checks, 0, &h1.stop()?, &[]);
     books(checks, 1, &h2.stop()?, &[]);
