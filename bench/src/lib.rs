@@ -4,6 +4,7 @@ pub mod callgrind;
 pub mod cloud;
 pub mod frames;
 pub mod host;
+pub mod instructions;
 pub mod load;
 pub mod topo;
 pub mod veth;

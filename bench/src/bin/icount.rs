@@ -7,12 +7,12 @@
 use bench::callgrind::{self, Profile};
 use bench::frames::{Case, FLOWS, LEN, sources};
 use bench::host::{Host, Setup};
+use bench::instructions::{AGAIN, STORE, Stored};
 use bench::load::Feed;
 use dataplane::burst::{BURST, Door};
 use dataplane::umem::Umem;
 use dataplane::worker::Worker;
-use serde::{Deserialize, Serialize};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::process::{Command, ExitCode};
 
@@ -22,8 +22,6 @@ const WARM_UP: usize = 200;
 const COUNTED: usize = 1000;
 /// A case may take this much more than stored.
 const TOLERANCE: f64 = 0.03;
-const STORE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/instructions.toml");
-const AGAIN: &str = "cargo run --release -p bench --bin icount -- --store";
 
 /// A count against the stored one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,20 +37,6 @@ fn verdict(stored: f64, now: f64) -> Verdict {
         _ if now < stored * (1.0 - TOLERANCE) => Verdict::Less,
         _ => Verdict::Same,
     }
-}
-
-/// The stored counts and what they depend on.
-#[derive(Debug, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Stored {
-    /// `release` of `rustc -vV`.
-    rustc: String,
-    /// `host` of it.
-    host: String,
-    /// Valgrind's version: told when a count has changed, no reason to skip.
-    valgrind: String,
-    /// Instructions per packet, by case.
-    instructions_per_packet: BTreeMap<String, f64>,
 }
 
 fn main() -> ExitCode {
@@ -210,8 +194,7 @@ fn store() -> Result<bool, String> {
 
 /// Counts and compares; `false` if a case takes more than it may.
 fn compare() -> Result<bool, String> {
-    let text = std::fs::read_to_string(STORE).map_err(|e| format!("{STORE}: {e}; write it with: {AGAIN}"))?;
-    let stored: Stored = toml::from_str(&text).map_err(|e| format!("{STORE}: {e}"))?;
+    let stored = Stored::read()?;
     if let Some(why) = not_comparable(Some(&stored))? {
         println!("SKIPPED instructions per packet: {why}");
         return Ok(true);
@@ -221,8 +204,7 @@ fn compare() -> Result<bool, String> {
     println!("{:<18}{:>9}{:>9}{:>9}", "case", "stored", "now", "change");
     for (case, profile) in &profiles {
         let now = per_packet(profile.total);
-        let old = stored.instructions_per_packet.get(case.name()).copied();
-        let old = old.ok_or(format!("{STORE} has no case `{}`; write it with: {AGAIN}", case.name()))?;
+        let old = stored.of(case.name())?;
         let (word, change) = (verdict(old, now), (now / old - 1.0) * 100.0);
         println!("{:<18}{old:>9.1}{now:>9.1}{change:>+8.1}%  {word:?}", case.name());
         verdicts.push(word);

@@ -84,13 +84,8 @@ fn configured(file: &std::path::Path, cloud: Option<&PathBuf>) -> Result<(Vec<Su
 }
 
 fn named(interfaces: &[String], workers: u8) -> (Vec<Subject>, Needs) {
-    let of = |name: &String| Subject {
-        interface: Interface { name: name.clone(), netns: None },
-        used: Use::Any,
-        workers: workers.into(),
-        networks: None,
-        vtep: None,
-    };
+    let of =
+        |name: &String| Subject::new(&Interface { name: name.clone(), netns: None }, Use::Any, workers.into(), None);
     let subjects: Vec<Subject> = interfaces.iter().map(of).collect();
     let workers = Workers { count: workers, ..Workers::default() };
     let needs = Needs { workers, interfaces: subjects.len(), ports: 0, namespaces: false };

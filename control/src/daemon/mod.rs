@@ -1,8 +1,8 @@
 //! `dvrd`: the dataplane on the interfaces of a host.
 //!
 //! [`mod@run`] is the order of things; [`config`] is `dvrd.toml`, [`net`] the kernel's namespaces, links and neighbours,
-//! [`nic`] an interface with everything bound, [`doctor`] what is wrong with this machine, `ports` the interfaces of the VMs, `model` what is in the tables,
-//! `threads` the workers.
+//! [`nic`] an interface with everything bound, [`doctor`] what is wrong with this machine, [`reload`] when its files have
+//! changed, `ports` the interfaces of the VMs, `model` what is in the tables, `threads` the workers.
 
 mod banner;
 pub mod config;

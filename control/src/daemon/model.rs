@@ -1,7 +1,7 @@
 //! What dvrd knows of the cloud, of its own underlay and of the way to the other hosts, as rows in the tables.
 
 use super::config::Interface;
-use super::doctor::plan::{networks, vtep};
+use super::doctor::plan::vtep;
 use super::doctor::{Subject, Use};
 use crate::model::Cloud;
 use crate::rows::Rows;
@@ -9,7 +9,7 @@ use crate::rows::derive::v4;
 use crate::writer::{Limits, TableFull, Writer};
 use dataplane::addr::MacAddr;
 use dataplane::io::af_xdp::now;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr};
 
 /// Why the tables stay as they were.
@@ -78,7 +78,7 @@ impl Model {
         };
         match stored {
             Ok(()) => {
-                let known = self.unknown_vteps();
+                let known: BTreeSet<Ipv4Addr> = self.unknown_vteps().into_iter().collect();
                 self.towards.retain(|vtep, _| known.contains(vtep));
             }
             Err(_) => self.cloud = before,
@@ -135,9 +135,7 @@ impl Model {
 
     /// An interface of this host, and what is asked of it.
     pub fn subject(&self, interface: &Interface, used: Use, workers: u32) -> Subject {
-        let networks = Some(networks(&self.cloud, &self.host, &used));
-        let vtep = self.vtep().filter(|_| used == Use::Underlay);
-        Subject { interface: interface.clone(), used, workers, networks, vtep }
+        Subject::new(interface, used, workers, Some((&self.cloud, &self.host)))
     }
 
     /// Makes all of it what the workers see, or changes nothing.

@@ -6,8 +6,8 @@
 
 use crate::{Options, run};
 use bench::frames::Case;
+use bench::instructions::Stored;
 use clap::Parser;
-use std::collections::BTreeMap;
 
 /// Fewer instructions a tick of the TSC fail. Measured: 5 to 5.7.
 const LEAST_PER_TICK: f64 = 3.0;
@@ -15,25 +15,17 @@ const LEAST_PER_TICK: f64 = 3.0;
 const TRIES: usize = 3;
 /// Of a cache that holds all, and of one that does not.
 const FLOWS: [&str; 2] = ["1000", "100000"];
-const STORE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/instructions.toml");
-
-#[derive(serde::Deserialize)]
-struct Stored {
-    instructions_per_packet: BTreeMap<String, f64>,
-}
 
 /// All cases of the baseline; prints a table. `false`: one takes too many ticks for its instructions.
 pub fn gate() -> Result<bool, String> {
-    let text = std::fs::read_to_string(STORE).map_err(|e| format!("{STORE}: {e}"))?;
-    let stored: Stored = toml::from_str(&text).map_err(|e| format!("{STORE}: {e}"))?;
+    let stored = Stored::read()?;
     println!(
         "{:<8} {:>7} {:>13} {:>17} {:>11} {:>7}",
         "case", "flows", "instructions", "ticks over floor", "a tick", "least"
     );
     let mut good = true;
     for (case, flows) in FLOWS.into_iter().flat_map(|flows| Case::ALL.map(|case| (case, flows))) {
-        let instructions = stored.instructions_per_packet.get(case.name());
-        let instructions = *instructions.ok_or(format!("{STORE}: nothing of `{}`", case.name()))?;
+        let instructions = stored.of(case.name())?;
         let ticks = least(case, flows, instructions / LEAST_PER_TICK)?;
         let (per_tick, name) = (instructions / ticks, case.name());
         let verdict = if per_tick < LEAST_PER_TICK { "waits too much" } else { "" };

@@ -51,6 +51,15 @@ pub struct Subject {
     pub vtep: Option<(Ipv4Addr, u16)>,
 }
 
+impl Subject {
+    /// What is asked of it by the cloud on this host; none: no cloud was given.
+    pub fn new(interface: &Interface, used: Use, workers: u32, cloud: Option<(&Cloud, &str)>) -> Self {
+        let networks = cloud.map(|(cloud, host)| networks(cloud, host, &used));
+        let vtep = cloud.filter(|_| used == Use::Underlay).and_then(|(cloud, host)| vtep(cloud, host));
+        Subject { interface: interface.clone(), used, workers, networks, vtep }
+    }
+}
+
 /// What is asked of the process.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Needs {
@@ -77,11 +86,8 @@ impl Needs {
 /// Interfaces of a configuration: underlay, physical networks, ports. Without a cloud those it names.
 pub fn subjects(config: &Config, cloud: Option<&Cloud>) -> Vec<Subject> {
     let workers = config.workers.count.into();
-    let of = |interface: &Interface, used: Use, workers| {
-        let networks = cloud.map(|cloud| networks(cloud, &config.host, &used));
-        let vtep = cloud.filter(|_| used == Use::Underlay).and_then(|cloud| vtep(cloud, &config.host));
-        Subject { interface: interface.clone(), used, workers, networks, vtep }
-    };
+    let here = cloud.map(|cloud| (cloud, config.host.as_str()));
+    let of = |interface: &Interface, used, workers| Subject::new(interface, used, workers, here);
     let mut all = vec![of(&config.underlay, Use::Underlay, workers)];
     let physical = config.physical_networks.iter();
     all.extend(physical.map(|p| of(&p.interface, Use::Physical(p.name.clone()), workers)));
