@@ -17,9 +17,11 @@ const BPF_LINK_CREATE: libc::c_int = 28;
 /// enum bpf_map_type: queue to AF_XDP socket.
 const BPF_MAP_TYPE_XSKMAP: u32 = 17;
 /// enum bpf_prog_type
+const BPF_PROG_TYPE_SCHED_CLS: u32 = 3;
 const BPF_PROG_TYPE_XDP: u32 = 6;
 /// enum bpf_attach_type
 const BPF_XDP: u32 = 37;
+const BPF_TCX_INGRESS: u32 = 46;
 /// The program may run on a frame in several buffers (kernel 5.18).
 const BPF_F_XDP_HAS_FRAGS: u32 = 1 << 5;
 /// Bytes of the verifier's log that are kept.
@@ -170,11 +172,25 @@ pub(super) fn map_update(map: BorrowedFd<'_>, queue: u32, socket: BorrowedFd<'_>
 
 /// Loads an XDP program; with the error, what the verifier said.
 pub(super) fn prog_load(insns: &[Insn]) -> Result<OwnedFd, (io::Error, String)> {
+    load(insns, BPF_PROG_TYPE_XDP, BPF_XDP, BPF_F_XDP_HAS_FRAGS)
+}
+
+/// Loads a program for tcx.
+pub(super) fn classifier_load(insns: &[Insn]) -> Result<OwnedFd, (io::Error, String)> {
+    load(insns, BPF_PROG_TYPE_SCHED_CLS, BPF_TCX_INGRESS, 0)
+}
+
+fn load(
+    insns: &[Insn],
+    prog_type: u32,
+    expected_attach_type: u32,
+    prog_flags: u32,
+) -> Result<OwnedFd, (io::Error, String)> {
     let mut log = vec![0_u8; LOG];
     let mut prog_name = [0; 16];
     prog_name.iter_mut().zip(b"dvrd_filter").for_each(|(to, from)| *to = *from);
     let mut attr = ProgLoad {
-        prog_type: BPF_PROG_TYPE_XDP,
+        prog_type,
         insn_cnt: insns.len() as u32,
         insns: address(insns),
         license: address(c"Apache-2.0".to_bytes_with_nul()), // no helper in use asks for the GPL
@@ -182,10 +198,10 @@ pub(super) fn prog_load(insns: &[Insn]) -> Result<OwnedFd, (io::Error, String)> 
         log_size: LOG as u32,
         log_buf: address_mut(&mut log),
         kern_version: 0,
-        prog_flags: BPF_F_XDP_HAS_FRAGS,
+        prog_flags,
         prog_name,
         prog_ifindex: 0,
-        expected_attach_type: BPF_XDP,
+        expected_attach_type,
     };
     bpf_fd(BPF_PROG_LOAD, &mut attr).map_err(|e| {
         let end = log.iter().position(|b| *b == 0).unwrap_or(log.len());
@@ -195,8 +211,16 @@ pub(super) fn prog_load(insns: &[Insn]) -> Result<OwnedFd, (io::Error, String)> 
 
 /// Attaches a program until the answer is closed, by its owner or with the process.
 pub(super) fn link_create(prog: BorrowedFd<'_>, ifindex: u32, flags: u32) -> io::Result<OwnedFd> {
-    let mut attr =
-        LinkCreate { prog_fd: prog.as_raw_fd() as u32, target_ifindex: ifindex, attach_type: BPF_XDP, flags };
+    link(prog, ifindex, BPF_XDP, flags)
+}
+
+/// Attaches a [`classifier_load`]ed program to what an interface receives, behind those that are there.
+pub(super) fn tcx_link(prog: BorrowedFd<'_>, ifindex: u32) -> io::Result<OwnedFd> {
+    link(prog, ifindex, BPF_TCX_INGRESS, 0)
+}
+
+fn link(prog: BorrowedFd<'_>, target_ifindex: u32, attach_type: u32, flags: u32) -> io::Result<OwnedFd> {
+    let mut attr = LinkCreate { prog_fd: prog.as_raw_fd() as u32, target_ifindex, attach_type, flags };
     bpf_fd(BPF_LINK_CREATE, &mut attr)
 }
 
