@@ -11,9 +11,11 @@ pub use memory::{InjectError, MemoryPort};
 
 use crate::burst::{Burst, Door, FrameMeta};
 use crate::counters::KernelLoss;
+use crate::handoff::Bell;
 use crate::umem::{Frame, FramePool};
 use af_xdp::XdpPort;
 use packet::PacketPort;
+use std::io;
 
 /// What a port takes as it is, beside whole packets of one chunk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -108,6 +110,15 @@ impl<'u> Port<'u> {
             Port::Xdp(p) => p.lost(),
             Port::Packet(p) => p.lost(),
             Port::Memory(_) => [0; KernelLoss::ALL.len()],
+        }
+    }
+
+    /// A received frame ends the sleep of whom the bell wakes; one in memory has no way to.
+    pub fn watch(&self, bell: &Bell) -> io::Result<()> {
+        match self {
+            Port::Xdp(p) => p.watch(bell),
+            Port::Packet(p) => p.watch(bell),
+            Port::Memory(_) => Ok(()),
         }
     }
 

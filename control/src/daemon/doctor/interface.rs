@@ -8,7 +8,7 @@ use dataplane::umem::Umem;
 use super::Subject;
 use super::facts::{InterfaceFacts, Peer, Tried};
 use crate::daemon::net::{HeldPort, Link, NetError, Netns, holder, link, veth_peer};
-use crate::daemon::nic::{self, Nic, NicError};
+use crate::daemon::nic::{self, By, Nic, NicError};
 
 /// Buffers for trying: few, so that the limit on locked memory says nothing yet.
 const FRAMES: usize = 1024;
@@ -95,7 +95,10 @@ fn peer_facts(netns: &Netns, name: &str) -> Result<Peer, String> {
 
 /// The facts with what came of taking the interface, as dvrd has.
 pub fn taken(facts: InterfaceFacts, nic: &Nic) -> InterfaceFacts {
-    let (mode, copying, why) = (nic.mode, nic.copying, nic.why_not_native.clone());
+    let (mode, copying, why) = match &nic.by {
+        By::Packet(why) => return InterfaceFacts { tried: Tried::Packets(why), mtu: nic.link.mtu, ..facts },
+        By::Xdp { mode, copying, why_not_native, .. } => (*mode, *copying, why_not_native.clone()),
+    };
     let merging = Netns::open(nic.interface.netns.as_deref()).and_then(|netns| netns.run(|| merging(&nic.link.name)));
     let tried = Tried::Taken { mode, why_not_native: why, copying, merging: merging.unwrap_or_default() };
     InterfaceFacts { tried, mtu: nic.link.mtu, ..facts }

@@ -54,8 +54,13 @@ impl fmt::Display for Holder {
 /// Who has this interface; `None` if there is no XDP program on it.
 pub fn holder(link: &Link) -> Option<Holder> {
     let XdpProgram { id, mode } = link.xdp?;
+    Some(program_of(id, mode))
+}
+
+/// Whose BPF program this is, and where it runs.
+pub fn program_of(id: u32, mode: &'static str) -> Holder {
     let name = program_name(id).ok().filter(|name| !name.is_empty());
-    Some(Holder { program: id, name, mode, processes: processes(Path::new("/proc"), id) })
+    Holder { program: id, name, mode, processes: processes(Path::new("/proc"), id) }
 }
 
 /// Processes with a descriptor of the program, or of a link that attaches it: both say so in `fdinfo` (`prog_id:`). Those

@@ -23,9 +23,11 @@ use std::io;
 use std::ops::Range;
 
 /// Packets that may wait to be sent.
-const WAITING: usize = 256;
+const UNSENT: usize = 256;
 /// Frames that stay in a worker's pool: one in so many.
 const RESERVE: usize = 8;
+/// Bytes after which other ports have their turn: the segments of what has come must fit the ring of a NIC.
+const TURN: usize = 256 << 10;
 /// Bytes of a VLAN tag.
 const TAG: u16 = 4;
 
@@ -45,12 +47,15 @@ pub struct PacketPort<'u> {
 }
 
 impl<'u> PacketPort<'u> {
+    /// Chunks it keeps to receive into.
+    pub const CHUNKS: usize = PARTS;
+
     /// Binds a socket to interface `ifindex` of the calling thread's network namespace.
     ///
     /// Fails with `PermissionDenied` without `CAP_NET_RAW` and `CAP_NET_ADMIN`, and if there is no such interface.
     pub fn open(ifindex: u32) -> io::Result<Self> {
         let chunks = || Vec::with_capacity(BATCH * PARTS);
-        let waiting = VecDeque::with_capacity(WAITING);
+        let waiting = VecDeque::with_capacity(UNSENT);
         let lost = (Cell::new(0), 0, 0);
         Ok(PacketPort { socket: Socket::open(ifindex)?, chunks: chunks(), rest: chunks(), batch: 1, waiting, lost })
     }
@@ -62,7 +67,7 @@ impl<'u> PacketPort<'u> {
 
     /// See [`Port::receive`](super::Port::receive). Frames get the time of the call, [`now`].
     pub fn receive(&mut self, b: &mut Burst<'u>, door: Door, limit: usize, pool: &mut FramePool<'u>) -> usize {
-        let (mut received, mut time) = (0, 0);
+        let (mut received, mut bytes, mut time) = (0, 0, 0);
         while received < limit {
             let asked = self.chunks_for(self.batch.min(limit - received), pool);
             let mut packets = [Received::default(); BATCH];
@@ -74,8 +79,11 @@ impl<'u> PacketPort<'u> {
             }
             self.take_in(packets.get(..n).unwrap_or_default(), time, b, door, pool);
             received += n;
-            self.batch = if n == asked { (self.batch * 2).min(BATCH) } else { n.max(1) };
-            if n < asked || asked == 0 {
+            let came: usize = packets.iter().take(n).map(|packet| packet.len).sum();
+            bytes += came;
+            let more = if n == asked { self.batch * 2 } else { n };
+            self.batch = more.min(BATCH).min(TURN / (came / n.max(1)).max(1)).max(1);
+            if n < asked || asked == 0 || bytes >= TURN {
                 break;
             }
         }
@@ -116,7 +124,7 @@ impl<'u> PacketPort<'u> {
 
     /// See [`Port::transmit`](super::Port::transmit).
     pub fn transmit(&mut self, frame: Frame<'u>, meta: FrameMeta) -> Result<(), Frame<'u>> {
-        if self.waiting.len() >= WAITING {
+        if self.waiting.len() >= UNSENT {
             return Err(frame);
         }
         self.waiting.push_back((frame, meta));
@@ -178,7 +186,7 @@ impl<'u> PacketPort<'u> {
 
     /// See [`Port::close`](super::Port::close).
     pub fn close(mut self, pool: &mut FramePool<'u>) {
-        self.done(WAITING, pool);
+        self.done(UNSENT, pool);
         self.reclaim(pool);
     }
 

@@ -224,6 +224,24 @@ fn without_an_interface_there_is_no_port() {
     });
 }
 
+/// `tx_full`: past 256 packets that wait for the end of the burst, the next one comes back.
+#[test]
+fn a_full_packet_socket_takes_no_more() {
+    const TEST: &str = "a_full_packet_socket_takes_no_more";
+    let Some(vms) = vms(TEST, "full") else { return };
+    let mut umem = Umem::shared(FRAMES).unwrap();
+    let mut pool = umem.pools(1).remove(0);
+    let mut end = End::new(&vms.ours, "va");
+    let meta = FrameMeta::of_received(HEADROOM as u16, 60, 0);
+    for _ in 0..256 {
+        end.port.transmit(pool.take().unwrap(), meta).unwrap();
+    }
+    let back = end.port.transmit(pool.take().unwrap(), meta).unwrap_err();
+    pool.put(back);
+    end.port.close(&mut pool);
+    assert_eq!(pool.free(), FRAMES);
+}
+
 /// What an interface that is down does not take is lost by name.
 #[test]
 fn what_is_not_taken_is_counted() {

@@ -27,4 +27,11 @@ impl Withheld {
         let link = bpf::tcx_link(program.as_fd(), ifindex)?;
         Ok(Withheld { _link: link, _program: program })
     }
+
+    /// The program of somebody who withholds what interface `ifindex` of the calling thread's network namespace receives;
+    /// none: nobody, or the kernel does not tell.
+    pub fn by(ifindex: u32) -> Option<u32> {
+        let programs = bpf::tcx_programs(ifindex).ok()?;
+        programs.into_iter().find(|id| bpf::prog_name(*id).is_ok_and(|name| name.as_bytes() == bpf::WITHHOLD))
+    }
 }
