@@ -52,12 +52,13 @@ impl std::fmt::Display for Interface {
 }
 
 /// By what an interface of a port is taken.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
 pub enum PortIo {
     /// `auto`: by a packet socket where the VM leaves segmentation or checksums to its NIC, else by AF_XDP.
     #[default]
     Auto,
     /// `af_xdp`: small packets cost a third, and the VM's kernel cuts and sums.
+    #[value(name = "af_xdp")]
     AfXdp,
     /// `packet`: bulk TCP costs a third, since its super-frames go through whole.
     Packet,
@@ -67,6 +68,11 @@ impl PortIo {
     /// The words for them.
     pub const WORDS: [(&'static str, PortIo); 3] =
         [("auto", PortIo::Auto), ("af_xdp", PortIo::AfXdp), ("packet", PortIo::Packet)];
+
+    /// Its word.
+    pub fn word(self) -> &'static str {
+        Self::WORDS.iter().find(|(_, io)| *io == self).map_or("auto", |(word, _)| word)
+    }
 }
 
 /// `[workers]`: the threads that forward.

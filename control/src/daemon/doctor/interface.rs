@@ -7,7 +7,7 @@ use dataplane::umem::Umem;
 
 use super::Subject;
 use super::facts::{InterfaceFacts, Peer, Tried};
-use crate::daemon::net::{HeldPort, Link, NetError, Netns, holder, link, veth_peer};
+use crate::daemon::net::{HeldPort, Holder, Link, NetError, Netns, holder, link, veth_peer, withheld};
 use crate::daemon::nic::{self, By, Nic, NicError};
 
 /// Buffers for trying: few, so that the limit on locked memory says nothing yet.
@@ -59,8 +59,13 @@ pub fn facts(subject: &Subject) -> Result<InterfaceFacts, NotThere> {
         };
         Ok::<_, NicError>(facts)
     })?;
-    let tried = holder(&link).map_or(Tried::Not, Tried::Held);
+    let tried = held(&netns, &link).map_or(Tried::Not, Tried::Held);
     Ok(InterfaceFacts { tried, ..asked? })
+}
+
+/// Whoever has it.
+fn held(netns: &Netns, link: &Link) -> Option<Holder> {
+    holder(link).or_else(|| withheld(netns, link).ok().flatten())
 }
 
 /// What netlink says.
@@ -131,10 +136,9 @@ fn settled(mut facts: InterfaceFacts) -> InterfaceFacts {
     let start = Instant::now();
     while matches!(&facts.tried, Tried::Held(held) if held.processes.is_empty()) && start.elapsed() < PATIENCE {
         std::thread::sleep(PAUSE);
-        let Ok(link) = Netns::open(interface.netns.as_deref()).and_then(|netns| link(&netns, &interface.name)) else {
-            break;
-        };
-        facts.tried = holder(&link).map_or(Tried::Not, Tried::Held);
+        let Ok(netns) = Netns::open(interface.netns.as_deref()) else { break };
+        let Ok(link) = link(&netns, &interface.name) else { break };
+        facts.tried = held(&netns, &link).map_or(Tried::Not, Tried::Held);
     }
     facts
 }

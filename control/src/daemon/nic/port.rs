@@ -2,7 +2,7 @@
 
 use super::{By, Hold, Nic, NicError, Role, Share};
 use crate::daemon::config::{Interface, PortIo};
-use crate::daemon::net::{Link, Netns, link, program_of, veth_peer};
+use crate::daemon::net::{Link, Netns, holder, link, veth_peer, withheld};
 use dataplane::io::Port;
 use dataplane::io::af_xdp::ethtool;
 use dataplane::io::af_xdp::filter::Withheld;
@@ -22,8 +22,7 @@ impl Nic {
     ) -> Result<(Nic, Port<'u>), NicError> {
         let netns = Netns::open(interface.netns.as_deref())?;
         let link = link(&netns, &interface.name)?;
-        if let Some(program) = netns.run(|| Withheld::by(link.ifindex))? {
-            let holder = program_of(program, "packet sockets");
+        if let Some(holder) = withheld(&netns, &link)? {
             return Err(NicError::Held { interface: interface.name.clone(), holder });
         }
         match way(io, &netns, &link)? {
@@ -71,7 +70,7 @@ fn by_packets<'u>(
     link: Link,
     why: &'static str,
 ) -> Result<(Nic, Port<'u>), NicError> {
-    if let Some(holder) = crate::daemon::net::holder(&link) {
+    if let Some(holder) = holder(&link) {
         return Err(NicError::Held { interface: interface.name.clone(), holder });
     }
     let opened = netns.run(|| {
@@ -99,3 +98,6 @@ fn by_packets<'u>(
     };
     Ok((nic, Port::Packet(Box::new(port))))
 }
+
+#[cfg(test)]
+mod tests;
