@@ -22,7 +22,7 @@ const STAGE: Stage = Stage::Offload;
 pub(super) fn check(b: &mut Burst<'_>, m: Mask) {
     for lane in m {
         if !checksum_fits(b, lane) || !segments_fit(b, lane) {
-            b.drop(lane, Stage::Decode, DropReason::VnetBad);
+            b.drop(lane, STAGE, DropReason::VnetBad);
         }
     }
 }

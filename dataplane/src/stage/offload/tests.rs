@@ -108,11 +108,11 @@ fn what_cannot_be_is_refused() {
     ];
     for (frame, csum, gso) in bad {
         let (out, _) = Rig::h1().offloaded(A1.door, frame, csum, gso);
-        out.assert_dropped(A1.door, "ingress decode", "vnet_bad");
+        out.assert_dropped_by(A1.door, "ingress decode", "offload", "vnet_bad");
     }
     let short = with(&tcp, 46, &[4 << 4]); // a TCP header of 16 bytes
     let (out, _) = Rig::h1().offloaded(A1.door, &short, l4, Gso::TcpV4(100));
-    out.assert_dropped(A1.door, "ingress decode", "vnet_bad");
+    out.assert_dropped_by(A1.door, "ingress decode", "offload", "vnet_bad");
 }
 
 /// Rules: I0-gso, W1.
