@@ -20,6 +20,7 @@ use std::path::{Path, PathBuf};
 /// Unit tests that show a reason no capture can show: reason, file under dataplane/src, function. What captures can
 /// show has a fixture.
 const UNIT_TESTS: &[(DropReason, &str, &str)] = &[
+    (DropReason::VnetBad, "stage/offload/tests.rs", "what_cannot_be_is_refused"),
     (DropReason::HandoffFull, "stage/handoff/tests.rs", "a_full_ring_is_handoff_full_and_what_fits_arrives"),
     (DropReason::UnderlayUnresolved, "stage/vxlan_encap/tests.rs", "an_unresolved_next_hop_is_underlay_unresolved"),
     (DropReason::TxFull, "stage/egress/tests.rs", "a_full_tunnel_is_tx_full"),

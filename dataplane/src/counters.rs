@@ -61,16 +61,19 @@ pub enum KernelLoss {
     TxInvalid,
     /// Received, but not a whole frame of ours: a bug.
     RxInvalid,
+    /// Not sent by a packet socket: the interface is down, or its peer's queue is full.
+    TxRefused,
 }
 
 impl KernelLoss {
     /// All of them.
-    pub const ALL: [KernelLoss; 5] = [
+    pub const ALL: [KernelLoss; 6] = [
         KernelLoss::RxRingFull,
         KernelLoss::RxFillRingEmpty,
         KernelLoss::RxDropped,
         KernelLoss::TxInvalid,
         KernelLoss::RxInvalid,
+        KernelLoss::TxRefused,
     ];
 
     /// The name operators see: the kernel's.
@@ -81,6 +84,7 @@ impl KernelLoss {
             KernelLoss::RxDropped => "rx_dropped",
             KernelLoss::TxInvalid => "tx_invalid",
             KernelLoss::RxInvalid => "rx_invalid",
+            KernelLoss::TxRefused => "tx_refused",
         }
     }
 }
@@ -126,17 +130,23 @@ pub enum Event {
     TraceLost,
     /// An ICMP error or reset was not sent: its router or its receiver had enough of them (3.10).
     IcmpLimited,
+    /// A super-frame was cut in software: its way out does not carry it whole (I0-gso).
+    Segmented,
+    /// A checksum was filled in in software, for the same reason.
+    ChecksumDone,
 }
 
 impl Event {
     /// All of them.
-    pub const ALL: [Event; 6] = [
+    pub const ALL: [Event; 8] = [
         Event::FloodedUnknown,
         Event::SnapshotReload,
         Event::LearnQueueFull,
         Event::DropCaptureFull,
         Event::TraceLost,
         Event::IcmpLimited,
+        Event::Segmented,
+        Event::ChecksumDone,
     ];
 
     /// The name operators see.
@@ -148,6 +158,8 @@ impl Event {
             Event::DropCaptureFull => "drop_capture_full",
             Event::TraceLost => "trace_lost",
             Event::IcmpLimited => "icmp_limited",
+            Event::Segmented => "segmented",
+            Event::ChecksumDone => "checksum_done",
         }
     }
 }

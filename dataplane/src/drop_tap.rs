@@ -110,11 +110,12 @@ impl DropTap {
     pub(crate) fn keep_chunk(&self, what: Dropped, meta: &FrameMeta, chunk: &[u8]) -> bool {
         let mut whole = [0; MAX_FRAME];
         let frame = chunk.get(meta.received()).unwrap_or_default();
-        let Some(whole) = whole.get_mut(..frame.len()) else { return self.keep(what, frame.len(), frame) };
+        let len = frame.len() + meta.tail as usize;
+        let Some(whole) = whole.get_mut(..frame.len()) else { return self.keep(what, len, frame) };
         whole.copy_from_slice(frame);
         let head = chunk.get(..usize::from(meta.rx_head)).unwrap_or_default();
         whole.iter_mut().zip(head).for_each(|(to, from)| *to = *from);
-        self.keep(what, whole.len(), whole)
+        self.keep(what, len, whole)
     }
 }
 

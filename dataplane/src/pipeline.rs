@@ -43,6 +43,9 @@ pub fn process_burst<'u>(b: &mut Burst<'u>, x: &Ctx<'_>, io: &mut WorkerIo<'u>) 
 
 /// The end of every line: headers of the way out, ports, the books.
 fn output<'u>(b: &mut Burst<'u>, x: &Ctx<'_>, io: &mut WorkerIo<'u>) {
+    if !(b.heavy & b.decided).is_empty() {
+        offload(b, x, io); //                                     I0     offloads the way out cannot carry
+    }
     let tunnelled = vxlan_encap(b, x, b.decided.without(b.cut)); // O3     outer headers on
     lv_to_phys(b, x, b.decided.without(b.cut | tunnelled)); //    O4     VLAN tag on
     egress(b, x, io, tunnelled); //                               O1 L6 R8  to the ports; copies, fragments, errors

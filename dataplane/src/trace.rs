@@ -77,6 +77,10 @@ pub enum Note {
     Waits(u32),
     /// R8: sent in fragments of at most so many bytes.
     Fragments(u16),
+    /// I0-gso: sent in segments of so many bytes of payload.
+    Segments(u16),
+    /// I0-gso: its checksum was left to be done, and is.
+    ChecksumDone,
     /// Its sender is told: an ICMP error or a reset, from this address.
     Tells(Word, u32),
     /// Its sender would be told, but was told enough.

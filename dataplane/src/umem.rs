@@ -1,14 +1,16 @@
 //! Packet memory: one region, cut into frames that each have exactly one owner.
 //!
-//! A [`Frame`] is a unique borrow of its 2 KiB of the region. It moves (port, burst, ring to
+//! A [`Frame`] is a unique borrow of its 2 KiB of the region; a longer packet is a chain of them (`umem/chain.rs`). It moves (port, burst, ring to
 //! another worker, back to its pool) and is never copied, so the compiler proves what the
 //! accounting asserts: nobody writes a frame that somebody else holds.
 
 #![allow(unsafe_code)]
 
+mod chain;
 mod lent;
 mod region;
 
+pub use chain::{Behind, Chain, Part, Reader};
 pub(crate) use lent::Lent;
 pub use region::Region;
 
@@ -35,6 +37,8 @@ pub struct Chunk([u8; FRAME_SIZE]);
 #[derive(Debug)]
 pub struct Umem {
     memory: Memory,
+    /// What hangs behind each chunk.
+    links: chain::Links,
     /// Its frames are out: there is one set of them.
     taken: bool,
 }
@@ -42,19 +46,19 @@ pub struct Umem {
 impl Umem {
     /// A region of `frames` frames on the heap, zeroed: tests, benches, replay.
     pub fn new(frames: usize) -> Self {
-        Umem { memory: Memory::heap(frames), taken: false }
+        Umem { memory: Memory::heap(frames), links: chain::links(frames), taken: false }
     }
 
     /// A region of `frames` frames in a memfd, zeroed and present, for devices to be registered with. The only
     /// allocation of packet memory. Fails if the system has not that much.
     pub fn shared(frames: usize) -> io::Result<Self> {
-        Ok(Umem { memory: Memory::memfd(frames)?, taken: false })
+        Ok(Umem { memory: Memory::memfd(frames)?, links: chain::links(frames), taken: false })
     }
 
     /// The region as pools of equal size, one per worker, at most [`Umem::WORKERS`]. Of shared memory only once: a second
     /// call has none left to give, whatever became of the first one's frames, because the kernel may have some.
     pub fn pools(&mut self, workers: usize) -> Vec<FramePool<'_>> {
-        let region = self.memory.region();
+        let region = self.memory.region(&self.links);
         if std::mem::replace(&mut self.taken, true) && region.is_shared() {
             return Vec::new();
         }
@@ -140,6 +144,15 @@ impl<'u> FramePool<'u> {
             return self.set_aside(frame);
         }
         self.free.push(frame); // never grows: each of its frames exists once
+    }
+
+    /// Takes a packet back, with every chunk that hangs behind the first.
+    #[inline]
+    pub fn put_all(&mut self, mut frame: Frame<'u>) {
+        while let Some(part) = self.region.take_off(&mut frame) {
+            self.put(std::mem::replace(&mut frame, part.frame));
+        }
+        self.put(frame);
     }
 
     #[inline(never)]

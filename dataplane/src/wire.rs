@@ -7,7 +7,8 @@ pub mod icmp;
 mod ip4;
 pub mod nat;
 #[cfg(test)]
-mod reference;
+pub(crate) mod reference;
+pub mod segment;
 
 /// EtherTypes.
 pub mod ethertype {

@@ -25,7 +25,7 @@ use crate::stage_clock::StageClock;
 use crate::tables::{PortIx, Published, QsbrWorker, SnapshotSource, Tables, Target};
 use crate::told::TellLimits;
 use crate::trace::Tracer;
-use crate::umem::FramePool;
+use crate::umem::{FramePool, Region};
 use crossbeam::queue::ArrayQueue;
 use std::sync::Arc;
 
@@ -121,7 +121,7 @@ impl<'u> Worker<'u> {
     pub fn memory_port(&mut self, door: Door) -> Option<(&mut MemoryPort<'u>, &mut FramePool<'u>)> {
         match self.io.port_and_pool(door)? {
             (Port::Memory(memory), pool) => Some((memory, pool)),
-            (Port::Xdp(_), _) => None,
+            _ => None,
         }
     }
 
@@ -216,6 +216,11 @@ impl<'u> Worker<'u> {
     /// Its trace records.
     pub fn tracer(&self) -> &Arc<Tracer> {
         &self.tracer
+    }
+
+    /// The packet memory its frames are of.
+    pub fn region(&self) -> Region<'u> {
+        self.io.pool.region()
     }
 
     /// Frames in its pool now, and in all.

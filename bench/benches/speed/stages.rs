@@ -99,6 +99,7 @@ impl Bench {
             tables: &view.tables,
             count: &count,
             learn: &learn,
+            region: worker.region(),
             tracer: &tracer,
             tap: None,
             clock: None,

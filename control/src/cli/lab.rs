@@ -7,6 +7,7 @@ use clap::Subcommand;
 use serde::Serialize;
 
 use super::{Answer, DONE, Failure};
+use crate::daemon::config::PortIo;
 use crate::lab::checks::{Check, Checks, WIDTH, say};
 use crate::lab::command::end_by_signal;
 use crate::lab::state::{DEFAULT, Peer, valid_name};
@@ -58,6 +59,9 @@ struct Up {
     /// Who does the work of host H2
     #[arg(long, value_enum, default_value = "dvrd")]
     peer: Peer,
+    /// By what dvrd takes the instances' interfaces (port_io of dvrd.toml)
+    #[arg(long, value_enum, default_value = "auto")]
+    port_io: PortIo,
     /// The dvrd to start; default: the one beside this dvrctl
     #[arg(long, value_name = "FILE")]
     dvrd: Option<PathBuf>,
@@ -112,7 +116,7 @@ fn run_up(args: &Up) -> Result<Answer, String> {
     if cfg!(debug_assertions) {
         answer.warnings.push("this is a debug build, slow at forwarding: cargo build --release".to_owned());
     }
-    let state = up::up(&args.which.name, args.peer, &dvrd, &dvrctl)?;
+    let state = up::up(&args.which.name, args.peer, args.port_io, (&dvrd, &dvrctl))?;
     // As it was called: the lines to try are to be copied.
     let called = std::env::args().next().unwrap_or_else(|| "dvrctl".to_owned());
     answer.out = up::describe(&state, &called);

@@ -2,12 +2,12 @@
 
 use super::config::Config;
 use super::model::Model;
-use super::nic::{Nic, QUEUE};
+use super::nic::{By, Nic, QUEUE};
 use super::physical::Physical;
 use super::ports::Ports;
 use super::trunk::Trunk;
 use dataplane::io::af_xdp::filter::Mode;
-use dataplane::umem::FRAME_SIZE;
+use dataplane::umem::{FRAME_SIZE, MAX_FRAME};
 use std::fmt::Write;
 
 /// The banner.
@@ -62,12 +62,21 @@ pub(super) fn banner(
 
 /// `tapA1 (veth, native XDP, copy, 1 queue of 2048; checksum offload of eth0 in namespace vm1 is off)`.
 fn nic(nic: &Nic) -> String {
-    let why = match (&nic.mode, &nic.why_not_native) {
+    let (mode, why_not_native, copying, why) = match &nic.by {
+        By::Packet(why) => return format!("{} ({}, packet socket: {why})", nic.interface, nic.driver),
+        By::Xdp { mode, why_not_native, copying, why } => (mode, why_not_native, copying, why),
+    };
+    let why_not_native = match (mode, why_not_native) {
         (Mode::Skb, Some(why)) => format!(" because in the driver: {why}"),
         _ => String::new(),
     };
     let queues = crate::report::count(nic.queues.into(), "queue");
     let peer = nic.quiet_peer().map_or(String::new(), |peer| format!("; {peer}"));
-    let (mode, copying) = (nic.mode, nic.copying);
-    format!("{} ({}, {mode} XDP{why}, {copying}, {queues} of {}{peer})", nic.interface, nic.driver, QUEUE)
+    let why = why.map_or(String::new(), |why| format!(": {why}"));
+    let long = match nic.loses_long_packets() {
+        true => format!("; loses frames longer than {MAX_FRAME} bytes, its driver gives none in several buffers"),
+        false => String::new(),
+    };
+    let (interface, driver) = (&nic.interface, &nic.driver);
+    format!("{interface} ({driver}, {mode} XDP{why_not_native}, {copying}, {queues} of {QUEUE}{why}{peer}{long})")
 }

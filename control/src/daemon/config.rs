@@ -25,6 +25,8 @@ pub struct Config {
     pub workers: Workers,
     /// `[[physical_networks]]`: the NIC of each physical network of this host.
     pub physical_networks: Vec<PhysicalInterface>,
+    /// `port_io`: by what the interfaces of ports are taken, but for those whose entry says otherwise.
+    pub port_io: PortIo,
     /// `[[ports]]`: ports whose interface is not the one [`default_interface`] says.
     pub ports: Vec<PortInterface>,
     /// Where `host` stands.
@@ -46,6 +48,30 @@ impl std::fmt::Display for Interface {
             Some(ns) => write!(f, "{} in namespace {ns}", self.name),
             None => f.write_str(&self.name),
         }
+    }
+}
+
+/// By what an interface of a port is taken.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub enum PortIo {
+    /// `auto`: by a packet socket where the VM leaves segmentation or checksums to its NIC, else by AF_XDP.
+    #[default]
+    Auto,
+    /// `af_xdp`: small packets cost a third, and the VM's kernel cuts and sums.
+    #[value(name = "af_xdp")]
+    AfXdp,
+    /// `packet`: bulk TCP costs a third, since its super-frames go through whole.
+    Packet,
+}
+
+impl PortIo {
+    /// The words for them.
+    pub const WORDS: [(&'static str, PortIo); 3] =
+        [("auto", PortIo::Auto), ("af_xdp", PortIo::AfXdp), ("packet", PortIo::Packet)];
+
+    /// Its word.
+    pub fn word(self) -> &'static str {
+        Self::WORDS.iter().find(|(_, io)| *io == self).map_or("auto", |(word, _)| word)
     }
 }
 
@@ -96,6 +122,8 @@ pub struct PortInterface {
     pub port: String,
     /// Its end on this machine: a veth's, or a tap.
     pub interface: Interface,
+    /// `io`: by what it is taken, if it says.
+    pub io: Option<PortIo>,
     /// Where the entry stands.
     place: Place,
 }
@@ -109,6 +137,8 @@ pub struct Attachment {
     pub interface: Interface,
     /// `[[ports]]` names the interface; else it is [`default_interface`].
     pub explicit: bool,
+    /// By what it is taken.
+    pub io: PortIo,
 }
 
 impl Config {
@@ -145,7 +175,7 @@ impl Config {
 
     /// This configuration with the ports of another: what can be changed while dvrd runs.
     pub fn with_ports(&self, other: Config) -> Config {
-        Config { ports: other.ports, ..self.clone() }
+        Config { ports: other.ports, port_io: other.port_io, ..self.clone() }
     }
 
     /// Reads and checks a text. `name` is what problems call it, `cores` are those workers may be pinned to.

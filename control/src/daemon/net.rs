@@ -20,7 +20,7 @@ mod veth;
 
 pub use follow::{Underlay, UnderlayEvent};
 pub use held::HeldPort;
-pub use holder::{Holder, holder};
+pub use holder::{Holder, holder, withheld};
 pub use hops::{NeighbourEvent, NoWay};
 pub(super) use link::link_by_index;
 pub use link::{Link, VethEnd, XdpProgram, link};

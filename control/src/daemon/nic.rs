@@ -2,9 +2,9 @@
 
 use super::config::Interface;
 use super::net::{Holder, Identity, Link, NetError, Netns, holder, link, link_by_index, veth_peer};
-use dataplane::io::af_xdp::filter::{AttachError, Attached, Filter, Mode};
+use dataplane::io::af_xdp::filter::{AttachError, Attached, Filter, Mode, Withheld};
 use dataplane::io::af_xdp::{Copying, Promiscuous, RingSizes, Setup, XdpPort, ethtool};
-use dataplane::umem::{FramePool, Region};
+use dataplane::umem::{FramePool, MAX_FRAME, Region};
 use std::fmt;
 use std::io;
 use std::net::Ipv4Addr;
@@ -12,6 +12,8 @@ use std::time::{Duration, Instant};
 
 /// Frames each ring of a queue holds: received ones that wait for their worker, sent ones that wait for the kernel.
 pub const QUEUE: u32 = 2048;
+/// Bytes of an Ethernet header with two tags.
+const ETHERNET: usize = 22;
 /// Rings of each queue.
 pub const RINGS: RingSizes = RingSizes { rx: QUEUE, tx: QUEUE };
 
@@ -48,6 +50,17 @@ pub enum NicError {
     /// A socket.
     #[error("{interface}: an AF_XDP socket cannot be bound: {error}; {}", socket_hint(error))]
     Socket {
+        /// The interface.
+        interface: String,
+        /// The kernel's answer.
+        error: io::Error,
+    },
+    /// A packet socket.
+    #[error(
+        "{interface}: a packet socket cannot be had: {error}; it needs CAP_NET_RAW, CAP_NET_ADMIN, CAP_BPF and Linux 6.6, or set \
+         `io = \"af_xdp\"` for the port in dvrd.toml"
+    )]
+    PacketSocket {
         /// The interface.
         interface: String,
         /// The kernel's answer.
@@ -181,23 +194,47 @@ pub struct Nic {
     netns: (u64, u64),
     /// Its driver.
     pub driver: String,
-    /// Where the XDP program runs.
-    pub mode: Mode,
-    /// Why that is not in the driver.
-    pub why_not_native: Option<String>,
-    /// Are its frames copied?
-    pub copying: Copying,
+    /// By what its frames come and go.
+    pub by: By,
     /// Receive queues; all are bound.
     pub queues: u32,
     /// Buffers each queue has to receive into, and as many for sending.
     pub share: usize,
+    /// Its frames may be in several buffers.
+    pub several: bool,
     /// Workers that have queues of it.
     pub workers: u32,
     /// The peer whose offloads are off until this is dropped.
     peer: Option<Peer>,
     /// What a physical network's NIC is until this is dropped.
     _tagged: Option<Tagged>,
-    _filter: Attached,
+    /// What keeps others from it.
+    _hold: Hold,
+}
+
+/// By what the frames of an interface come and go.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum By {
+    /// AF_XDP sockets.
+    Xdp {
+        /// Where the XDP program runs.
+        mode: Mode,
+        /// Why that is not in the driver.
+        why_not_native: Option<String>,
+        /// Are its frames copied?
+        copying: Copying,
+        /// Why it is not a packet socket, of a port.
+        why: Option<&'static str>,
+    },
+    /// A packet socket; and why.
+    Packet(&'static str),
+}
+
+/// Dropping it gives the interface back.
+#[derive(Debug)]
+enum Hold {
+    Filter { _filter: Attached },
+    Withheld { _withheld: Withheld },
 }
 
 impl Nic {
@@ -214,7 +251,7 @@ impl Nic {
         let peer = Peer::quiet(interface, &netns, &link)?;
         // Before the sockets: some drivers stop and start the device for it.
         let tagged = (role == Role::Physical).then(|| Tagged::new(interface, &netns, &link)).transpose()?;
-        let opened = netns.run(|| bind(&interface.name, link.ifindex, role.filter(), region, share))??;
+        let opened = netns.run(|| bind(&interface.name, (link.ifindex, link.mtu), role.filter(), region, share))??;
         let workers = share.workers;
         let Bound { driver, filter, queues, share, ports } = opened;
         let nic = Nic {
@@ -222,15 +259,19 @@ impl Nic {
             link,
             netns: netns.id(),
             driver,
-            mode: filter.mode(),
-            why_not_native: filter.why_not_native().map(io::Error::to_string),
-            copying: ports.first().map_or(Copying::Copy, XdpPort::copying),
+            by: By::Xdp {
+                mode: filter.mode(),
+                why_not_native: filter.why_not_native().map(io::Error::to_string),
+                copying: ports.first().map_or(Copying::Copy, XdpPort::copying),
+                why: None,
+            },
             queues,
             share,
+            several: ports.iter().all(|port| port.chunks() > 1),
             workers,
             peer,
             _tagged: tagged,
-            _filter: filter,
+            _hold: Hold::Filter { _filter: filter },
         };
         Ok((nic, ports))
     }
@@ -243,6 +284,11 @@ impl Nic {
     /// Which interface it is.
     pub fn identity(&self) -> Identity {
         Identity { netns: self.netns, ifindex: self.link.ifindex }
+    }
+
+    /// It has packets for which one buffer is too small, and gives no more than one.
+    pub fn loses_long_packets(&self) -> bool {
+        self.link.mtu as usize > MAX_FRAME - ETHERNET && !self.several
     }
 
     /// What was turned off elsewhere: `checksum offload of eth0 in namespace vm1 is off`.
@@ -261,7 +307,13 @@ struct Bound<'u> {
 }
 
 /// In the interface's namespace.
-fn bind<'u>(name: &str, ifindex: u32, filter: Filter, region: Region<'u>, share: Share) -> Result<Bound<'u>, NicError> {
+fn bind<'u>(
+    name: &str,
+    (ifindex, mtu): (u32, u32),
+    filter: Filter,
+    region: Region<'u>,
+    share: Share,
+) -> Result<Bound<'u>, NicError> {
     let driver = ethtool::driver(name).unwrap_or_else(|_| "unknown".to_owned());
     let queues = queues(name)?;
     if queues < share.workers {
@@ -270,7 +322,14 @@ fn bind<'u>(name: &str, ifindex: u32, filter: Filter, region: Region<'u>, share:
     let filter = Attached::new(ifindex, filter, queues, share.patience)?;
     let each = share.frames / (queues.div_ceil(share.workers.max(1))).max(1) as usize;
     let zero_copy = filter.mode() == Mode::Native;
-    let setup = Setup { ifindex, rings: RINGS, share: each.min(QUEUE as usize), zero_copy, patience: share.patience };
+    let setup = Setup {
+        ifindex,
+        rings: RINGS,
+        share: each.min(QUEUE as usize),
+        zero_copy,
+        multi_buffer: mtu as usize > MAX_FRAME - ETHERNET,
+        patience: share.patience,
+    };
     let mut ports: Vec<XdpPort<'u>> = Vec::new();
     for worker in 0..share.workers {
         let mine = (worker..queues).step_by(share.workers as usize);
@@ -307,7 +366,7 @@ pub(super) fn take_for_a_moment<'u>(
     let filter = Attached::new(ifindex, Filter::NONE, queues(name)?, Duration::ZERO)?;
     let zero_copy = filter.mode() == Mode::Native;
     let share = pool.total() / 4;
-    let setup = Setup { ifindex, rings: RINGS, share, zero_copy, patience };
+    let setup = Setup { ifindex, rings: RINGS, share, zero_copy, multi_buffer: false, patience };
     let start = Instant::now();
     let mut port = loop {
         match XdpPort::open(pool.region(), [0], &setup, None) {
@@ -471,5 +530,6 @@ impl fmt::Display for Peer {
     }
 }
 
+mod port;
 #[cfg(test)]
 mod tests;

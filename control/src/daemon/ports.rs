@@ -2,9 +2,9 @@
 
 use super::config::{Attachment, Interface};
 use super::net::{Identity, NetError, present};
-use super::nic::{Nic, NicError, Role, Share};
+use super::nic::{Nic, NicError, Share};
 use crate::writer::Writer;
-use dataplane::io::af_xdp::XdpPort;
+use dataplane::io::Port;
 use dataplane::tables::PortIx;
 use dataplane::umem::Region;
 use std::collections::{BTreeMap, BTreeSet};
@@ -22,7 +22,7 @@ pub(super) const LEAST_SHARE: usize = 64;
 /// Who takes ports and gives them back: workers before they run, or their letter boxes.
 pub(super) trait Workers<'u> {
     /// The port of a row goes to its owner. Says whether it could be given.
-    fn attach(&mut self, at: Place, port: XdpPort<'u>) -> bool;
+    fn attach(&mut self, at: Place, port: Port<'u>) -> bool;
     /// A port is to be closed. Says whether that was taken.
     fn detach(&mut self, at: Place) -> bool;
 }
@@ -150,7 +150,7 @@ impl<'u> Ports<'u> {
         let mut changes = Changes::default();
         for entry in &mut self.wanted {
             let next = new.remove(&entry.attachment.port);
-            let same = next.as_ref().is_some_and(|next| next.interface == entry.attachment.interface);
+            let same = next.as_ref().is_some_and(|next| *next == entry.attachment);
             let list = match (&next, entry.unwanted) {
                 (None, true) => continue,
                 (None, false) => &mut changes.gone,
@@ -245,7 +245,7 @@ impl<'u> Ports<'u> {
                 if since.is_some_and(|since| since < SETTLES) {
                     return;
                 }
-                let opened = open(&attachment.interface, self.region, self.share(writer, at.owner));
+                let opened = open(attachment, self.region, self.share(writer, at.owner));
                 match opened.map(|(nic, port)| (nic, workers.attach(at, port))) {
                     Ok((nic, true)) => {
                         news.push(News::Attached(what(attachment), attachment.port.clone()));
@@ -314,10 +314,9 @@ fn what(attachment: &Attachment) -> String {
     format!("port {} ({})", attachment.port, attachment.interface)
 }
 
-fn open<'u>(interface: &Interface, region: Region<'u>, frames: usize) -> Result<(Box<Nic>, XdpPort<'u>), NicError> {
+fn open<'u>(attachment: &Attachment, region: Region<'u>, frames: usize) -> Result<(Box<Nic>, Port<'u>), NicError> {
     let share = Share { workers: 1, frames, patience: Duration::ZERO };
-    let (nic, ports) = Nic::open(interface, Role::Port, region, share)?;
-    let port = ports.into_iter().next().ok_or_else(|| NicError::no_queue(interface))?;
+    let (nic, port) = Nic::open_port(&attachment.interface, attachment.io, region, share)?;
     Ok((Box::new(nic), port))
 }
 

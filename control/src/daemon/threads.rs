@@ -66,10 +66,10 @@ pub(super) fn workers<'u>(
 
 /// Before they run.
 impl<'u> Workers<'u> for Vec<Worker<'u>> {
-    fn attach(&mut self, at: Place, port: XdpPort<'u>) -> bool {
+    fn attach(&mut self, at: Place, port: Port<'u>) -> bool {
         let Some(worker) = self.get_mut(at.owner) else { return false };
         let watched = worker.bell().is_some_and(|bell| port.watch(&bell).is_ok());
-        watched && worker.attach_port(at.ix, at.generation, Port::Xdp(Box::new(port))).is_none()
+        watched && worker.attach_port(at.ix, at.generation, port).is_none()
     }
 
     fn detach(&mut self, at: Place) -> bool {
@@ -138,10 +138,10 @@ impl<'u> Handles<'u> {
     }
 
     /// A worker gets a port. Says whether there was room for that order, and the port can wake the worker.
-    pub fn give(&self, worker: usize, door: Door, generation: u32, port: XdpPort<'u>) -> bool {
+    pub fn give(&self, worker: usize, door: Door, generation: u32, port: Port<'u>) -> bool {
         let Some(handle) = self.0.get(worker) else { return false };
         let watched = handle.bell.as_ref().is_some_and(|bell| port.watch(bell).is_ok());
-        watched && self.order(worker, Order::Attach { door, generation, port: Port::Xdp(Box::new(port)) })
+        watched && self.order(worker, Order::Attach { door, generation, port })
     }
 
     /// Has a worker's letter box more than `places` left?
@@ -170,7 +170,7 @@ impl<'u> Handles<'u> {
 
 /// While they run.
 impl<'u> Workers<'u> for &Handles<'u> {
-    fn attach(&mut self, at: Place, port: XdpPort<'u>) -> bool {
+    fn attach(&mut self, at: Place, port: Port<'u>) -> bool {
         self.give(at.owner, Door::Port(at.ix), at.generation, port)
     }
 

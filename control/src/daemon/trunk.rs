@@ -5,6 +5,7 @@ use super::net::present;
 use super::nic::{Nic, Role, Share};
 use super::threads::Handles;
 use dataplane::burst::Door;
+use dataplane::io::Port;
 use dataplane::umem::Region;
 use std::time::{Duration, Instant};
 
@@ -127,7 +128,7 @@ impl<'u> Trunk<'u> {
         let opened = Nic::open(&self.interface, self.role, self.region, self.share);
         let (nic, ports) = opened.map_err(|e| e.named(&self.interface).to_string())?;
         for (worker, port) in ports.into_iter().enumerate() {
-            if !handles.give(worker, self.door, 0, port) {
+            if !handles.give(worker, self.door, 0, Port::Xdp(Box::new(port))) {
                 return Err(format!("worker {worker} does not take {}: it stands still", self.interface));
             }
         }

@@ -236,6 +236,8 @@ impl<'t> Tale<'t> {
                 format!("R7: the packet waits; {} is asked for, three times in 3 s at most", Ipv4Addr::from(ip))
             }
             Note::Fragments(mtu) => format!("R8: cut into fragments of at most {mtu} bytes"),
+            Note::Segments(size) => format!("I0-gso: cut into segments of {size} bytes of payload"),
+            Note::ChecksumDone => "I0-gso: the checksum its sender left to the NIC is filled in".to_owned(),
             Note::Tells(word, src) => format!("the sender is told by {}: {}", Ipv4Addr::from(src), said(word)),
             Note::TellsNoMore => "the sender is told nothing: it, or the router, had its share of errors".to_owned(),
             Note::Heard(ip) => format!("the writer is told who says to have {}", Ipv4Addr::from(ip)),

@@ -4,6 +4,7 @@ use super::checks::Checks;
 use super::command::{Done, Proc, Res};
 use super::process::Process;
 use super::topology::{CLOUD, Lab};
+use crate::daemon::config::PortIo;
 use serde_json::Value;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
@@ -22,11 +23,14 @@ pub struct Setup {
     pub stays: bool,
     /// The cloud file, in the lab's folder.
     pub cloud: &'static str,
+    /// By what it takes the interfaces of ports.
+    pub port_io: PortIo,
 }
 
 impl Default for Setup {
     fn default() -> Setup {
-        Setup { workers: 1, inside: false, interface: "und0", under: &[], stays: false, cloud: CLOUD }
+        let port_io = PortIo::Auto;
+        Setup { workers: 1, inside: false, interface: "und0", under: &[], stays: false, cloud: CLOUD, port_io }
     }
 }
 
@@ -146,7 +150,9 @@ impl Dvrd {
 
 fn config_text(lab: &Lab, host: usize, setup: &Setup) -> String {
     let netns = if setup.inside { String::new() } else { format!("netns = \"{}\"\n", lab.host(host).name()) };
-    let mut text = format!("host = \"H{}\"\n\n[underlay]\ninterface = \"{}\"\n{netns}", host + 1, setup.interface);
+    let (port_io, interface) = (setup.port_io.word(), setup.interface);
+    let mut text = format!("host = \"H{}\"\nport_io = \"{port_io}\"\n", host + 1);
+    text += &format!("\n[underlay]\ninterface = \"{interface}\"\n{netns}");
     text += &format!("\n[workers]\ncount = {}\n", setup.workers);
     for (name, interface) in lab.physical() {
         text += &format!("\n[[physical_networks]]\nname = \"{name}\"\ninterface = \"{interface}\"\n{netns}");

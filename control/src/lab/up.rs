@@ -6,11 +6,12 @@ use super::folder::Folder;
 use super::state::{Daemon, Peer, State, folder, lock, of};
 use super::topology::{Base, Lab};
 use super::{kernel, netns};
+use crate::daemon::config::PortIo;
 use std::fmt::Write;
 use std::path::Path;
 
 /// Makes it. Whatever was made goes again if that fails, or if a signal asks to end.
-pub fn up(name: &str, peer: Peer, dvrd: &Path, dvrctl: &Path) -> Res<State> {
+pub fn up(name: &str, peer: Peer, port_io: PortIo, (dvrd, dvrctl): (&Path, &Path)) -> Res<State> {
     let mut state = State::new(name, peer, dvrd)?;
     let folder = make_folder(name)?;
     let _lock = lock(name)?;
@@ -30,7 +31,7 @@ pub fn up(name: &str, peer: Peer, dvrd: &Path, dvrctl: &Path) -> Res<State> {
             Some(kernel::Router::new(&lab, 1)?)
         }
     };
-    let mut daemons = start(&lab, &mut state)?;
+    let mut daemons = start(&lab, &mut state, port_io)?;
     daemons.iter_mut().try_for_each(Dvrd::ready)?;
     go_on()?;
     state.up = true;
@@ -61,10 +62,10 @@ fn make_folder(name: &str) -> Res<Folder> {
 }
 
 /// Starts them all; the state file has each before the next.
-fn start(lab: &Lab, state: &mut State) -> Res<Vec<Dvrd>> {
+fn start(lab: &Lab, state: &mut State, port_io: PortIo) -> Res<Vec<Dvrd>> {
     let mut all = Vec::new();
     for host in state.peer.daemons().iter().copied() {
-        let dvrd = Dvrd::launch(lab, host, &Setup { inside: true, stays: true, ..Setup::default() })?;
+        let dvrd = Dvrd::launch(lab, host, &Setup { inside: true, stays: true, port_io, ..Setup::default() })?;
         state.daemons.push(Daemon {
             host: format!("H{}", host + 1),
             process: dvrd.process()?,

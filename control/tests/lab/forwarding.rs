@@ -8,12 +8,13 @@ use crate::paths;
 use crate::topology::Lab;
 use crate::traffic::stack_counter;
 use crate::{SECONDS, base};
+use control::daemon::config::PortIo;
 
 /// `dvrd` on both hosts.
 pub fn two_hosts(checks: &mut Checks) -> Res<()> {
     let lab = Lab::new(base()?, 1, &["A1", "B1", "A2", "B2"])?;
-    // One is started outside of its host's namespace, one inside.
-    let inside = Setup { inside: true, ..Setup::default() };
+    // One is started outside of its host's namespace, one inside; one has packet sockets, one AF_XDP.
+    let inside = Setup { inside: true, port_io: PortIo::AfXdp, ..Setup::default() };
     let h1 = Dvrd::start(&lab, 0, &Setup::default())?;
     let h2 = Dvrd::start(&lab, 1, &inside)?;
     h1.banner(checks);

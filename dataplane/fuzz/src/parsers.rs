@@ -71,6 +71,7 @@ impl Bench {
             tables: &self.view.tables,
             count: &self.count,
             learn: &self.learn,
+            region: self.pool.region(),
             tracer: &self.tracer,
             tap: None,
             clock: None,

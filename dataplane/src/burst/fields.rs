@@ -42,23 +42,23 @@ pub enum Gso {
 pub struct FrameMeta {
     /// First byte of the frame in its chunk.
     pub off: u16,
-    /// Length of the frame, bytes, without FCS.
+    /// Bytes of the frame in its chunk, without FCS: all of them, but of a packet of several chunks.
     pub len: u16,
     /// First byte in its chunk of what was received: the outer headers of a tunnel frame.
     pub rx_off: u16,
-    /// Length of what was received, bytes.
+    /// Length of what was received in this chunk, bytes.
     pub rx_len: u16,
     /// Bytes at the start of the chunk that are the first ones as received; 0 = not saved, as always while drops are
     /// not captured.
     pub rx_head: u8,
-    /// Chunks the packet is made of; 1 until multi-buffer ports exist.
+    /// Chunks the packet is made of: the others hang behind the first ([`Part`](crate::umem::Part)).
     pub segments: u8,
     /// Transport checksum.
     pub csum: Checksum,
     /// Segmentation.
     pub gso: Gso,
-    /// The NIC's flow hash, 0 = none.
-    pub rx_hash: u32,
+    /// Bytes of the frame in the chunks behind the first.
+    pub tail: u32,
     /// When it was received, ns of the dataplane's clock.
     pub rx_time: u64,
 }
@@ -72,6 +72,33 @@ impl FrameMeta {
     /// Where in the chunk the frame as received lies.
     pub fn received(&self) -> Range<usize> {
         usize::from(self.rx_off)..usize::from(self.rx_off) + usize::from(self.rx_len)
+    }
+
+    /// Length of the whole frame, bytes.
+    #[inline(always)]
+    pub fn whole(&self) -> usize {
+        usize::from(self.len) + self.tail as usize
+    }
+
+    /// The frame ends after so many bytes; no more than it has.
+    #[inline]
+    pub fn set_whole(&mut self, whole: usize) {
+        let here = usize::from(self.len).min(whole);
+        (self.len, self.tail) = (here as u16, (whole - here) as u32);
+    }
+
+    /// It is not simply its bytes in its chunk: there are more chunks, or offloads that somebody has to do.
+    #[inline(always)]
+    pub fn is_heavy(&self) -> bool {
+        self.segments > 1 || self.gso != Gso::None || matches!(self.csum, Checksum::Partial { .. })
+    }
+
+    /// Largest IP packet it leaves as, bytes, where `headers` are those from IP on up to the payload that is cut.
+    pub fn packet_len(&self, total_len: u16, headers: u16) -> u16 {
+        match self.gso {
+            Gso::None => total_len,
+            Gso::TcpV4(size) | Gso::TcpV6(size) | Gso::Udp(size) => total_len.min(headers.saturating_add(size)),
+        }
     }
 
     /// The frame is one made here now: what it was made of has been consumed.

@@ -13,6 +13,7 @@ use crate::handoff::Handed;
 use crate::stage::Stage;
 use crate::tables::{RouterIx, SegIx, TunnelIx};
 use crate::umem::Frame;
+use crate::wire::ETH_LEN;
 
 /// A burst. Arrays are indexed by [`Lane`]; a lane's values mean something only while a frame is in it.
 #[derive(Debug)]
@@ -93,7 +94,9 @@ pub struct Burst<'u> {
     pub nat_dst: Mask,
     /// Routed to an external network: they keep the MAC of fg-, which O2 does not mask.
     pub unmasked: Mask,
-    /// Larger than `cut_to`: they leave in fragments (R8).
+    /// Frames of several chunks, or with offloads that somebody has to do ([`FrameMeta::is_heavy`]).
+    pub heavy: Mask,
+    /// Larger than `cut_to`: they leave in fragments (R8), or in segments.
     pub cut: Mask,
     /// Largest IP packet on their way, bytes.
     pub cut_to: Lanes<u16>,
@@ -152,6 +155,7 @@ impl Default for Burst<'_> {
             nat_src: Mask::NONE,
             nat_dst: Mask::NONE,
             unmasked: Mask::NONE,
+            heavy: Mask::NONE,
             cut: Mask::NONE,
             cut_to: Lanes::splat(0),
             owing: Mask::NONE,
@@ -173,6 +177,9 @@ impl<'u> Burst<'u> {
         self.meta[lane] = meta;
         self.door[lane] = door;
         self.live.insert(lane);
+        if meta.is_heavy() {
+            self.heavy.insert(lane);
+        }
         Ok(lane)
     }
 
@@ -188,7 +195,7 @@ impl<'u> Burst<'u> {
         self.send(lane, Out::Port(port));
     }
 
-    /// The bytes of a frame.
+    /// The bytes of a frame, as far as they are in its first chunk.
     #[inline(always)]
     pub fn bytes(&self, lane: Lane) -> &[u8] {
         let meta = &self.meta[lane];
@@ -197,13 +204,27 @@ impl<'u> Burst<'u> {
         chunk.and_then(|c| c.get(start..start + usize::from(meta.len))).unwrap_or_default()
     }
 
-    /// The bytes of a frame, to write.
+    /// The same, to write.
     #[inline(always)]
     pub fn bytes_mut(&mut self, lane: Lane) -> &mut [u8] {
         let start = usize::from(self.meta[lane].off);
         let end = start + usize::from(self.meta[lane].len);
         let chunk = self.frame[lane].as_mut().map(Frame::chunk_mut);
         chunk.and_then(|c| c.get_mut(start..end)).unwrap_or_default()
+    }
+
+    /// The IP packet of an untagged frame, as far as it is in the first chunk.
+    pub fn packet(&self, lane: Lane) -> &[u8] {
+        let packet = self.bytes(lane).get(usize::from(ETH_LEN)..).unwrap_or_default();
+        packet.get(..usize::from(self.ip[lane].total_len)).unwrap_or(packet)
+    }
+
+    /// The same, to write.
+    pub fn packet_mut(&mut self, lane: Lane) -> &mut [u8] {
+        let total_len = usize::from(self.ip[lane].total_len);
+        let packet = self.bytes_mut(lane).get_mut(usize::from(ETH_LEN)..).unwrap_or_default();
+        let len = packet.len().min(total_len);
+        packet.get_mut(..len).unwrap_or_default()
     }
 
     /// `N` bytes at `at` of the frame, to write; `None` if the frame ends before.
@@ -280,6 +301,9 @@ impl<'u> Burst<'u> {
         }
         self.meta[lane].off += 4;
         self.meta[lane].len -= 4;
+        if let Checksum::Partial { start, .. } = &mut self.meta[lane].csum {
+            *start = start.saturating_sub(4);
+        }
         self.l3_off[lane] -= 4;
         self.tags[lane] -= 1;
     }
@@ -328,7 +352,7 @@ impl<'u> Burst<'u> {
         (self.plain, self.fragments, self.source_routed) = (Mask::NONE, Mask::NONE, Mask::NONE);
         (self.vouched, self.ecn_marked) = (Mask::NONE, Mask::NONE);
         (self.nat_src, self.nat_dst, self.unmasked) = (Mask::NONE, Mask::NONE, Mask::NONE);
-        (self.cut, self.owing, self.talking) = (Mask::NONE, Mask::NONE, Mask::NONE);
+        (self.cut, self.heavy, self.owing, self.talking) = (Mask::NONE, Mask::NONE, Mask::NONE, Mask::NONE);
     }
 
     /// Frames still to be decided about.

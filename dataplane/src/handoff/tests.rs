@@ -5,14 +5,14 @@ use crate::umem::Umem;
 use std::time::{Duration, Instant};
 
 fn handed(frame: Frame<'_>, n: u32) -> Handed<'_> {
-    let meta = FrameMeta { rx_hash: n, ..FrameMeta::default() };
+    let meta = FrameMeta { tail: n, ..FrameMeta::default() };
     Handed { frame, meta, port: 1, generation: 2, door: Door::Port(3), traced: false }
 }
 
 fn numbers<'u>(links: &mut Links<'u>, pool: &mut FramePool<'u>, limit: usize) -> Vec<u32> {
     let mut seen = Vec::new();
     links.receive(limit, |h| {
-        seen.push(h.meta.rx_hash);
+        seen.push(h.meta.tail);
         pool.put(h.frame);
     });
     seen

@@ -5,19 +5,43 @@
 
 pub mod af_xdp;
 mod memory;
+pub mod packet;
 
 pub use memory::{InjectError, MemoryPort};
 
 use crate::burst::{Burst, Door, FrameMeta};
 use crate::counters::KernelLoss;
+use crate::handoff::Bell;
 use crate::umem::{Frame, FramePool};
 use af_xdp::XdpPort;
+use packet::PacketPort;
+use std::io;
+
+/// What a port takes as it is, beside whole packets of one chunk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Carries {
+    /// Packets whose checksum is left to be done.
+    pub checksum: bool,
+    /// Super-frames, to be cut behind it.
+    pub gso: bool,
+    /// Packets of so many chunks; 1: of one only.
+    pub chunks: u8,
+}
+
+impl Carries {
+    /// None of it.
+    pub const NOTHING: Carries = Carries { checksum: false, gso: false, chunks: 1 };
+    /// All of it.
+    pub const ALL: Carries = Carries { checksum: true, gso: true, chunks: u8::MAX };
+}
 
 /// A port of one worker. An enum, not a trait object: the call is a jump the compiler sees.
 #[derive(Debug)]
 pub enum Port<'u> {
     /// Queues of a network interface.
     Xdp(Box<XdpPort<'u>>),
+    /// A packet socket on an interface: super-frames and unfinished checksums go through.
+    Packet(Box<PacketPort<'u>>),
     /// Queues in memory: tests, benches, replay.
     Memory(MemoryPort<'u>),
 }
@@ -29,6 +53,7 @@ impl<'u> Port<'u> {
     pub fn receive(&mut self, b: &mut Burst<'u>, door: Door, limit: usize, pool: &mut FramePool<'u>) -> usize {
         match self {
             Port::Xdp(p) => p.receive(b, door, limit, pool),
+            Port::Packet(p) => p.receive(b, door, limit, pool),
             Port::Memory(p) => p.receive(b, door, limit),
         }
     }
@@ -38,7 +63,17 @@ impl<'u> Port<'u> {
     pub fn transmit(&mut self, frame: Frame<'u>, meta: FrameMeta) -> Result<(), Frame<'u>> {
         match self {
             Port::Xdp(p) => p.transmit(frame, meta),
+            Port::Packet(p) => p.transmit(frame, meta),
             Port::Memory(p) => p.transmit(frame, meta),
+        }
+    }
+
+    /// What it takes as it is.
+    pub fn carries(&self) -> Carries {
+        match self {
+            Port::Xdp(p) => Carries { chunks: p.chunks(), ..Carries::NOTHING },
+            Port::Packet(_) => Carries::ALL,
+            Port::Memory(p) => p.carries(),
         }
     }
 
@@ -48,6 +83,7 @@ impl<'u> Port<'u> {
     pub fn flush(&mut self, pool: &mut FramePool<'u>) -> bool {
         match self {
             Port::Xdp(p) => p.flush(pool),
+            Port::Packet(p) => p.flush(pool),
             Port::Memory(_) => false,
         }
     }
@@ -57,6 +93,10 @@ impl<'u> Port<'u> {
     pub fn close(self, pool: &mut FramePool<'u>) -> usize {
         match self {
             Port::Xdp(p) => p.close(pool),
+            Port::Packet(p) => {
+                p.close(pool);
+                0
+            }
             Port::Memory(p) => {
                 p.close(pool);
                 0
@@ -68,7 +108,17 @@ impl<'u> Port<'u> {
     pub fn lost(&self) -> [u64; KernelLoss::ALL.len()] {
         match self {
             Port::Xdp(p) => p.lost(),
+            Port::Packet(p) => p.lost(),
             Port::Memory(_) => [0; KernelLoss::ALL.len()],
+        }
+    }
+
+    /// A received frame ends the sleep of whom the bell wakes; one in memory has no way to.
+    pub fn watch(&self, bell: &Bell) -> io::Result<()> {
+        match self {
+            Port::Xdp(p) => p.watch(bell),
+            Port::Packet(p) => p.watch(bell),
+            Port::Memory(_) => Ok(()),
         }
     }
 
@@ -76,6 +126,7 @@ impl<'u> Port<'u> {
     pub fn reclaim(&mut self, pool: &mut FramePool<'u>) {
         match self {
             Port::Xdp(p) => p.reclaim(pool),
+            Port::Packet(p) => p.reclaim(pool),
             Port::Memory(p) => p.reclaim(pool),
         }
     }

@@ -147,7 +147,7 @@ fn reply(b: &mut Burst<'_>, x: &Ctx<'_>, lane: Lane, mac: MacAddr) {
     };
     let (asker, sha, spa, tpa) = (b.src[lane], b.inner_mac[lane], b.ip_src[lane], b.ip_dst[lane]);
     let l3 = b.l3_off[lane];
-    b.meta[lane].len = ARP_FRAME;
+    b.meta[lane].set_whole(ARP_FRAME.into());
     b.meta[lane].made_here();
     let Some(frame) = b.at_mut::<42>(lane, 0) else { return };
     debug_assert_eq!(l3, 14, "tags came off where it came in");

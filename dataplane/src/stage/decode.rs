@@ -4,7 +4,7 @@
 //! header, and whole ARP, IPv4 or IPv6 headers if its EtherType says so; what later stages need of
 //! them stands in the burst's arrays.
 
-use super::{Ctx, Stage};
+use super::{Ctx, Stage, offload};
 use crate::addr::MacAddr;
 use crate::burst::{Burst, IpFields, L3, Lane, Lanes, Mask, Talk};
 use crate::drop_reason::DropReason;
@@ -30,6 +30,9 @@ pub fn decode(b: &mut Burst<'_>, x: &Ctx<'_>, m: Mask) {
         }
     }
     b.plain = usual;
+    if !(b.heavy & m & b.live).is_empty() {
+        offload::check(b, b.heavy & m & b.live);
+    }
 }
 
 /// Untagged IPv4 without options, whole, and with room for ports: one bounds check for all of it. `false`:
@@ -136,10 +139,11 @@ fn tags(b: &mut Burst<'_>, lane: Lane) -> Result<(u16, u16), DropReason> {
 
 fn ip4(b: &mut Burst<'_>, lane: Lane, l3: u16) -> Result<L3, DropReason> {
     let packet = b.bytes(lane).get(usize::from(l3)..).ok_or(DropReason::ParseL3)?;
+    let whole = b.meta[lane].whole() - usize::from(l3);
     let (h, after) = packet.split_first_chunk::<20>().ok_or(DropReason::ParseL3)?;
     let header_len = u16::from(h[0] & 15) * 4;
     let total_len = u16::from_be_bytes([h[2], h[3]]);
-    if h[0] >> 4 != 4 || header_len < 20 || total_len < header_len || usize::from(total_len) > packet.len() {
+    if h[0] >> 4 != 4 || header_len < 20 || total_len < header_len || usize::from(total_len) > whole {
         return Err(DropReason::ParseL3);
     }
     let fragment = u16::from_be_bytes([h[6], h[7]]) & 0x3fff != 0;

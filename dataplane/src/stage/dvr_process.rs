@@ -6,7 +6,7 @@
 
 use super::{Ctx, Stage};
 use crate::addr::MacAddr;
-use crate::burst::{Burst, FloodSet, Lane, Mask, Out, write_macs};
+use crate::burst::{Burst, Checksum, FloodSet, Lane, Mask, Out, write_macs};
 use crate::drop_reason::DropReason;
 use crate::trace::{Field, Note};
 use crate::wire::{self, ETH_LEN, nat, proto};
@@ -25,7 +25,7 @@ pub fn dvr_process(b: &mut Burst<'_>, x: &Ctx<'_>, routed: Mask) {
     }
     for lane in routed & translated {
         let Some(src) = source(b, x, lane) else { continue };
-        if b.traced.has(lane) || !write_translated(b, lane, src) {
+        if (b.traced | b.heavy).has(lane) || !write_translated(b, lane, src) {
             write::<26>(b, lane, src, |_| {});
             translate(b, x, lane);
         }
@@ -86,16 +86,25 @@ fn translate(b: &mut Burst<'_>, x: &Ctx<'_>, lane: Lane) {
     let (src, dst) = (b.ip_src[lane], b.ip_dst[lane]);
     let (new_src, new_dst) = (b.nat_src.has(lane), b.nat_dst.has(lane));
     let was = b.at::<8>(lane, ETH_LEN + 12).map_or(0, |a| u64::from_be_bytes(*a));
-    let (start, len) = (usize::from(ETH_LEN), usize::from(b.ip[lane].total_len));
-    let Some(packet) = b.bytes_mut(lane).get_mut(start..start + len) else { return };
+    invert_unfinished(b, lane);
     if new_src {
-        nat::set_source(packet, src);
+        nat::set_source(b.packet_mut(lane), src);
         x.note(b, lane, STAGE, Note::Set(Field::IpSrc, was >> 32, u64::from(src)));
     }
-    let Some(packet) = b.bytes_mut(lane).get_mut(start..start + len) else { return };
     if new_dst {
-        nat::set_destination(packet, dst);
+        nat::set_destination(b.packet_mut(lane), dst);
         x.note(b, lane, STAGE, Note::Set(Field::IpDst, was & 0xffff_ffff, u64::from(dst)));
+    }
+    invert_unfinished(b, lane);
+}
+
+/// What stands in place of a checksum that is to be done is the sum of the pseudo-header; inverted, it follows addresses as
+/// a checksum does. 0 and 0xffff are the same to a sum, and 0 is none to UDP.
+fn invert_unfinished(b: &mut Burst<'_>, lane: Lane) {
+    let Checksum::Partial { start, offset } = b.meta[lane].csum else { return };
+    if let Some(field) = b.at_mut::<2>(lane, start.saturating_add(offset)) {
+        let sum = u16::from_be_bytes(*field);
+        *field = (!if sum == 0xffff { 0 } else { sum }).to_be_bytes();
     }
 }
 

@@ -5,8 +5,9 @@ use super::fragments::fragments;
 use super::handoff::hand_over;
 use super::icmp_error::icmp_error;
 use super::parked::park;
+use super::segments::segments;
 use super::{Ctx, Stage};
-use crate::burst::{Burst, Door, Fate, Lane, Mask, Out};
+use crate::burst::{Burst, Door, Fate, FrameMeta, Gso, Lane, Mask, Out};
 use crate::drop_reason::DropReason;
 use crate::io::Port;
 use crate::tables::{PortIx, SegRow, Wire};
@@ -54,9 +55,15 @@ fn give<'u>(b: &mut Burst<'u>, lane: Lane, port: &mut Port<'u>) -> Result<(), Dr
     let frame = b.frame[lane].take().ok_or(DropReason::Internal)?;
     if let Err(frame) = port.transmit(frame, b.meta[lane]) {
         b.frame[lane] = Some(frame);
-        return Err(DropReason::TxFull);
+        return Err(refusal(&b.meta[lane], port));
     }
     Ok(())
+}
+
+/// Why a port does not take a frame.
+#[cold]
+fn refusal(meta: &FrameMeta, port: &Port<'_>) -> DropReason {
+    if meta.segments > port.carries().chunks { DropReason::Mtu } else { DropReason::TxFull }
 }
 
 /// Frames that are in the hands of their ports.
@@ -90,10 +97,18 @@ fn with_errors<'u>(b: &mut Burst<'u>, x: &Ctx<'_>, io: &mut WorkerIo<'u>) {
         if b.owing.has(lane) {
             icmp_error(b, x, lane, io);
         } else if b.cut.has(lane) {
-            fragments(b, x, lane, io);
+            in_pieces(b, x, lane, io);
         } else {
             send(b, x, lane, io);
         }
+    }
+}
+
+/// A packet too large for its way, or a super-frame.
+pub(super) fn in_pieces<'u>(b: &mut Burst<'u>, x: &Ctx<'_>, lane: Lane, io: &mut WorkerIo<'u>) {
+    match b.meta[lane].gso {
+        Gso::None => fragments(b, x, lane, io),
+        _ => segments(b, x, lane, io),
     }
 }
 

@@ -13,7 +13,7 @@ use crate::drop_reason::DropReason;
 use crate::flood::{Cursor, Place};
 use crate::tables::{SegRow, Wire};
 use crate::trace::Note;
-use crate::umem::{Frame, FramePool};
+use crate::umem::{Chain, Frame, FramePool};
 use crate::worker::WorkerIo;
 
 const STAGE: Stage = Stage::FloodToTun;
@@ -196,7 +196,20 @@ fn copy<'u>(b: &Burst<'u>, lane: Lane, pool: &mut FramePool<'u>) -> Option<Frame
     }
     let head = from.chunk().get(..usize::from(meta.rx_head)).unwrap_or_default();
     frame.chunk_mut().iter_mut().zip(head).for_each(|(to, from)| *to = *from);
-    Some(frame)
+    if meta.segments > 1 { copy_behind(from, frame, pool) } else { Some(frame) }
+}
+
+/// And the chunks behind the first.
+#[cold]
+fn copy_behind<'u>(from: &Frame<'u>, to: Frame<'u>, pool: &mut FramePool<'u>) -> Option<Frame<'u>> {
+    let mut chain = Chain::new(pool.region(), to).ok()?;
+    let whole = chain.copy_behind(from, pool);
+    let (frame, ..) = chain.finish();
+    if whole {
+        return Some(frame);
+    }
+    pool.put_all(frame);
+    None
 }
 
 /// From output on, as for the burst they were copied from.

@@ -2,8 +2,8 @@
 //!
 //! Nothing in Neutron: there the kernel's locks let any CPU send to any tap device.
 
-use super::egress::put;
-use super::{Ctx, Stage};
+use super::egress::{in_pieces, put};
+use super::{Ctx, Stage, offload};
 use crate::burst::{Burst, Door, Lane, Out};
 use crate::drop_reason::DropReason;
 use crate::handoff::Handed;
@@ -39,6 +39,9 @@ pub(super) fn hand_over<'u>(
 pub fn take_over<'u>(b: &mut Burst<'u>, x: &Ctx<'_>, io: &mut WorkerIo<'u>) {
     x.enter(STAGE, b, b.live);
     x.count.taken_over.add(b.live.count());
+    if !b.heavy.is_empty() {
+        offload(b, x, io);
+    }
     for lane in b.decided {
         let Out::Port(port) = b.out[lane] else { continue };
         // The snapshot is at least as new as the sender's: another generation is a later one.
@@ -46,6 +49,7 @@ pub fn take_over<'u>(b: &mut Burst<'u>, x: &Ctx<'_>, io: &mut WorkerIo<'u>) {
             Some(row) if row.generation != b.out_generation[lane] => b.drop(lane, STAGE, DropReason::PortGone),
             None => b.drop(lane, STAGE, DropReason::PortGone),
             Some(row) if !row.active => b.drop(lane, STAGE, DropReason::PortDown),
+            Some(_) if b.cut.has(lane) => in_pieces(b, x, lane, io),
             Some(row) => put(b, x, lane, Door::Port(port), io.local_port(port, row.generation)),
         }
     }

@@ -21,7 +21,7 @@ pub fn icmp_error<'u>(b: &mut Burst<'u>, x: &Ctx<'_>, lane: Lane, io: &mut Worke
     x.begin(STAGE);
     x.count.stage(STAGE).packets.add(1);
     let owed = b.owed[lane];
-    let packet = packet(b, lane);
+    let packet = b.packet(lane);
     let may = match owed.word {
         Word::Error(_) => icmp::may_answer(packet),
         Word::Reset => icmp::tcp_reset(&mut [0; icmp::RESET_LEN], packet).is_some(),
@@ -51,12 +51,6 @@ pub fn icmp_error<'u>(b: &mut Burst<'u>, x: &Ctx<'_>, lane: Lane, io: &mut Worke
     io.made = Some(made);
 }
 
-/// The IPv4 packet of a frame, as received.
-fn packet<'b>(b: &'b Burst<'_>, lane: Lane) -> &'b [u8] {
-    let start = usize::from(ETH_LEN);
-    b.bytes(lane).get(start..start + usize::from(b.ip[lane].total_len)).unwrap_or_default()
-}
-
 /// Ethernet header back to the sender, and the IPv4 packet; returns the frame's length.
 fn write(b: &Burst<'_>, lane: Lane, frame: &mut Frame<'_>, owed: Owed) -> Option<u16> {
     let came = b.at::<14>(lane, 0)?;
@@ -64,8 +58,8 @@ fn write(b: &Burst<'_>, lane: Lane, frame: &mut Frame<'_>, owed: Owed) -> Option
     let [d0, d1, d2, d3, d4, d5, s0, s1, s2, s3, s4, s5, ..] = *came;
     *eth = [s0, s1, s2, s3, s4, s5, d0, d1, d2, d3, d4, d5, 0x08, 0x00];
     let len = match owed.word {
-        Word::Error(error) => icmp::error(out, error, owed.src, packet(b, lane)),
-        Word::Reset => icmp::tcp_reset(out, packet(b, lane)),
+        Word::Error(error) => icmp::error(out, error, owed.src, b.packet(lane)),
+        Word::Reset => icmp::tcp_reset(out, b.packet(lane)),
     };
     u16::try_from(len?).ok()?.checked_add(ETH_LEN)
 }

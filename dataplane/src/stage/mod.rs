@@ -10,6 +10,7 @@ use crate::tables::{
     InterfaceRow, PortIx, PortRow, RouterRow, SegRow, Snapshot, SnapshotSource, Tables, TunnelIx, TunnelRow,
 };
 use crate::trace::{Note, TraceRecord, Tracer};
+use crate::umem::Region;
 
 mod arp_responder;
 mod decode;
@@ -27,9 +28,11 @@ mod learning_blocker;
 mod local_switching;
 mod lv_to_phys;
 mod made;
+mod offload;
 mod parked;
 mod phys_to_lv;
 mod qrouter;
+mod segments;
 mod vm_port;
 mod vxlan_decap;
 mod vxlan_encap;
@@ -48,6 +51,7 @@ pub use learning_blocker::{Fabric, learning_blocker};
 pub use local_switching::local_switching;
 pub use lv_to_phys::lv_to_phys;
 pub use made::{Made, MadeFor, send_made};
+pub use offload::offload;
 pub use parked::{give_up, ready, wake};
 pub use phys_to_lv::phys_to_lv;
 pub use qrouter::{from_router, qrouter};
@@ -99,6 +103,8 @@ stages! {
     VxlanEncap "vxlan_encap" "br-tun table 20 UCAST_TO_TUN, set_tunnel and output",
     FloodToTun "flood_to_tun" "br-tun table 22 FLOOD_TO_TUN, br-int NORMAL flood",
     LvToPhys "lv_to_phys" "br-phys table 2 LOCAL_VLAN_TRANSLATION",
+    Offload "offload" "checksums the kernel fills in before a device that cannot",
+    Segments "segments" "the kernel's segmentation before a device that cannot",
     Fragments "fragments" "the kernel's fragmentation in the qrouter namespace",
     IcmpError "icmp_error" "ICMP errors and TCP resets of the kernel in the qrouter namespace",
     Egress "egress" "output ports",
@@ -123,6 +129,8 @@ pub struct Ctx<'a> {
     pub count: &'a WorkerCounters,
     /// Where learn events go.
     pub learn: &'a LearnQueue,
+    /// All packet memory: for packets of several chunks.
+    pub region: Region<'a>,
     /// Where trace records go.
     pub tracer: &'a Tracer,
     /// Where dropped frames go while they are captured.

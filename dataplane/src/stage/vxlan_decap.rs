@@ -5,10 +5,11 @@
 
 use super::{Ctx, Stage};
 use crate::addr::MacAddr;
-use crate::burst::{Burst, L3, Lane, Mask};
+use crate::burst::{Burst, FrameMeta, L3, Lane, Mask};
 use crate::drop_reason::DropReason;
 use crate::tables::HostRow;
 use crate::trace::{Field, Note};
+use crate::umem::Reader;
 use crate::wire::{self, ETH_LEN, ethertype, proto};
 
 const STAGE: Stage = Stage::VxlanDecap;
@@ -27,10 +28,9 @@ pub fn vxlan_decap(b: &mut Burst<'_>, x: &Ctx<'_>, m: Mask) {
 
 #[inline(always)]
 fn decap(b: &mut Burst<'_>, x: &Ctx<'_>, lane: Lane, to: (u64, u64)) -> Result<(), DropReason> {
-    let frame = b.bytes(lane);
-    let outer = match plain(frame, to) {
+    let outer = match plain(b.bytes(lane), to) {
         Some(outer) => outer,
-        None => unusual(frame, &x.snap.host)?,
+        None => unusual(b, x, lane)?,
     };
     let tunnel = x.snap.vteps.get(outer.src).ok_or(DropReason::UnknownVtep)?;
     b.outer_ecn[lane] = outer.tos & 3;
@@ -39,9 +39,20 @@ fn decap(b: &mut Burst<'_>, x: &Ctx<'_>, lane: Lane, to: (u64, u64)) -> Result<(
     }
     b.vni[lane] = outer.vni;
     b.tunnel[lane] = tunnel;
-    b.meta[lane].off += outer.inner_at;
-    b.meta[lane].len = outer.inner_len;
+    let meta = &mut b.meta[lane];
+    meta.off += outer.inner_at;
+    match meta.segments {
+        0 | 1 => meta.len = outer.inner_len,
+        _ => long(meta, &outer),
+    }
     Ok(())
+}
+
+/// Of a frame of several chunks.
+#[cold]
+fn long(meta: &mut FrameMeta, outer: &Outer) {
+    meta.len = meta.len.saturating_sub(outer.inner_at);
+    meta.set_whole(outer.inner_len.into());
 }
 
 /// What the outer headers say.
@@ -91,15 +102,15 @@ fn plain(frame: &[u8], (mac, vtep): (u64, u64)) -> Option<Outer> {
 
 /// T0 for everything else.
 #[inline(never)]
-fn unusual(frame: &[u8], host: &HostRow) -> Result<Outer, DropReason> {
-    let outer = for_us(frame, host)?;
+fn unusual(b: &Burst<'_>, x: &Ctx<'_>, lane: Lane) -> Result<Outer, DropReason> {
+    let outer = for_us(b.bytes(lane), b.meta[lane].whole(), &x.snap.host)?;
     let (udp, rest) = outer.udp.split_first_chunk::<8>().ok_or(DropReason::VxBad)?;
     let udp_len = usize::from(u16::from_be_bytes([udp[4], udp[5]]));
     let (vxlan, _) = rest.split_first_chunk::<8>().ok_or(DropReason::VxBad)?;
-    if udp_len < 16 || udp_len > outer.udp.len() || vxlan[0] & 0x08 == 0 {
+    if udp_len < 16 || udp_len > outer.udp_len || vxlan[0] & 0x08 == 0 {
         return Err(DropReason::VxBad);
     }
-    if [udp[6], udp[7]] != [0, 0] && !udp_checksum_good(&outer, udp_len) {
+    if [udp[6], udp[7]] != [0, 0] && udp_sum(b, x, lane, &outer, udp_len) != Some(0xffff) {
         return Err(DropReason::VxBad);
     }
     if udp_len < 16 + usize::from(ETH_LEN) {
@@ -115,13 +126,16 @@ struct Datagram<'a> {
     src: u32,
     dst: u32,
     tos: u8,
+    /// As far as it is in the first chunk.
     udp: &'a [u8],
+    /// Its whole length, as the IP header has it.
+    udp_len: usize,
     /// Where `udp` begins in the frame.
     udp_at: usize,
 }
 
 /// T0 up to the UDP port.
-fn for_us<'a>(frame: &'a [u8], host: &HostRow) -> Result<Datagram<'a>, DropReason> {
+fn for_us<'a>(frame: &'a [u8], whole: usize, host: &HostRow) -> Result<Datagram<'a>, DropReason> {
     let eth: &[u8; 14] = frame.first_chunk().ok_or(DropReason::ParseShort)?;
     let dst = MacAddr::new([eth[0], eth[1], eth[2], eth[3], eth[4], eth[5]]);
     if dst != host.vtep_mac || u16::from_be_bytes([eth[12], eth[13]]) != ethertype::IPV4 {
@@ -131,7 +145,7 @@ fn for_us<'a>(frame: &'a [u8], host: &HostRow) -> Result<Datagram<'a>, DropReaso
     let h: &[u8; 20] = packet.first_chunk().ok_or(DropReason::ParseL3)?;
     let header_len = usize::from(h[0] & 15) * 4;
     let total_len = usize::from(u16::from_be_bytes([h[2], h[3]]));
-    if h[0] >> 4 != 4 || header_len < 20 || total_len < header_len || total_len > packet.len() {
+    if h[0] >> 4 != 4 || header_len < 20 || total_len < header_len || total_len + usize::from(ETH_LEN) > whole {
         return Err(DropReason::ParseL3);
     }
     let src = u32::from_be_bytes([h[12], h[13], h[14], h[15]]);
@@ -146,19 +160,20 @@ fn for_us<'a>(frame: &'a [u8], host: &HostRow) -> Result<Datagram<'a>, DropReaso
     if u16::from_be_bytes([h[6], h[7]]) & 0x3fff != 0 {
         return Err(DropReason::VxBad);
     }
-    let udp = packet.get(header_len..total_len).ok_or(DropReason::ParseL3)?;
+    let udp = packet.get(header_len..total_len.min(packet.len())).ok_or(DropReason::ParseL3)?;
     match udp {
         [_, _, p0, p1, ..] if u16::from_be_bytes([*p0, *p1]) == host.vxlan_port => {}
         _ => return Err(DropReason::NotOurs),
     }
-    Ok(Datagram { src, dst, tos: h[1], udp, udp_at: usize::from(ETH_LEN) + header_len })
+    let udp_len = total_len - header_len;
+    Ok(Datagram { src, dst, tos: h[1], udp, udp_len, udp_at: usize::from(ETH_LEN) + header_len })
 }
 
 #[cold]
-fn udp_checksum_good(outer: &Datagram<'_>, udp_len: usize) -> bool {
-    let datagram = outer.udp.get(..udp_len).unwrap_or_default();
+fn udp_sum(b: &Burst<'_>, x: &Ctx<'_>, lane: Lane, outer: &Datagram<'_>, udp_len: usize) -> Option<u16> {
     let pseudo = wire::pseudo4(outer.src, outer.dst, proto::UDP, udp_len as u16);
-    wire::fold(wire::sum(datagram) + pseudo) == 0xffff
+    let sum = Reader::new(&x.region, b.frame[lane].as_ref()?, outer.udp).sum(udp_len)?;
+    Some(wire::fold(u64::from(sum) + pseudo))
 }
 
 /// What the outer header says of congestion goes into the inner one (RFC 6040, 4.2).

@@ -113,18 +113,19 @@ fn encap(
     row: &TunnelRow,
     (vxlan, flow): ([u8; 8], Flow),
 ) -> Result<(), DropReason> {
-    let (off, len) = (b.meta[lane].off, b.meta[lane].len);
-    let fits = u32::from(len) + OUTER as u32 - 14 <= u32::from(host.underlay_mtu);
+    let (off, here) = (b.meta[lane].off, b.meta[lane].len);
+    let len = u32::from(here) + b.meta[lane].tail;
+    let fits = len + OUTER as u32 - 14 <= u32::from(host.underlay_mtu);
     if !fits || off < OUTER as u16 || !row.resolved {
         return Err(refusal(fits, off));
     }
     let start = off - OUTER as u16;
-    (b.meta[lane].off, b.meta[lane].len) = (start, len + OUTER as u16);
+    (b.meta[lane].off, b.meta[lane].len) = (start, here + OUTER as u16);
     let start = usize::from(start);
     let chunk = b.frame[lane].as_mut().map(Frame::chunk_mut);
     let place = chunk.and_then(|c| c.get_mut(start..start + OUTER)).and_then(|c| c.first_chunk_mut::<OUTER>());
     let tos = flow.tos & host.outer_tos_mask | host.outer_tos;
-    write(place.ok_or(DropReason::Internal)?, row, (vxlan, len, tos), (flow.port, host.vxlan_port));
+    write(place.ok_or(DropReason::Internal)?, row, (vxlan, len as u16, tos), (flow.port, host.vxlan_port));
     Ok(())
 }
 

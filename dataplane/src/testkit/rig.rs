@@ -1,8 +1,8 @@
 //! [`Rig`]: one worker with the rows of a host on memory ports, and [`Outcome`]: what a burst did.
 
 use crate::addr::MacAddr;
-use crate::burst::Door;
-use crate::io::{MemoryPort, Port};
+use crate::burst::{Checksum, Door, Gso};
+use crate::io::{Carries, MemoryPort, Port};
 use crate::learn::{LearnEvent, Report};
 use crate::stage::{Ctx, Made};
 use crate::tables::*;
@@ -187,6 +187,7 @@ impl Rig {
             },
             count: self.worker.counters(),
             learn: self.worker.learn_queue(),
+            region: self.worker.region(),
             tracer: self.worker.tracer(),
             tap: None,
             clock: None,
@@ -199,6 +200,35 @@ impl Rig {
         let now = self.now;
         let (port, pool) = self.worker.memory_port(door).unwrap();
         port.inject(frame, now, pool).unwrap();
+    }
+
+    /// The port behind a door takes `carries` as it is, from now on.
+    pub fn port_carries(&mut self, door: Door, carries: Carries) {
+        let port = Port::Memory(MemoryPort::that_carries(128, carries, self.worker.region()));
+        match door {
+            Door::Port(ix) => self.worker.attach_port(ix, self.worker.attached(ix).unwrap(), port),
+            _ => self.worker.attach(door, port),
+        };
+    }
+
+    /// One frame with offloads that nobody has done yet through the pipeline, and what goes with those that come out.
+    pub fn offloaded(&mut self, door: Door, frame: &[u8], csum: Checksum, gso: Gso) -> (Outcome, Vec<(Checksum, Gso)>) {
+        let mut asked = Vec::new();
+        let before = self.worker.counters().snapshot();
+        self.port_carries(door, Carries::ALL);
+        self.inject(door, frame);
+        self.worker.memory_port(door).unwrap().0.asks_for(csum, gso);
+        self.worker.poll(door, 64);
+        let mut sent = Vec::new();
+        for door in doors() {
+            let (port, pool) = self.worker.memory_port(door).unwrap();
+            port.drain(|bytes, meta| {
+                sent.push((door, bytes.to_vec()));
+                asked.push((meta.csum, meta.gso));
+            });
+            port.reclaim(pool);
+        }
+        (self.outcome(before, sent), asked)
     }
 
     /// Takes out what was sent, by door.
@@ -239,9 +269,14 @@ impl Rig {
 
     /// What comes of `what`. What must hold whatever it was is asserted here.
     fn watch(&mut self, what: impl FnOnce(&mut Rig)) -> Outcome {
-        let before: BTreeMap<_, _> = self.worker.counters().snapshot().into_iter().collect();
+        let before = self.worker.counters().snapshot();
         what(self);
         let sent = self.drain();
+        self.outcome(before, sent)
+    }
+
+    /// What has happened since `before`.
+    fn outcome(&mut self, before: Vec<(String, u64)>, sent: Vec<(Door, Vec<u8>)>) -> Outcome {
         let mut moved: BTreeMap<_, _> = self.worker.counters().snapshot().into_iter().collect();
         for (name, n) in before {
             *moved.get_mut(&name).expect("a counter never falls back to zero") -= n;

@@ -19,6 +19,11 @@ impl<'u> Lent<'u> {
         Lent { region, bits: vec![0; region.frames().div_ceil(64)].into(), count: 0 }
     }
 
+    /// Of which frames are lent.
+    pub fn region(&self) -> Region<'u> {
+        self.region
+    }
+
     /// Lends a frame; returns where it starts, in bytes from the start of the region. A frame of another region comes
     /// back.
     #[inline]

@@ -8,6 +8,7 @@ use std::io;
 use std::marker::PhantomData;
 use std::os::fd::OwnedFd;
 use std::ptr::NonNull;
+use std::sync::atomic::AtomicU64;
 
 /// Where a region's bytes are.
 #[derive(Debug)]
@@ -26,12 +27,12 @@ impl Memory {
     }
 
     /// The memory, for as long as it is borrowed.
-    pub fn region(&mut self) -> Region<'_> {
+    pub fn region<'u>(&'u mut self, links: &'u [AtomicU64]) -> Region<'u> {
         let (base, frames, shared) = match self {
             Memory::Heap(chunks) => (NonNull::from(chunks.as_mut_slice()).cast(), chunks.len(), false),
             Memory::Memfd(map) => (map.base, map.frames, true),
         };
-        Region { base, frames, shared, life: PhantomData }
+        Region { base, frames, shared, links, life: PhantomData }
     }
 }
 
@@ -76,6 +77,8 @@ pub struct Region<'u> {
     base: NonNull<Chunk>,
     frames: usize,
     shared: bool,
+    /// See [`super::chain`].
+    pub(super) links: &'u [AtomicU64],
     life: PhantomData<&'u mut Chunk>,
 }
 
@@ -114,6 +117,15 @@ impl<'u> Region<'u> {
     pub(super) unsafe fn frame(&self, n: usize) -> Option<Frame<'u>> {
         // SAFETY: `n` is below the number of chunks, so the address is inside the allocation.
         (n < self.frames).then(|| Frame(unsafe { self.base.add(n) }, PhantomData))
+    }
+
+    /// The bytes of the `n`th chunk, if there are so many.
+    ///
+    /// # Safety
+    /// Nobody, the kernel included, writes that chunk for 'u.
+    pub(super) unsafe fn bytes_of(&self, n: usize) -> Option<&'u [u8; FRAME_SIZE]> {
+        // SAFETY: inside the allocation, as in `frame`; initialized, and not written for 'u, says the caller.
+        (n < self.frames).then(|| unsafe { &self.base.add(n).as_ref().0 })
     }
 }
 

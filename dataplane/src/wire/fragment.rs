@@ -2,6 +2,7 @@
 
 use super::checksum;
 use super::ip4::{DF, Header, MF, OFFSET};
+use std::ops::Range;
 
 /// The largest header.
 const MAX_HEADER: usize = 60;
@@ -38,12 +39,17 @@ struct HeaderBytes {
 /// `None`: it needs no cut, has DF, no payload fits (an MTU under header and 8 bytes), or it is none to be cut: not
 /// whole, with options that cannot be walked, or as a fragment with an end past 65535.
 pub fn plan(packet: &[u8], mtu: u16) -> Option<Plan> {
+    plan_of(packet, packet.len(), mtu)
+}
+
+/// The same for a packet of which only the beginning is at hand, its whole header at least; `whole` bytes are there.
+pub fn plan_of(packet: &[u8], whole: usize, mtu: u16) -> Option<Plan> {
     let h = Header::read(packet)?;
     let mtu = usize::from(mtu);
     let header = packet.get(..h.len)?;
     let payload = h.total_len.checked_sub(h.len)?;
     let end = usize::from(h.fragment & OFFSET) * 8 + payload;
-    if h.total_len <= mtu || h.total_len > packet.len() || h.fragment & DF != 0 || end > 0xffff {
+    if h.total_len <= mtu || h.total_len > whole || h.fragment & DF != 0 || end > 0xffff {
         return None;
     }
     let (first, later) = (HeaderBytes::all(header)?, HeaderBytes::copied(header)?);
@@ -62,6 +68,25 @@ impl Plan {
     /// Writes piece `n`, the first being 0, of `packet`, the one that was planned for, into `out`: a whole IPv4 packet
     /// with a right header checksum. Returns its length. `None`: there is no such piece, or `out` is too short.
     pub fn write(&self, packet: &[u8], n: usize, out: &mut [u8]) -> Option<usize> {
+        let payload = packet.get(self.header_len()..)?;
+        self.write_from(n, out, |range, to| {
+            to.copy_from_slice(payload.get(range)?);
+            Some(())
+        })
+    }
+
+    /// Length of the header of the packet, where its payload begins.
+    pub fn header_len(&self) -> usize {
+        self.first.len
+    }
+
+    /// As [`Plan::write`]; `fill` puts bytes of the payload where it is told.
+    pub fn write_from(
+        &self,
+        n: usize,
+        out: &mut [u8],
+        fill: impl FnOnce(Range<usize>, &mut [u8]) -> Option<()>,
+    ) -> Option<usize> {
         let last = self.pieces() - 1;
         let (header, start, len) = match n {
             0 => (&self.first, 0, self.first_room),
@@ -69,11 +94,10 @@ impl Plan {
             _ => (&self.later, self.first_room + (n - 1) * self.later_room, self.later_room),
         };
         let end = if n < last { start + len } else { self.payload };
-        let payload = packet.get(self.first.len..)?.get(start..end)?;
-        let len = header.len + payload.len();
+        let len = header.len + end.checked_sub(start)?;
         let (head, body) = out.get_mut(..len)?.split_at_mut_checked(header.len)?;
         head.copy_from_slice(header.get());
-        body.copy_from_slice(payload);
+        fill(start..end, body)?;
         let fixed: &mut [u8; 20] = head.first_chunk_mut()?;
         [fixed[2], fixed[3]] = (len as u16).to_be_bytes();
         let more = if n < last { MF } else { 0 };

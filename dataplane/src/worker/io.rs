@@ -5,7 +5,7 @@ use crate::burst::{BURST, Burst, Door};
 use crate::counters::WorkerCounters;
 use crate::flood::Floods;
 use crate::handoff::{Handed, Links};
-use crate::io::Port;
+use crate::io::{Carries, Port};
 use crate::parking::Lot;
 use crate::tables::PortIx;
 use crate::told::Told;
@@ -163,6 +163,11 @@ impl<'u> WorkerIo<'u> {
         Some(&mut attached.port)
     }
 
+    /// What the local port of this generation takes as it is; none there: all, because it is dropped.
+    pub(crate) fn carries(&mut self, ix: PortIx, generation: u32) -> Carries {
+        self.local_port(ix, generation).map_or(Carries::ALL, |port| port.carries())
+    }
+
     /// Whose index the attached local port had.
     #[inline(always)]
     pub(crate) fn generation(&self, ix: PortIx) -> Option<u32> {
@@ -210,7 +215,7 @@ impl<'u> WorkerIo<'u> {
     /// Takes back a frame that ended here.
     #[inline(always)]
     pub(crate) fn recycle(&mut self, frame: Frame<'u>) {
-        self.pool.put(frame);
+        self.pool.put_all(frame);
     }
 
     /// Gives a frame to the worker that owns its egress port; it comes back if that worker's ring is full.

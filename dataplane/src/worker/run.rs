@@ -111,6 +111,7 @@ impl<'u> Worker<'u> {
             tables: &self.view.tables,
             count: &self.count,
             learn: &self.learn,
+            region: self.io.pool.region(),
             tracer: &self.tracer,
             tap: self.tap.as_deref().filter(|tap| tap.is_on()),
             clock: self.clock.as_ref(),

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{Attachment, Config, Interface, bad_interface, default_interface};
+use super::{Attachment, Config, Interface, PortInterface, bad_interface, default_interface};
 use crate::host::MAX_PHYS;
 use crate::model::problem::{plain, quote};
 use crate::model::{Cloud, Host, NotFound, Place, Port, Problem, Problems};
@@ -41,17 +41,15 @@ impl Config {
     /// Every port of the cloud that is bound to this host and has an interface, with the interface, in the order of
     /// their ids.
     pub fn attachments<'c>(&self, cloud: &'c Cloud) -> impl Iterator<Item = Attachment> + use<'_, 'c> {
-        let explicit: BTreeMap<&str, &Interface> = self
-            .ports
-            .iter()
-            .filter_map(|e| Some((cloud.port_by_name(&e.port).ok()?.id.as_str(), &e.interface)))
-            .collect();
+        let explicit: BTreeMap<&str, &PortInterface> =
+            self.ports.iter().filter_map(|e| Some((cloud.port_by_name(&e.port).ok()?.id.as_str(), e))).collect();
         let here = cloud.ports.values().filter(|p| p.is_bound_to(&self.host) && has_queues(p));
         here.map(move |port| {
             let given = explicit.get(port.id.as_str());
             let default = || Interface { name: default_interface(&port.id), netns: None };
-            let interface = given.map_or_else(default, |i| (*i).clone());
-            Attachment { port: port.id.clone(), interface, explicit: given.is_some() }
+            let interface = given.map_or_else(default, |e| e.interface.clone());
+            let io = given.and_then(|e| e.io).unwrap_or(self.port_io);
+            Attachment { port: port.id.clone(), interface, explicit: given.is_some(), io }
         })
     }
 

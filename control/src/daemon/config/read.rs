@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{Config, Interface, PhysicalInterface, PortInterface, Workers, bad_interface};
+use super::{Config, Interface, PhysicalInterface, PortInterface, PortIo, Workers, bad_interface};
 use crate::model::Problems;
 use crate::model::parse::fields::Fields;
 use crate::model::problem::{Sink, Subject, plain, quote};
@@ -20,7 +20,12 @@ pub(super) fn config(text: &str, name: &str, cores: &BTreeSet<usize>) -> Result<
     let workers = f.object("workers", &[], |f| workers(f, cores)).unwrap_or_default();
     let name = "a physical network of this host's bridge_mappings";
     let physical = f.objects("physical_networks", &[], |f| (f.reference("name", name), interface(f)));
-    let ports = f.objects("ports", &[], |f| (f.reference("port", "the id or name of the port"), interface(f)));
+    let port_io = f.word("port_io", &PortIo::WORDS).unwrap_or_default();
+    let mut io = Vec::new();
+    let ports = f.objects("ports", &[], |f| {
+        io.push(f.word("io", &PortIo::WORDS));
+        (f.reference("port", "the id or name of the port"), interface(f))
+    });
     f.finish(&[]);
     twice(&mut f, underlay.as_ref(), &physical, &ports);
     Problems::check(sink.problems)?;
@@ -29,10 +34,11 @@ pub(super) fn config(text: &str, name: &str, cores: &BTreeSet<usize>) -> Result<
         PhysicalInterface { name, interface, place }
     };
     let physical_networks = physical.into_iter().enumerate().map(at).collect();
-    let at = |(i, (port, interface))| PortInterface { port, interface, place: doc.place(&format!("ports/{i}")) };
-    let ports = ports.into_iter().enumerate().map(at).collect();
+    let at =
+        |(i, ((port, interface), io))| PortInterface { port, interface, io, place: doc.place(&format!("ports/{i}")) };
+    let ports = ports.into_iter().zip(io).enumerate().map(at).collect();
     let underlay = underlay.unwrap_or(Interface { name: String::new(), netns: None });
-    Ok(Config { host, underlay, workers, physical_networks, ports, place: doc.place("host") })
+    Ok(Config { host, underlay, workers, physical_networks, port_io, ports, place: doc.place("host") })
 }
 
 fn interface(f: &mut Fields<'_, '_, '_>) -> Interface {

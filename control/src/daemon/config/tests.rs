@@ -38,7 +38,7 @@ fn the_smallest_file_has_the_defaults() {
     let config = read(MINIMAL).unwrap();
     assert_eq!((config.host.as_str(), &config.underlay), ("H1", &interface("und0", None)));
     assert_eq!(config.workers, Workers { count: 1, cores: None, spin_us: 50, frames: 16384 });
-    assert_eq!(config.ports, []);
+    assert_eq!((config.ports, config.port_io), (Vec::new(), PortIo::Auto));
 }
 
 #[test]
@@ -49,6 +49,7 @@ fn the_example_in_docs_is_read_whole() {
     assert_eq!(config.workers, Workers { count: 2, cores: Some(vec![0, 1]), spin_us: 50, frames: 16384 });
     let ports: Vec<_> = config.ports.iter().map(|p| (p.port.as_str(), p.interface.clone())).collect();
     assert_eq!(ports, [("A1", interface("tapA1", Some("h1")))]);
+    assert_eq!((config.port_io, config.ports[0].io), (PortIo::Auto, Some(PortIo::AfXdp)));
     let nics: Vec<_> = config.physical_networks.iter().map(|p| (p.name.as_str(), p.interface.clone())).collect();
     assert_eq!(nics, [("physnet1", interface("eth1", Some("h1"))), ("physext", interface("eth2", Some("h1")))]);
     let cloud = Cloud::load(&path("pcap-fixtures/T/cloud.json")).unwrap();
@@ -324,6 +325,26 @@ fn ports_without_an_entry_have_the_interface_nova_made() {
         ("0a7b52ec-3ac2-4b07-a5b4-14bb6a2cb2a5".to_owned(), interface("tap0a7b52ec-3a", None), false),
     ];
     assert_eq!(all, expected);
+}
+
+#[test]
+fn by_what_ports_are_taken() {
+    let text =
+        format!("port_io = \"af_xdp\"\n{MINIMAL}[[ports]]\nport = \"web\"\ninterface = \"v\"\nio = \"packet\"\n");
+    let config = read(&text).unwrap();
+    let cloud = cloud("");
+    let all: Vec<_> = config.attachments(&cloud).map(|a| a.io).collect();
+    assert_eq!(all, [PortIo::Packet, PortIo::AfXdp]);
+    let words = "possible are auto, af_xdp, packet";
+    let expected =
+        format!("dvrd.toml:1: configuration: port_io: \"xdp\" is not known here; did you mean af_xdp? {words}");
+    refused(&text.replace("\"af_xdp\"", "\"xdp\""), &[&expected]);
+    let expected = format!("dvrd.toml:8: configuration: ports[0].io: \"tap\" is not known here; {words}");
+    refused(&text.replace("\"packet\"", "\"tap\""), &[&expected]);
+    // It can be changed while dvrd runs.
+    let other = read(MINIMAL).unwrap();
+    assert!(config.fixed(&other).is_empty());
+    assert_eq!(config.with_ports(other).port_io, PortIo::Auto);
 }
 
 #[test]

@@ -95,6 +95,8 @@ pub enum Tried {
         /// Offloads that merge received frames and stay on all the same.
         merging: Vec<(&'static str, Feature)>,
     },
+    /// It is taken by a packet socket; and why.
+    Packets(&'static str),
     /// It could not be taken: what is wrong, and what to do.
     Failed(String, String),
 }

@@ -7,8 +7,8 @@ use dataplane::umem::Umem;
 
 use super::Subject;
 use super::facts::{InterfaceFacts, Peer, Tried};
-use crate::daemon::net::{HeldPort, Link, NetError, Netns, holder, link, veth_peer};
-use crate::daemon::nic::{self, Nic, NicError};
+use crate::daemon::net::{HeldPort, Holder, Link, NetError, Netns, holder, link, veth_peer, withheld};
+use crate::daemon::nic::{self, By, Nic, NicError};
 
 /// Buffers for trying: few, so that the limit on locked memory says nothing yet.
 const FRAMES: usize = 1024;
@@ -59,8 +59,13 @@ pub fn facts(subject: &Subject) -> Result<InterfaceFacts, NotThere> {
         };
         Ok::<_, NicError>(facts)
     })?;
-    let tried = holder(&link).map_or(Tried::Not, Tried::Held);
+    let tried = held(&netns, &link).map_or(Tried::Not, Tried::Held);
     Ok(InterfaceFacts { tried, ..asked? })
+}
+
+/// Whoever has it.
+fn held(netns: &Netns, link: &Link) -> Option<Holder> {
+    holder(link).or_else(|| withheld(netns, link).ok().flatten())
 }
 
 /// What netlink says.
@@ -95,7 +100,10 @@ fn peer_facts(netns: &Netns, name: &str) -> Result<Peer, String> {
 
 /// The facts with what came of taking the interface, as dvrd has.
 pub fn taken(facts: InterfaceFacts, nic: &Nic) -> InterfaceFacts {
-    let (mode, copying, why) = (nic.mode, nic.copying, nic.why_not_native.clone());
+    let (mode, copying, why) = match &nic.by {
+        By::Packet(why) => return InterfaceFacts { tried: Tried::Packets(why), mtu: nic.link.mtu, ..facts },
+        By::Xdp { mode, copying, why_not_native, .. } => (*mode, *copying, why_not_native.clone()),
+    };
     let merging = Netns::open(nic.interface.netns.as_deref()).and_then(|netns| netns.run(|| merging(&nic.link.name)));
     let tried = Tried::Taken { mode, why_not_native: why, copying, merging: merging.unwrap_or_default() };
     InterfaceFacts { tried, mtu: nic.link.mtu, ..facts }
@@ -128,10 +136,9 @@ fn settled(mut facts: InterfaceFacts) -> InterfaceFacts {
     let start = Instant::now();
     while matches!(&facts.tried, Tried::Held(held) if held.processes.is_empty()) && start.elapsed() < PATIENCE {
         std::thread::sleep(PAUSE);
-        let Ok(link) = Netns::open(interface.netns.as_deref()).and_then(|netns| link(&netns, &interface.name)) else {
-            break;
-        };
-        facts.tried = holder(&link).map_or(Tried::Not, Tried::Held);
+        let Ok(netns) = Netns::open(interface.netns.as_deref()) else { break };
+        let Ok(link) = link(&netns, &interface.name) else { break };
+        facts.tried = held(&netns, &link).map_or(Tried::Not, Tried::Held);
     }
     facts
 }

@@ -3,8 +3,8 @@
 use std::fmt;
 use std::path::Path;
 
-use super::{Link, XdpProgram};
-use dataplane::io::af_xdp::filter::program_name;
+use super::{Link, NetError, Netns, XdpProgram};
+use dataplane::io::af_xdp::filter::{Withheld, program_name};
 
 /// Whose XDP program is on an interface.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -13,7 +13,7 @@ pub struct Holder {
     pub program: u32,
     /// Its name, if the kernel tells it us.
     pub name: Option<String>,
-    /// Where it runs: `native`, `SKB`, `offloaded`.
+    /// Where it runs: `native`, `SKB`, `offloaded`; [`PACKETS`].
     pub mode: &'static str,
     /// Processes that hold it, each with its name: none if it hangs on the interface alone.
     pub processes: Vec<(u32, String)>,
@@ -38,7 +38,8 @@ impl Holder {
 
 impl fmt::Display for Holder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "XDP program {}", self.program)?;
+        let kind = if self.mode == PACKETS { "tc" } else { "XDP" };
+        write!(f, "{kind} program {}", self.program)?;
         if let Some(name) = &self.name {
             write!(f, " ({name})")?;
         }
@@ -51,11 +52,25 @@ impl fmt::Display for Holder {
     }
 }
 
+/// The program keeps frames from the stack that packet sockets have seen.
+const PACKETS: &str = "packet sockets";
+
+/// Who has this interface by packet sockets, as a port of dvrd.
+pub fn withheld(netns: &Netns, link: &Link) -> Result<Option<Holder>, NetError> {
+    let program = netns.run(|| Withheld::by(link.ifindex))?;
+    Ok(program.map(|id| program_of(id, PACKETS)))
+}
+
 /// Who has this interface; `None` if there is no XDP program on it.
 pub fn holder(link: &Link) -> Option<Holder> {
     let XdpProgram { id, mode } = link.xdp?;
+    Some(program_of(id, mode))
+}
+
+/// Whose BPF program this is, and where it runs.
+fn program_of(id: u32, mode: &'static str) -> Holder {
     let name = program_name(id).ok().filter(|name| !name.is_empty());
-    Some(Holder { program: id, name, mode, processes: processes(Path::new("/proc"), id) })
+    Holder { program: id, name, mode, processes: processes(Path::new("/proc"), id) }
 }
 
 /// Processes with a descriptor of the program, or of a link that attaches it: both say so in `fdinfo` (`prog_id:`). Those

@@ -3,7 +3,7 @@ use super::*;
 use dataplane::umem::Umem;
 use std::time::{Duration, Instant};
 
-const SHARE: Share = Share { workers: 1, frames: 64, patience: Duration::from_secs(2) };
+pub(super) const SHARE: Share = Share { workers: 1, frames: 64, patience: Duration::from_secs(2) };
 
 fn taken(ns: &Ns, name: &str, test: impl FnOnce(Nic)) {
     let mut umem = Umem::shared(1024).unwrap();
@@ -13,7 +13,7 @@ fn taken(ns: &Ns, name: &str, test: impl FnOnce(Nic)) {
     test(nic);
 }
 
-fn checksums(ns: &Ns) -> bool {
+pub(super) fn checksums(ns: &Ns) -> bool {
     ns.open().run(|| ethtool::tx_checksum("eth0").unwrap()).unwrap()
 }
 

@@ -1,3 +1,4 @@
+use super::super::config::PortIo;
 use super::super::model::Model;
 use super::super::net::tests::lab::{Ns, possible};
 use super::*;
@@ -9,12 +10,12 @@ use std::time::{Duration, Instant};
 /// Takes ports as a worker does, or nothing at all.
 #[derive(Default)]
 struct Taker<'u> {
-    has: BTreeMap<PortIx, XdpPort<'u>>,
+    has: BTreeMap<PortIx, Port<'u>>,
     full: bool,
 }
 
 impl<'u> Workers<'u> for Taker<'u> {
-    fn attach(&mut self, at: Place, port: XdpPort<'u>) -> bool {
+    fn attach(&mut self, at: Place, port: Port<'u>) -> bool {
         if !self.full {
             self.has.insert(at.ix, port);
         }
@@ -39,7 +40,8 @@ fn look<R>(netns: &str, test: impl FnOnce(&mut dyn FnMut(bool) -> (Vec<News>, us
     let pools = umem.pools(1);
     let id = model.writer().indexes().ports().next().unwrap().0.to_owned();
     let interface = Interface { name: "tap".to_owned(), netns: Some(netns.to_owned()) };
-    let mut ports = Ports::new([Attachment { port: id, interface, explicit: true }], pools[0].region(), 64);
+    let mut ports =
+        Ports::new([Attachment { port: id, interface, explicit: true, io: PortIo::AfXdp }], pools[0].region(), 64);
     let mut workers = Taker::default();
     test(&mut |full| {
         workers.full = full;
@@ -176,7 +178,7 @@ fn what_is_wanted_comes_goes_and_moves_while_the_rest_stays() {
     let (mut ports, mut workers) = (Ports::new([], pools[0].region(), 1024), Taker::default());
     let at = |port: &str, tap: &str| {
         let interface = Interface { name: tap.to_owned(), netns: Some(ns.0.clone()) };
-        Attachment { port: port.to_owned(), interface, explicit: true }
+        Attachment { port: port.to_owned(), interface, explicit: true, io: PortIo::AfXdp }
     };
     let changes = |new: &[&str], gone: &[&str], moved: &[&str]| {
         let all = |ids: &[&str]| ids.iter().map(|id| (*id).to_owned()).collect();
@@ -265,7 +267,7 @@ fn a_port_that_is_gone_stays_until_its_worker_has_let_go() {
     let pools = umem.pools(1);
     let (mut ports, mut workers) = (Ports::new([], pools[0].region(), 64), Taker::default());
     let interface = Interface { name: "tap1".to_owned(), netns: Some(ns.0.clone()) };
-    let at = || Attachment { port: "A1".to_owned(), interface: interface.clone(), explicit: true };
+    let at = || Attachment { port: "A1".to_owned(), interface: interface.clone(), explicit: true, io: PortIo::AfXdp };
     ports.want([at()]);
     assert_eq!(settle(&mut ports, &model, &mut workers), (vec!["attached"], 1));
     workers.full = true;
@@ -308,7 +310,7 @@ fn who_comes_later_gets_a_part_of_what_is_left() {
     }
     let at = |n: usize| {
         let interface = Interface { name: format!("tap{n}"), netns: Some(ns.0.clone()) };
-        Attachment { port: here[n].clone(), interface, explicit: true }
+        Attachment { port: here[n].clone(), interface, explicit: true, io: PortIo::AfXdp }
     };
     ports.want([at(0)]);
     settle(&mut ports, &model, &mut workers);

@@ -1,8 +1,8 @@
 //! Header checks.
 
-use dataplane::stage::Stage::{Decode, PhysToLv, Qrouter, VmPort, VxlanDecap, VxlanTunToLv};
+use dataplane::stage::Stage::{Decode, Offload, PhysToLv, Qrouter, VmPort, VxlanDecap, VxlanTunToLv};
 
-use super::Occurs::{Later, Now};
+use super::Occurs::Now;
 use super::Place::Headers;
 use super::Reason;
 
@@ -23,11 +23,16 @@ pub(super) const PARSE_SHORT: Reason = Reason {
 
 pub(super) const VNET_BAD: Reason = Reason {
     place: Headers,
-    occurs: Later("I0-gso"),
-    stages: &[],
-    more: "The virtio header before the frame (checksum offset, segment size) points outside of the frame it describes.",
+    occurs: Now,
+    stages: &[Offload],
+    more: "At a port that is a packet socket: the virtio header before the frame says what cannot be. Its checksum lies outside of \
+           the headers, its segments have no bytes, are of another protocol than the packet, or come without a checksum to fill \
+           in; or it asks for a kind of segmentation nobody knows.",
     cause: "A guest with a defective or hostile virtio driver.",
-    look: &["in the guest: uname -r, driver version; ethtool -K eth0 tx off tso off, and see if it stops"],
+    look: &[
+        "in the guest: uname -r, driver version; ethtool -K eth0 tx off tso off, and see if it stops",
+        "dvrctl explain parse_l3   # frames that are wrong in themselves",
+    ],
 };
 
 pub(super) const PARSE_L3: Reason = Reason {

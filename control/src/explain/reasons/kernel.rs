@@ -27,11 +27,20 @@ pub fn of_loss(loss: KernelLoss) -> &'static Happening {
         },
         KernelLoss::RxDropped => &Happening {
             meaning: "frames the kernel could not put into a buffer",
-            more: "Longer than 1,792 bytes: an interface with a larger MTU, or a guest on a tap that sends segments for the host to \
-                   cut (TSO).",
+            more: "Longer than 1,792 bytes where the driver gives no frames in several buffers, or longer than a packet can be: a \
+                   guest on a tap taken by AF_XDP that sends segments for the host to cut (TSO).",
             look: &[
                 "ip link show IFACE   # its MTU, and at the other end",
                 "ethtool -k eth0 | grep segmentation   # in the guest; off: ethtool -K eth0 tso off gso off",
+            ],
+        },
+        KernelLoss::TxRefused => &Happening {
+            meaning: "frames the kernel would not send by a packet socket",
+            more: "The interface is down, or its receiver's queue is full: the other end of a veth takes what comes when its \
+                   core has time for it. They are counted as sent in the books, which end at the socket.",
+            look: &[
+                "ip -s link show IFACE   # down? its own drops?",
+                "in the guest: mpstat -P ALL 1 (%soft); ethtool -S eth0",
             ],
         },
         KernelLoss::TxInvalid => &Happening {

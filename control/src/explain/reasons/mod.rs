@@ -235,6 +235,17 @@ pub fn of_event(event: Event) -> &'static Happening {
                 "tshark -r DROPS.pcapng -q -z endpoints,ip   # who sends what cannot be delivered",
             ],
         },
+        Event::Segmented => &Happening {
+            meaning: "super-frames of a VM that were cut into packets here, because their way out does not carry them whole",
+            more: "Rule I0-gso: to another VM of the host whose port is a packet socket they go as they are; to other hosts and \
+                   physical networks in packets, cut and summed by the worker. No loss: it tells where CPU time goes.",
+            look: &["docs/dvrd.toml, port_io: which ports are packet sockets"],
+        },
+        Event::ChecksumDone => &Happening {
+            meaning: "packets whose TCP or UDP checksum a VM's kernel had left to its NIC, and which was filled in here",
+            more: "Rule I0-gso: between two packet sockets nobody computes it; before every other way out the worker does.",
+            look: &["docs/dvrd.toml, port_io: which ports are packet sockets"],
+        },
         Event::DropCaptureFull => &Happening {
             meaning: "a dropped frame is missing in the capture of drops, because its buffer was full",
             more: "The drop is counted under its reason all the same; only its record is lost. dvrctl replay never loses one. A \

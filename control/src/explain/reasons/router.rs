@@ -1,6 +1,8 @@
 //! Router.
 
-use dataplane::stage::Stage::{DvrProcess, DvrToSrcMac, Fragments, Ingress, LocalSwitching, Qrouter, VxlanEncap};
+use dataplane::stage::Stage::{
+    DvrProcess, DvrToSrcMac, Egress, Fragments, Ingress, LocalSwitching, Qrouter, Segments, VxlanEncap,
+};
 
 use super::Occurs::{Later, Now};
 use super::Place::Router;
@@ -99,7 +101,7 @@ pub(super) const NO_NEIGH: Reason = Reason {
 pub(super) const MTU: Reason = Reason {
     place: Router,
     occurs: Now,
-    stages: &[Qrouter, VxlanEncap, Ingress, Fragments],
+    stages: &[Qrouter, VxlanEncap, Ingress, Fragments, Segments, Egress],
     more: "Longer than the network it is routed into carries (stage qrouter), than the underlay carries with 36 bytes of outer \
            IPv4, UDP and VXLAN header and the inner 14 of Ethernet (stage vxlan_encap), or than a port's buffer of 1792 bytes \
            (stage ingress). At a router it has Don't Fragment set (without, it is cut to fragments), and its sender is told by ICMP \

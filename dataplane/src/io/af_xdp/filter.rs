@@ -25,8 +25,10 @@ mod bpf;
 mod error;
 #[cfg(test)]
 mod tests;
+mod withhold;
 
 pub use error::AttachError;
+pub use withhold::Withheld;
 
 use asm::{Asm, AsmError, If, Insn, Reg, Size};
 use error::Step;

@@ -37,6 +37,9 @@ use std::time::Duration;
 pub use promiscuous::Promiscuous;
 pub use queue::now;
 
+/// Chunks of a frame: the kernel sends no more than `MAX_SKB_FRAGS`, 17 by default, in one.
+pub const MAX_CHUNKS: u8 = 17;
+
 /// Lengths of a socket's rings, entries: powers of two.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RingSizes {
@@ -58,6 +61,9 @@ pub struct Setup {
     /// Ask the driver to use packet memory itself, and copy if it cannot. Not where the XDP program runs in SKB mode: such
     /// a socket would see nothing.
     pub zero_copy: bool,
+    /// Take frames longer than a chunk, in several: for a large MTU. Where that cannot be had they are lost, as
+    /// [`KernelLoss::RxDropped`].
+    pub multi_buffer: bool,
     /// How long to wait for a queue that another socket has.
     pub patience: Duration,
 }
@@ -126,6 +132,11 @@ impl<'u> XdpPort<'u> {
     /// Where the kernel puts received frames.
     pub fn copying(&self) -> Copying {
         if self.queues.iter().all(Queue::is_zero_copy) { Copying::ZeroCopy } else { Copying::Copy }
+    }
+
+    /// Chunks a packet it sends may have.
+    pub fn chunks(&self) -> u8 {
+        if self.queues.iter().all(Queue::is_multi_buffer) { MAX_CHUNKS } else { 1 }
     }
 
     /// See [`Port::receive`](super::Port::receive). Frames get the time of the call, [`now`].

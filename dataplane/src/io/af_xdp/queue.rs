@@ -1,13 +1,13 @@
 //! One queue of an interface.
 #![allow(unsafe_code)]
 
-use super::Setup;
 use super::socket::Socket;
+use super::{MAX_CHUNKS, Setup};
 use crate::burst::{Burst, Door, FrameMeta};
 use crate::counters::KernelLoss;
 use crate::prefetch::prefetch;
 use crate::tables::OUTER;
-use crate::umem::{FRAME_SIZE, Frame, FramePool, HEADROOM, Lent, Region};
+use crate::umem::{Chain, FRAME_SIZE, Frame, FramePool, HEADROOM, Lent, Part, Region};
 use rustix::io::Errno;
 use rustix::net::xdp::{XdpDesc, XdpDescOptions};
 use rustix::time::{ClockId, clock_gettime};
@@ -32,6 +32,8 @@ pub(super) struct Queue<'u> {
     done: Vec<Frame<'u>>,
     /// The kernel would not send: the interface is down or gone. Nothing is lent to it for sending until it does.
     down: bool,
+    /// The first chunks of a frame whose last one has not come yet.
+    begun: Option<(Chain<'u>, FrameMeta)>,
     /// Its number.
     number: u32,
     /// Descriptors of the kernel that named no frame of this socket, or no whole one: none, or a bug.
@@ -44,7 +46,17 @@ impl<'u> Queue<'u> {
         let socket = Socket::open(&region, number, setup, first.map(|q| q.socket.as_fd()))?;
         let share = setup.share.clamp(1, setup.rings.rx.min(setup.rings.tx) as usize);
         let done = Vec::with_capacity(share);
-        Ok(Queue { socket, lent: Lent::new(region), receiving: 0, share, done, down: false, number, invalid: 0 })
+        Ok(Queue {
+            socket,
+            lent: Lent::new(region),
+            receiving: 0,
+            share,
+            done,
+            down: false,
+            begun: None,
+            number,
+            invalid: 0,
+        })
     }
 
     /// Its number.
@@ -60,6 +72,11 @@ impl<'u> Queue<'u> {
     /// Does the driver use packet memory itself?
     pub fn is_zero_copy(&self) -> bool {
         self.socket.is_zero_copy()
+    }
+
+    /// May frames be in several chunks?
+    pub fn is_multi_buffer(&self) -> bool {
+        self.socket.is_multi_buffer()
     }
 
     /// See [`Port::receive`](crate::io::Port::receive). Frames get the time of the call, `CLOCK_MONOTONIC`.
@@ -91,8 +108,11 @@ impl<'u> Queue<'u> {
         // headers, and where the outer ones will be.
         let (off, len) = (desc.addr as usize % FRAME_SIZE, desc.len as usize);
         [off, off.wrapping_sub(OUTER)].iter().filter_map(|at| frame.chunk().get(*at)).for_each(prefetch);
-        let whole = !desc.options.contains(XdpDescOptions::XDP_PKT_CONTD);
-        let refused = if whole && off >= HEADROOM && off + len <= FRAME_SIZE {
+        let more = desc.options.contains(XdpDescOptions::XDP_PKT_CONTD);
+        if more || self.begun.is_some() {
+            return self.take_part(Part { frame, off: off as u16, len: len as u16 }, (more, time), b, door, pool);
+        }
+        let refused = if off >= HEADROOM && off + len <= FRAME_SIZE {
             b.push(frame, FrameMeta::of_received(off as u16, len as u16, time), door).err()
         } else {
             Some(frame)
@@ -100,6 +120,50 @@ impl<'u> Queue<'u> {
         let Some(frame) = refused else { return true };
         self.invalid += 1;
         pool.put(frame);
+        false
+    }
+
+    /// A chunk of a frame that has several; says whether it was the last one.
+    #[cold]
+    fn take_part(
+        &mut self,
+        part: Part<'u>,
+        (more, time): (bool, u64),
+        b: &mut Burst<'u>,
+        door: Door,
+        pool: &mut FramePool<'u>,
+    ) -> bool {
+        let fits = usize::from(part.off) + usize::from(part.len) <= FRAME_SIZE;
+        let begun = match self.begun.take() {
+            Some((mut chain, meta)) => match chain.push(part) {
+                Ok(()) if fits => Ok((chain, meta)),
+                Ok(()) => Err(chain.finish().0),
+                Err(part) => {
+                    pool.put(part.frame);
+                    Err(chain.finish().0)
+                }
+            },
+            None => {
+                let meta = FrameMeta::of_received(part.off, part.len, time);
+                let fits = fits && usize::from(part.off) >= HEADROOM;
+                if fits { Chain::new(pool.region(), part.frame).map(|chain| (chain, meta)) } else { Err(part.frame) }
+            }
+        };
+        let refused = match begun {
+            Ok(begun) if more => {
+                self.begun = Some(begun);
+                return false;
+            }
+            Ok((chain, mut meta)) => {
+                let (frame, segments, tail) = chain.finish();
+                (meta.segments, meta.tail) = (segments, tail);
+                b.push(frame, meta, door).err()
+            }
+            Err(frame) => Some(frame),
+        };
+        let Some(frame) = refused else { return true };
+        self.invalid += 1;
+        pool.put_all(frame);
         false
     }
 
@@ -135,6 +199,9 @@ impl<'u> Queue<'u> {
     /// See [`Port::transmit`](crate::io::Port::transmit).
     #[inline]
     pub fn transmit(&mut self, frame: Frame<'u>, meta: FrameMeta) -> Result<(), Frame<'u>> {
+        if meta.segments > 1 {
+            return self.transmit_parts(frame, meta);
+        }
         if self.sending() >= self.share {
             self.collect();
         }
@@ -145,6 +212,45 @@ impl<'u> Queue<'u> {
         let desc = XdpDesc { addr: address, len: meta.len.into(), options: XdpDescOptions::empty() };
         self.socket.tx.push(desc);
         Ok(())
+    }
+
+    /// A packet of several chunks: a descriptor each.
+    #[cold]
+    fn transmit_parts(&mut self, frame: Frame<'u>, meta: FrameMeta) -> Result<(), Frame<'u>> {
+        let parts = usize::from(meta.segments);
+        self.collect();
+        let room = self.sending() + parts <= self.share && self.socket.tx.room(parts as u32) >= parts as u32;
+        if self.down || !room || !self.is_multi_buffer() || meta.segments > MAX_CHUNKS {
+            return Err(frame);
+        }
+        let region = self.lent.region();
+        let mut left = meta.tail as usize;
+        let mut next = Part { frame, off: meta.off, len: meta.len };
+        loop {
+            let Part { mut frame, off, len } = next;
+            let behind = region.take_off(&mut frame);
+            let options = if left > 0 { XdpDescOptions::XDP_PKT_CONTD } else { XdpDescOptions::empty() };
+            let addr = self.lent.lend(frame)? + u64::from(off);
+            self.socket.tx.push(XdpDesc { addr, len: len.into(), options });
+            let Some(mut part) = behind else { return Ok(()) };
+            if left == 0 {
+                self.give_up(part);
+                return Ok(()); // padding
+            }
+            part.len = left.min(part.len.into()) as u16;
+            left -= usize::from(part.len);
+            next = part;
+        }
+    }
+
+    /// Chunks of a packet that are not sent.
+    fn give_up(&mut self, part: Part<'u>) {
+        let region = self.lent.region();
+        let mut next = Some(part);
+        while let Some(mut part) = next {
+            next = region.take_off(&mut part.frame);
+            self.done.push(part.frame); // never grows: they fit the share
+        }
     }
 
     /// Gives the kernel what was transmitted, and takes back what has left. Says whether the kernel has not seen all
@@ -196,8 +302,9 @@ impl<'u> Queue<'u> {
 
     /// See [`XdpPort::close`](super::XdpPort::close).
     pub fn close(self, pool: &mut FramePool<'u>) -> usize {
-        let Queue { socket, mut lent, done, .. } = self;
+        let Queue { socket, mut lent, done, begun, .. } = self;
         done.into_iter().for_each(|frame| pool.put(frame));
+        begun.into_iter().for_each(|(chain, _)| pool.put_all(chain.finish().0));
         let zero_copy = socket.is_zero_copy();
         drop(socket);
         if zero_copy {
@@ -222,6 +329,7 @@ impl<'u> Queue<'u> {
             KernelLoss::RxDropped => s.rx_dropped.saturating_sub(or_none(s.rx_fill_ring_empty_descs)),
             KernelLoss::TxInvalid => s.tx_invalid_descs,
             KernelLoss::RxInvalid => s.rx_invalid_descs + self.invalid,
+            KernelLoss::TxRefused => 0,
         })
     }
 

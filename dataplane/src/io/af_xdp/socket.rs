@@ -37,6 +37,7 @@ pub(super) struct Socket {
     pub completion: Consumer<u64>,
     fd: OwnedFd,
     zero_copy: bool,
+    multi_buffer: bool,
 }
 
 impl Socket {
@@ -61,14 +62,19 @@ impl Socket {
         // TX ring be the bound.
         set_socket_send_buffer_size_force(&fd, sizes.tx as usize * SKB)?;
         set_budget(&fd, sizes.tx.max(LEAST_BUDGET));
-        bind_to(&fd, number, setup, first)?;
+        let multi_buffer = bind_to(&fd, number, setup, first)?;
         let zero_copy = xdp_options(&fd)?.contains(XdpOptionsFlags::XDP_OPTIONS_ZEROCOPY);
-        Ok(Socket { fill, rx, tx, completion, fd, zero_copy })
+        Ok(Socket { fill, rx, tx, completion, fd, zero_copy, multi_buffer })
     }
 
     /// The driver reads and writes our memory; otherwise the kernel copies each frame.
     pub fn is_zero_copy(&self) -> bool {
         self.zero_copy
+    }
+
+    /// Frames may be in several chunks.
+    pub fn is_multi_buffer(&self) -> bool {
+        self.multi_buffer
     }
 
     /// What the kernel counted; zeroes if it does not say.
@@ -122,24 +128,36 @@ fn set_budget(fd: &OwnedFd, frames: u32) {
     let _ = unsafe { libc::setsockopt(fd.as_raw_fd(), libc::SOL_XDP, XDP_MAX_TX_SKB_BUDGET, value, 4) };
 }
 
-fn bind_to(fd: &OwnedFd, number: u32, setup: &Setup, first: Option<BorrowedFd<'_>>) -> io::Result<()> {
+/// Says whether frames may be in several chunks.
+fn bind_to(fd: &OwnedFd, number: u32, setup: &Setup, first: Option<BorrowedFd<'_>>) -> io::Result<bool> {
     let patiently = |bind: &dyn Fn() -> rustix::io::Result<()>| patiently(setup.patience, bind);
     let address = |flags: Bind| SocketAddrXdp::new(flags, setup.ifindex, number);
     if let Some(shared_umem_fd) = first {
-        // The first socket's way (copied or not) is the others': the kernel refuses other flags.
+        // The first socket's way (copied or not, chunks) is the others': the kernel refuses other flags.
         let addr = SocketAddrXdpWithSharedUmem { addr: address(Bind::XDP_SHARED_UMEM), shared_umem_fd };
-        return patiently(&|| bind(fd, &addr));
+        return patiently(&|| bind(fd, &addr)).map(|()| setup.multi_buffer);
     }
-    if setup.zero_copy {
-        let zero_copy = address(Bind::XDP_ZEROCOPY | Bind::XDP_USE_NEED_WAKEUP);
-        match patiently(&|| bind(fd, &zero_copy)) {
-            Ok(()) => return Ok(()),
+    let mut last = Err(io::ErrorKind::Unsupported.into());
+    for (copying, several) in ways(setup) {
+        let flags = if several { copying | Bind::XDP_USE_SG } else { copying };
+        let addr = address(flags | Bind::XDP_USE_NEED_WAKEUP);
+        last = match patiently(&|| bind(fd, &addr)) {
+            Ok(()) => return Ok(several),
             Err(e) if e.kind() == io::ErrorKind::ResourceBusy => return Err(e),
-            Err(_) => {} // it cannot, or not with this memory; copying says what else is wrong
-        }
+            // It cannot, or not with this memory; the last way, copying, says what else is wrong.
+            Err(e) => Err(e),
+        };
     }
-    let copy = address(Bind::XDP_COPY | Bind::XDP_USE_NEED_WAKEUP);
-    patiently(&|| bind(fd, &copy))
+    last
+}
+
+/// Best first: whole frames before frames that are not copied.
+fn ways(setup: &Setup) -> impl Iterator<Item = (Bind, bool)> {
+    let several = [true, false].into_iter().filter(|several| !several || setup.multi_buffer);
+    several.flat_map(|several| {
+        let copying = [Bind::XDP_ZEROCOPY, Bind::XDP_COPY].into_iter();
+        copying.filter(|way| *way == Bind::XDP_COPY || setup.zero_copy).map(move |way| (way, several))
+    })
 }
 
 fn patiently(patience: Duration, bind: &dyn Fn() -> rustix::io::Result<()>) -> io::Result<()> {

@@ -5,14 +5,14 @@ use super::*;
 use crate::burst::BURST;
 use crate::testkit::Netns;
 use crate::testkit::netns::soon;
-use crate::umem::{HEADROOM, Umem};
+use crate::umem::{Chain, HEADROOM, MAX_FRAME, Part, Reader, Umem};
 
 const RINGS: RingSizes = RingSizes { rx: 256, tx: 128 };
 const FRAMES: usize = 512;
 
 fn setup(ifindex: u32, share: usize) -> Setup {
     // A descriptor that a program of another test inherited keeps a queue for a moment.
-    Setup { ifindex, rings: RINGS, share, zero_copy: true, patience: Duration::from_secs(1) }
+    Setup { ifindex, rings: RINGS, share, zero_copy: true, multi_buffer: false, patience: Duration::from_secs(1) }
 }
 
 /// A veth `a`-`b` with so many queues in a namespace of its own.
@@ -37,11 +37,15 @@ struct End<'u> {
 
 impl<'u> End<'u> {
     fn new(netns: &Netns, name: &str, pool: FramePool<'u>, queues: u32, share: usize) -> Self {
-        let ifindex = netns.ifindex(name);
+        let setup = setup(netns.ifindex(name), share);
+        Self::with(netns, pool, queues, setup)
+    }
+
+    fn with(netns: &Netns, pool: FramePool<'u>, queues: u32, setup: Setup) -> Self {
         let region = pool.region();
         let (port, filter) = netns.run(|| {
-            let filter = Attached::new(ifindex, Filter::Everything, queues, Duration::from_secs(1)).unwrap();
-            let port = XdpPort::open(region, 0..queues, &setup(ifindex, share), None).unwrap();
+            let filter = Attached::new(setup.ifindex, Filter::Everything, queues, Duration::from_secs(1)).unwrap();
+            let port = XdpPort::open(region, 0..queues, &setup, None).unwrap();
             port.steer(&filter).unwrap();
             (port, filter)
         });
@@ -134,7 +138,7 @@ fn frames_arrive_whole_in_order_and_none_is_lost() {
         b.send(0..100, 1514);
         assert_eq!(a.receive_all(100).len(), 100);
     }
-    assert_eq!((a.port().0.lost(), b.port().0.lost()), ([0; 5], [0; 5]));
+    assert_eq!((a.port().0.lost(), b.port().0.lost()), ([0; 6], [0; 6]));
     a.assert_conserved();
     b.assert_conserved();
 }
@@ -338,6 +342,71 @@ fn an_interface_that_goes_takes_no_frame_along() {
         port.transmit(pool.take().unwrap(), meta).unwrap();
     }
     assert!(!port.flush(pool), "no call helps any more");
+    a.assert_conserved();
+    b.assert_conserved();
+}
+
+/// A packet of so many bytes, in full chunks, the first bytes an Ethernet header.
+fn long<'u>(pool: &mut FramePool<'u>, len: usize) -> (Frame<'u>, FrameMeta) {
+    let bytes: Vec<u8> = [&[2, 0, 0, 0, 0, 2, 2, 0, 0, 0, 0, 1, 0x88, 0xb5][..], &vec![7; len - 14]].concat();
+    let (head, rest) = bytes.split_at(MAX_FRAME.min(len));
+    let mut first = pool.take().unwrap();
+    first.chunk_mut()[HEADROOM..HEADROOM + head.len()].copy_from_slice(head);
+    let mut chain = Chain::new(pool.region(), first).unwrap();
+    for bytes in rest.chunks(MAX_FRAME) {
+        let mut frame = pool.take().unwrap();
+        frame.chunk_mut()[..bytes.len()].copy_from_slice(bytes);
+        chain.push(Part { frame, off: 0, len: bytes.len() as u16 }).unwrap();
+    }
+    let (frame, segments, tail) = chain.finish();
+    let meta = FrameMeta::of_received(HEADROOM as u16, head.len() as u16, 0);
+    (frame, FrameMeta { segments, tail, ..meta })
+}
+
+/// Jumbo frames: in several chunks both ways, whole; padding behind them does not leave; 17 chunks and no more.
+#[test]
+fn frames_of_several_chunks_arrive_whole_up_to_17() {
+    const TEST: &str = "frames_of_several_chunks_arrive_whole_up_to_17";
+    let Some(netns) = veth(TEST, "xdp-long", 1) else { return };
+    ["a", "b"].into_iter().for_each(|end| drop(netns.ip(&format!("link set dev {end} mtu 65000"))));
+    let mut umem = Umem::shared(2 * FRAMES).unwrap();
+    let (a, b) = two_pools(&mut umem);
+    let setup = |name| Setup { multi_buffer: true, ..setup(netns.ifindex(name), 128) };
+    let (mut a, mut b) = (End::with(&netns, a, 1, setup("a")), End::with(&netns, b, 1, setup("b")));
+    let most = usize::from(MAX_CHUNKS) * MAX_FRAME;
+    for len in [60, 1792, 1793, 3584, 3585, 9014, 20_000, most] {
+        for padding in [0, 100] {
+            let (port, pool) = a.port();
+            let (frame, mut meta) = long(pool, len + if len < most { padding } else { 0 });
+            meta.set_whole(len);
+            port.transmit(frame, meta).unwrap();
+            while port.flush(pool) {}
+            let mut got = None;
+            assert!(soon(|| {
+                let (port, pool) = (b.port.as_mut().unwrap(), &mut b.pool);
+                port.receive(&mut b.burst, Door::Tunnel, BURST, pool);
+                for lane in b.burst.live {
+                    let (frame, meta) = (b.burst.frame[lane].take().unwrap(), b.burst.meta[lane]);
+                    let start = usize::from(meta.off);
+                    let first = &frame.chunk()[start..start + usize::from(meta.len)];
+                    let mut bytes = vec![0; meta.whole()];
+                    Reader::new(&pool.region(), &frame, first).read(0..meta.whole(), &mut bytes).unwrap();
+                    got = Some(bytes);
+                    pool.put_all(frame);
+                }
+                b.burst.clear();
+                got.is_some()
+            }));
+            let got = got.unwrap();
+            assert_eq!(got.len(), len);
+            assert!(got[14..].iter().all(|b| *b == 7));
+        }
+    }
+    let (port, pool) = a.port();
+    let (frame, meta) = long(pool, most + 1);
+    let back = port.transmit(frame, meta).unwrap_err();
+    pool.put_all(back);
+    assert_eq!((a.port().0.lost(), b.port().0.lost()), ([0; 6], [0; 6]));
     a.assert_conserved();
     b.assert_conserved();
 }

@@ -18,7 +18,11 @@ pub(super) fn ip6(b: &mut Burst<'_>, lane: Lane, l3: u16) -> Result<L3, DropReas
     if h[0] >> 4 != 6 || payload == 0 && h[6] == 0 {
         return Err(BAD);
     }
-    let packet = b.bytes(lane).get(usize::from(l3)..usize::from(l3) + whole).ok_or(BAD)?;
+    if usize::from(l3) + whole > b.meta[lane].whole() {
+        return Err(BAD);
+    }
+    let packet = b.bytes(lane).get(usize::from(l3)..).ok_or(BAD)?;
+    let packet = packet.get(..whole).unwrap_or(packet); // or as far as its first chunk goes
     let (src, dst) = (be128(&h, 8), be128(&h, 24));
     let (upper, header_len, fragment) = chain(packet, h[6])?;
     let payload = packet.get(header_len..).ok_or(BAD)?;

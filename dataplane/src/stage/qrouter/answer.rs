@@ -7,6 +7,7 @@ use crate::drop_reason::DropReason;
 use crate::stage::Ctx;
 use crate::tables::{IfaceIx, NO_ROUTER, RouterIx};
 use crate::trace::Note;
+use crate::umem::Reader;
 use crate::wire::icmp::IcmpError;
 use crate::wire::{self, ETH_LEN, proto};
 
@@ -14,7 +15,7 @@ use crate::wire::{self, ETH_LEN, proto};
 /// router gets an answer that is routed like any packet of this router. Rules: R2, R2-l4.
 #[inline(never)]
 pub(super) fn to_router(b: &mut Burst<'_>, x: &Ctx<'_>, lane: Lane, router: RouterIx, visit: &mut Visit) {
-    match request(b, lane) {
+    match request(b, x, lane) {
         Request::Echo => echo(b, x, lane, router, visit),
         Request::BadEcho => b.drop(lane, STAGE, DropReason::CtInvalid),
         Request::Udp => refuse(b, x, lane, Word::Error(IcmpError::PORT_UNREACHABLE), router, visit),
@@ -26,7 +27,7 @@ pub(super) fn to_router(b: &mut Burst<'_>, x: &Ctx<'_>, lane: Lane, router: Rout
 /// FI to the fg- address itself: echo only.
 #[inline(never)]
 pub(in crate::stage) fn to_fg(b: &mut Burst<'_>, x: &Ctx<'_>, lane: Lane, visit: &mut Visit) {
-    match request(b, lane) {
+    match request(b, x, lane) {
         Request::Echo => echo(b, x, lane, NO_ROUTER, visit),
         Request::BadEcho => b.drop(lane, STAGE, DropReason::CtInvalid),
         _ => b.drop(lane, STAGE, DropReason::FipNotLocal),
@@ -36,7 +37,7 @@ pub(in crate::stage) fn to_fg(b: &mut Burst<'_>, x: &Ctx<'_>, lane: Lane, visit:
 /// The same from inside: the answer comes out of the fip namespace as any packet for a floating IP does. Rules: FI, FO3.
 #[inline(never)]
 pub(super) fn to_fg_from_inside(b: &mut Burst<'_>, x: &Ctx<'_>, lane: Lane, fg: IfaceIx, visit: &mut Visit) {
-    match request(b, lane) {
+    match request(b, x, lane) {
         Request::Echo => {
             make_reply(b, x, lane);
             again(lane, (fg, NO_ROUTER), visit);
@@ -55,20 +56,25 @@ enum Request {
     Other,
 }
 
-fn request(b: &Burst<'_>, lane: Lane) -> Request {
+fn request(b: &Burst<'_>, x: &Ctx<'_>, lane: Lane) -> Request {
     let ip = b.ip[lane];
-    let start = usize::from(b.l3_off[lane] + ip.header_len);
-    let end = usize::from(b.l3_off[lane] + ip.total_len);
-    let payload = b.bytes(lane).get(start..end).unwrap_or_default();
+    let payload = b.packet(lane).get(usize::from(ip.header_len)..).unwrap_or_default();
     match ip.proto {
         _ if b.fragments.has(lane) => Request::Other,
         proto::ICMP if !matches!(payload, [8, 0, _, _, _, _, _, _, ..]) => Request::Other,
-        proto::ICMP if wire::checksum(payload) == 0 => Request::Echo,
+        proto::ICMP if message_sum(b, x, lane) == Some(0xffff) => Request::Echo,
         proto::ICMP => Request::BadEcho,
         proto::UDP => Request::Udp,
         proto::TCP => Request::Tcp,
         _ => Request::Other,
     }
+}
+
+/// Sum of what the IP header carries; `None`: it is not all there.
+fn message_sum(b: &Burst<'_>, x: &Ctx<'_>, lane: Lane) -> Option<u16> {
+    let ip = b.ip[lane];
+    let first = b.bytes(lane).get(usize::from(b.l3_off[lane] + ip.header_len)..)?;
+    Reader::new(&x.region, b.frame[lane].as_ref()?, first).sum(usize::from(ip.total_len.checked_sub(ip.header_len)?))
 }
 
 /// The request has served its purpose; its sender hears that nobody listens.
@@ -99,7 +105,7 @@ fn make_reply(b: &mut Burst<'_>, x: &Ctx<'_>, lane: Lane) {
     remove_options(b, lane);
     b.cut.remove(lane); // whether the answer is too large is its own affair
     b.meta[lane].made_here();
-    reply(b, lane);
+    reply(b, x, lane);
 }
 
 /// The answer begins its own way at this interface and router.
@@ -124,7 +130,7 @@ fn back(b: &mut Burst<'_>, lane: Lane, out: Out) {
 fn remove_options(b: &mut Burst<'_>, lane: Lane) {
     let ip = b.ip[lane];
     let options = ip.header_len - 20;
-    b.meta[lane].len = b.l3_off[lane] + ip.total_len;
+    b.meta[lane].set_whole(usize::from(b.l3_off[lane] + ip.total_len));
     if options > 0 {
         let head = usize::from(b.l3_off[lane]) + 20;
         let bytes = b.bytes_mut(lane);
@@ -140,7 +146,7 @@ fn remove_options(b: &mut Burst<'_>, lane: Lane) {
 }
 
 /// Echo request to echo reply: addresses swapped, type 0, TTL 64; TOS, ID and flags as they came.
-fn reply(b: &mut Burst<'_>, lane: Lane) {
+fn reply(b: &mut Burst<'_>, x: &Ctx<'_>, lane: Lane) {
     let (l3, total_len) = (b.l3_off[lane], b.ip[lane].total_len);
     let (src, dst) = (b.ip_dst[lane], b.ip_src[lane]);
     if let Some(h) = b.at_mut::<20>(lane, l3) {
@@ -153,20 +159,18 @@ fn reply(b: &mut Burst<'_>, lane: Lane) {
         [h[10], h[11]] = wire::checksum(h).to_be_bytes();
     }
     // Summed anew: of an all-zero message an update of the old sum gives 0, which no receiver takes for right.
-    let message = usize::from(l3) + 20..usize::from(l3 + total_len);
-    if let Some(icmp) = b.bytes_mut(lane).get_mut(message) {
-        set_kind_and_sum(icmp, [0, 0]);
-        set_kind_and_sum(icmp, wire::checksum(icmp).to_be_bytes());
-    }
+    set_kind_and_sum(b, lane, 0);
+    let sum = message_sum(b, x, lane).unwrap_or_default();
+    set_kind_and_sum(b, lane, !sum);
     b.ip_src[lane] = src;
     b.ip_dst[lane] = dst;
     b.ip[lane].ttl = 64;
 }
 
 /// Makes the message an echo reply with this checksum.
-fn set_kind_and_sum(icmp: &mut [u8], sum: [u8; 2]) {
-    if let [kind, _, c0, c1, ..] = icmp {
+fn set_kind_and_sum(b: &mut Burst<'_>, lane: Lane, sum: u16) {
+    if let Some([kind, _, c0, c1]) = b.at_mut::<4>(lane, b.l3_off[lane] + 20) {
         *kind = 0;
-        [*c0, *c1] = sum;
+        [*c0, *c1] = sum.to_be_bytes();
     }
 }

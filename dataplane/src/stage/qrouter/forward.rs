@@ -2,9 +2,9 @@
 //! last router has spoken.
 
 use super::{MAX_TRAVERSALS, STAGE, Visit, answer, fail, tell};
-use crate::burst::{Burst, Lane, Out};
+use crate::burst::{Burst, Gso, Lane, Out};
 use crate::drop_reason::DropReason;
-use crate::stage::Ctx;
+use crate::stage::{Ctx, offload};
 use crate::tables::{IfaceIx, InterfaceRow, NO_ROUTER, NeighValue, SubnetRow, Target};
 use crate::trace::{Field, Note};
 use crate::wire::ETH_LEN;
@@ -35,7 +35,7 @@ pub(super) fn forward(
     }
     b.ip[lane].ttl = ttl - u8::from(!own);
     b.seg[lane] = out.seg;
-    b.meta[lane].len = ETH_LEN + b.ip[lane].total_len;
+    b.meta[lane].set_whole(usize::from(ETH_LEN + b.ip[lane].total_len));
     b.dst[lane] = neighbour.mac();
     b.src[lane] = out.mac;
     if out.is_fg() {
@@ -59,8 +59,11 @@ pub(in crate::stage) fn fits_cut(
     out: &InterfaceRow,
     visit: &Visit,
 ) -> bool {
+    if b.meta[lane].gso != Gso::None && in_segments(b, lane, out.mtu) {
+        return true;
+    }
     let dont_fragment = b.at::<1>(lane, ETH_LEN + 6).is_none_or(|[flags]| flags & 0x40 != 0);
-    if dont_fragment {
+    if dont_fragment || b.meta[lane].gso != Gso::None {
         tell::too_big(b, x, lane, out.mtu, tell::at(x, lane, visit), visit);
         return false;
     }
@@ -68,6 +71,12 @@ pub(in crate::stage) fn fits_cut(
     b.cut.insert(lane);
     b.cut_to[lane] = least;
     true
+}
+
+/// A super-frame whose segments fit, or can be made to.
+fn in_segments(b: &mut Burst<'_>, lane: Lane, mtu: u16) -> bool {
+    let dont_fragment = b.at::<1>(lane, ETH_LEN + 6).is_none_or(|[flags]| flags & 0x40 != 0);
+    offload::packet_len(b, lane) <= mtu || !dont_fragment && offload::cut_smaller(b, lane, mtu)
 }
 
 /// R7: nobody has the address, as far as this host knows.

@@ -1,8 +1,8 @@
 //! One interface.
 
-use dataplane::io::af_xdp::Copying;
 use dataplane::io::af_xdp::ethtool::Feature;
 use dataplane::io::af_xdp::filter::Mode;
+use dataplane::io::af_xdp::{Copying, MAX_CHUNKS};
 use dataplane::tables::OUTER;
 use dataplane::umem::MAX_FRAME;
 
@@ -15,6 +15,8 @@ use crate::report::count;
 
 /// The check of what came of taking it.
 pub const XDP: &str = "xdp";
+/// The longest frame of AF_XDP: in as many buffers as the kernel takes.
+const LONGEST: u32 = MAX_CHUNKS as u32 * MAX_FRAME as u32;
 /// Bytes of an Ethernet header, and of a tag in it.
 const ETHERNET: u32 = 14;
 const TAG: u32 = 4;
@@ -84,6 +86,7 @@ fn xdp(facts: &InterfaceFacts) -> Finding {
             Finding::stop(XDP, format!("taken: {holder}; not tried"), costs(used), mend)
         }
         Tried::Failed(what, mend) => Finding::stop(XDP, what, costs(used), mend),
+        Tried::Packets(why) => Finding::ok(XDP, format!("not used: by a packet socket, because {why}")),
         Tried::Taken { mode: Mode::Native, copying: Copying::ZeroCopy, .. } => {
             Finding::ok(XDP, "native, zero-copy, as tried")
         }
@@ -165,7 +168,7 @@ pub fn mtu(subject: &Subject, mtu: u32) -> Finding {
         return Finding::problem(
             CHECK,
             format!(
-                "network {network} has an MTU of {needs}, and dvrd carries at most {largest} there (frames of {MAX_FRAME} bytes)"
+                "network {network} has an MTU of {needs}, and dvrd carries at most {largest} there (frames of {LONGEST} bytes)"
             ),
             format!("packets longer than {largest} bytes are lost"),
             format!("an MTU of at most {largest} for {}", names(networks, largest)),
@@ -189,14 +192,14 @@ pub fn mtu(subject: &Subject, mtu: u32) -> Finding {
     )
 }
 
-/// The largest MTU of a network whose frames fit dvrd's buffers.
+/// The largest MTU of a network whose frames can be sent.
 fn largest(used: &Use) -> u32 {
     let around = match used {
         Use::Underlay | Use::Any => ETHERNET + OUTER as u32,
         Use::Physical(_) => ETHERNET + TAG,
         Use::Port(_) => ETHERNET,
     };
-    MAX_FRAME as u32 - around
+    LONGEST - around
 }
 
 /// Networks with a larger MTU.
@@ -227,7 +230,10 @@ fn offloads(facts: &InterfaceFacts) -> Finding {
         return Finding::problem(
             CHECK,
             format!("{feature} stays on while dvrd has it"),
-            format!("merged frames are longer than {MAX_FRAME} bytes and are lost (rx_dropped): TCP stands still"),
+            format!(
+                "merged frames longer than {MAX_FRAME} bytes are lost (rx_dropped), or are larger than the next network's MTU: TCP \
+                 stands still"
+            ),
             match fixed {
                 true => native(facts, merging),
                 false => merging_off(facts, name),

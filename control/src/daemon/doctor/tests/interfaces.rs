@@ -155,10 +155,11 @@ fn an_underlay_s_mtu_is_that_of_the_largest_network_and_fifty() {
     let small = of(1499, &[("B", 1400), ("A", 1450)]);
     says(&small, "mtu", Verdict::Problem, false, &words);
     assert!(small.mend.ends_with("an MTU of at most 1449 for network A"), "{}", small.mend);
-    // A frame is at most 1792 bytes: 14 of inner Ethernet are in the 50.
-    assert_eq!(of(9000, &[("A", 1728)]).verdict, Verdict::Ok);
-    let words = ["network A has an MTU of 8950", "at most 1728", "networks A, B"];
-    says(&of(9000, &[("A", 8950), ("B", 1729), ("C", 1728)]), "mtu", Verdict::Problem, false, &words);
+    assert_eq!(of(9000, &[("A", 8950)]).verdict, Verdict::Ok);
+    // A frame is at most 17 buffers of 1792 bytes: 14 of outer Ethernet and 50 of VXLAN around the packet.
+    assert_eq!(of(65535, &[("A", 30400)]).verdict, Verdict::Ok);
+    let words = ["network A has an MTU of 40000", "at most 30400", "networks A, B"];
+    says(&of(65535, &[("A", 40000), ("B", 30401), ("C", 30400)]), "mtu", Verdict::Problem, false, &words);
 }
 
 #[test]

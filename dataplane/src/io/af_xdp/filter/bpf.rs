@@ -13,15 +13,23 @@ const BPF_PROG_LOAD: libc::c_int = 5;
 const BPF_PROG_TEST_RUN: libc::c_int = 10;
 const BPF_PROG_GET_FD_BY_ID: libc::c_int = 13;
 const BPF_OBJ_GET_INFO_BY_FD: libc::c_int = 15;
+const BPF_PROG_QUERY: libc::c_int = 16;
 const BPF_LINK_CREATE: libc::c_int = 28;
 /// enum bpf_map_type: queue to AF_XDP socket.
 const BPF_MAP_TYPE_XSKMAP: u32 = 17;
 /// enum bpf_prog_type
+const BPF_PROG_TYPE_SCHED_CLS: u32 = 3;
 const BPF_PROG_TYPE_XDP: u32 = 6;
 /// enum bpf_attach_type
 const BPF_XDP: u32 = 37;
+const BPF_TCX_INGRESS: u32 = 46;
 /// The program may run on a frame in several buffers (kernel 5.18).
 const BPF_F_XDP_HAS_FRAGS: u32 = 1 << 5;
+/// Names of our programs: at most 15 bytes.
+const FILTER: &[u8] = b"dvrd_filter";
+pub(super) const WITHHOLD: &[u8] = b"dvrd_withhold";
+/// Programs of an interface that are looked at.
+const PROGRAMS: usize = 64;
 /// Bytes of the verifier's log that are kept.
 const LOG: usize = 64 << 10;
 
@@ -69,6 +77,22 @@ struct LinkCreate {
     target_ifindex: u32,
     attach_type: u32,
     flags: u32,
+}
+
+/// `union bpf_attr` for BPF_PROG_QUERY, up to `revision`.
+#[repr(C)]
+struct ProgQuery {
+    target_ifindex: u32,
+    attach_type: u32,
+    query_flags: u32,
+    attach_flags: u32,
+    prog_ids: u64,
+    count: u32,
+    _pad: u32,
+    prog_attach_flags: u64,
+    link_ids: u64,
+    link_attach_flags: u64,
+    revision: u64,
 }
 
 /// `union bpf_attr` for BPF_PROG_GET_FD_BY_ID.
@@ -124,6 +148,9 @@ unsafe impl Attr for MapUpdate {}
 unsafe impl Attr for ProgLoad {}
 // SAFETY: integers only, each at its natural place; no address.
 unsafe impl Attr for LinkCreate {}
+// SAFETY: integers only, padding named; `prog_ids` is set from a live borrow of `count` numbers in `tcx_programs`, the other
+// addresses are 0.
+unsafe impl Attr for ProgQuery {}
 // SAFETY: integers only, each at its natural place; no address.
 unsafe impl Attr for ById {}
 // SAFETY: integers only, each at its natural place; `info` is set from a live borrow of `info_len` bytes in `prog_name`.
@@ -170,11 +197,24 @@ pub(super) fn map_update(map: BorrowedFd<'_>, queue: u32, socket: BorrowedFd<'_>
 
 /// Loads an XDP program; with the error, what the verifier said.
 pub(super) fn prog_load(insns: &[Insn]) -> Result<OwnedFd, (io::Error, String)> {
+    load(insns, FILTER, (BPF_PROG_TYPE_XDP, BPF_XDP, BPF_F_XDP_HAS_FRAGS))
+}
+
+/// Loads a program for tcx.
+pub(super) fn classifier_load(insns: &[Insn]) -> Result<OwnedFd, (io::Error, String)> {
+    load(insns, WITHHOLD, (BPF_PROG_TYPE_SCHED_CLS, BPF_TCX_INGRESS, 0))
+}
+
+fn load(
+    insns: &[Insn],
+    name: &[u8],
+    (prog_type, expected_attach_type, prog_flags): (u32, u32, u32),
+) -> Result<OwnedFd, (io::Error, String)> {
     let mut log = vec![0_u8; LOG];
     let mut prog_name = [0; 16];
-    prog_name.iter_mut().zip(b"dvrd_filter").for_each(|(to, from)| *to = *from);
+    prog_name.iter_mut().zip(name).for_each(|(to, from)| *to = *from);
     let mut attr = ProgLoad {
-        prog_type: BPF_PROG_TYPE_XDP,
+        prog_type,
         insn_cnt: insns.len() as u32,
         insns: address(insns),
         license: address(c"Apache-2.0".to_bytes_with_nul()), // no helper in use asks for the GPL
@@ -182,10 +222,10 @@ pub(super) fn prog_load(insns: &[Insn]) -> Result<OwnedFd, (io::Error, String)> 
         log_size: LOG as u32,
         log_buf: address_mut(&mut log),
         kern_version: 0,
-        prog_flags: BPF_F_XDP_HAS_FRAGS,
+        prog_flags,
         prog_name,
         prog_ifindex: 0,
-        expected_attach_type: BPF_XDP,
+        expected_attach_type,
     };
     bpf_fd(BPF_PROG_LOAD, &mut attr).map_err(|e| {
         let end = log.iter().position(|b| *b == 0).unwrap_or(log.len());
@@ -195,9 +235,37 @@ pub(super) fn prog_load(insns: &[Insn]) -> Result<OwnedFd, (io::Error, String)> 
 
 /// Attaches a program until the answer is closed, by its owner or with the process.
 pub(super) fn link_create(prog: BorrowedFd<'_>, ifindex: u32, flags: u32) -> io::Result<OwnedFd> {
-    let mut attr =
-        LinkCreate { prog_fd: prog.as_raw_fd() as u32, target_ifindex: ifindex, attach_type: BPF_XDP, flags };
+    link(prog, ifindex, BPF_XDP, flags)
+}
+
+/// Attaches a [`classifier_load`]ed program to what an interface receives, behind those that are there.
+pub(super) fn tcx_link(prog: BorrowedFd<'_>, ifindex: u32) -> io::Result<OwnedFd> {
+    link(prog, ifindex, BPF_TCX_INGRESS, 0)
+}
+
+fn link(prog: BorrowedFd<'_>, target_ifindex: u32, attach_type: u32, flags: u32) -> io::Result<OwnedFd> {
+    let mut attr = LinkCreate { prog_fd: prog.as_raw_fd() as u32, target_ifindex, attach_type, flags };
     bpf_fd(BPF_LINK_CREATE, &mut attr)
+}
+
+/// Programs that see what an interface receives, by tcx (Linux 6.6).
+pub(super) fn tcx_programs(ifindex: u32) -> io::Result<Vec<u32>> {
+    let mut ids = [0_u32; PROGRAMS];
+    let mut attr = ProgQuery {
+        target_ifindex: ifindex,
+        attach_type: BPF_TCX_INGRESS,
+        query_flags: 0,
+        attach_flags: 0,
+        prog_ids: address_mut(&mut ids),
+        count: PROGRAMS as u32,
+        _pad: 0,
+        prog_attach_flags: 0,
+        link_ids: 0,
+        link_attach_flags: 0,
+        revision: 0,
+    };
+    bpf(BPF_PROG_QUERY, &mut attr)?;
+    Ok(ids.into_iter().take(attr.count as usize).collect())
 }
 
 /// The name of a loaded program, by its id. EPERM without CAP_SYS_ADMIN, ENOENT if there is none.
