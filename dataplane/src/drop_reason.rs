@@ -90,7 +90,7 @@ reasons! {
     EcnBad "ecn_bad" "T0" "congestion was marked on a packet that cannot carry the mark (RFC 6040)",
     Ipv6Unrouted "ipv6_unrouted" "R1" "IPv6 to a router: not routed yet",
     NeighQueueFull "neigh_queue_full" "R7-probe" "too many packets wait for neighbours",
-    UnderlayUnresolved "underlay_unresolved" "O3" "the MAC of the other host is not known",
+    UnderlayUnresolved "underlay_unresolved" "O3-wait" "the MAC of the way to the other host is not known, and did not become known in time",
     TxFull "tx_full" "egress" "the egress ring is full",
     NoFrame "no_frame" "I3-a L3 L6" "no buffer for a copy or answer",
     NoHeadroom "no_headroom" "O3" "under 50 bytes before the frame",

@@ -1,7 +1,7 @@
 //! What workers tell the control side: they never write a table themselves.
 
 use crate::addr::MacAddr;
-use crate::tables::{SegIx, Target};
+use crate::tables::{SegIx, Target, TunnelIx};
 use crossbeam::queue::ArrayQueue;
 use std::sync::Arc;
 
@@ -12,6 +12,8 @@ pub enum Report {
     Learn(LearnEvent),
     /// A next hop whose MAC nobody knows (R7).
     Resolve(ResolveEvent),
+    /// Another host whose MAC nobody knows (O3-wait).
+    Unresolved(UnresolvedEvent),
     /// Who says to have an address that is watched ([`NeighValue::WATCHED`](crate::tables::NeighValue)).
     Heard(HeardEvent),
 }
@@ -26,6 +28,17 @@ pub struct ResolveEvent {
     /// IPv4 address, host byte order.
     pub ip: u32,
     /// When the packet was received, ns of the dataplane's clock.
+    pub seen: u64,
+}
+
+/// A frame waits for the MAC of the way to another host (O3-wait).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct UnresolvedEvent {
+    /// The tunnel to it.
+    pub tunnel: TunnelIx,
+    /// Whose index `tunnel` was.
+    pub generation: u32,
+    /// When the frame was received, ns of the dataplane's clock.
     pub seen: u64,
 }
 

@@ -1,6 +1,12 @@
-//! `Lot`: frames of one worker that wait for the MAC of their next hop (R7), within bounds.
+//! Frames of one worker that wait, within bounds: `Lot` has those that wait for the MAC of their next hop (R7), `TunnelLot`
+//! those that wait for the MAC of the way to another host (O3-wait).
 //!
-//! State of one worker; `stage/parked.rs` is its only user.
+//! State of one worker; `stage/parked.rs` and `stage/unresolved.rs` are its only users.
+
+mod tunnels;
+
+pub(crate) use tunnels::TunnelLot;
+pub use tunnels::{LONGEST_UNRESOLVED, MAX_UNRESOLVED, PER_TUNNEL, Unresolved};
 
 use crate::burst::{Door, FrameMeta};
 use crate::tables::{RouterIx, SegIx};
@@ -17,18 +23,25 @@ pub const PER_ROUTER: usize = 64;
 /// The longest a frame waits, for one address and for the next behind it, ns. Each is given up after 3 s (R7).
 pub const LONGEST_WAIT: u64 = 6_000_000_000;
 
-/// A frame that waits, as it was received.
+/// A frame that waits, and what it came by.
 #[derive(Debug)]
-pub struct Parked<'u> {
+pub struct Kept<'u> {
     pub(crate) frame: Frame<'u>,
     pub(crate) meta: FrameMeta,
     pub(crate) door: Door,
     /// Whose index the door's port was; 0 for other doors.
     pub(crate) door_generation: u32,
-    /// The network it came in by.
+    /// The network it is in.
     pub(crate) seg: SegIx,
     /// Whose index `seg` was.
     pub(crate) seg_generation: u32,
+    pub(crate) traced: bool,
+}
+
+/// A frame that waits for its next hop, as it was received.
+#[derive(Debug)]
+pub struct Parked<'u> {
+    pub(crate) kept: Kept<'u>,
     /// What it waits for: a key of T13.
     pub(crate) key: u64,
     /// When it began to wait, for this address or one before, ns.
@@ -38,7 +51,6 @@ pub struct Parked<'u> {
     pub(crate) router: RouterIx,
     /// Who sent it: a port, or an address behind a NIC.
     pub(crate) source: u64,
-    pub(crate) traced: bool,
     /// [`Lot::seen`] when it began to wait: news it knows.
     pub(crate) seen: u64,
 }
@@ -112,7 +124,7 @@ impl<'u> Lot<'u> {
 
     /// When the first of those that are `ready` was received, ns.
     pub fn first(&self, ready: impl Fn(&Parked<'u>) -> bool) -> Option<u64> {
-        self.place(ready).and_then(|at| self.parked.get(at)).map(|p| p.meta.rx_time)
+        self.place(ready).and_then(|at| self.parked.get(at)).map(|p| p.kept.meta.rx_time)
     }
 
     /// Not one before which another waits for the same: what that one was told a moment ago may be old by now.
@@ -123,7 +135,7 @@ impl<'u> Lot<'u> {
 
     /// When the frame that has waited longest was received, ns.
     pub fn oldest(&self) -> Option<u64> {
-        self.parked.iter().map(|p| p.meta.rx_time).min()
+        self.parked.iter().map(|p| p.kept.meta.rx_time).min()
     }
 }
 

@@ -75,6 +75,8 @@ pub enum Note {
     Tag(u16),
     /// R7: it waits until somebody answers for this address.
     Waits(u32),
+    /// O3-wait: it waits for the MAC of the way to this tunnel's host.
+    WaitsForTunnel(u16),
     /// R8: sent in fragments of at most so many bytes.
     Fragments(u16),
     /// I0-gso: sent in segments of so many bytes of payload.

@@ -141,6 +141,11 @@ impl<'u> Worker<'u> {
         (self.io.lot.len(), self.io.lot.oldest())
     }
 
+    /// Frames that wait for the MAC of the way to another host, and when the first of them may have waited long enough, ns.
+    pub fn unresolved(&self) -> (usize, Option<u64>) {
+        (self.io.unresolved.len(), self.io.unresolved.expiry())
+    }
+
     /// Bounds of what senders are told from now on; [`TellLimits::default`] until then.
     pub fn set_tell_limits(&mut self, limits: TellLimits) {
         self.io.told.limits = limits;

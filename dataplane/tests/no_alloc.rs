@@ -234,6 +234,31 @@ fn pieces() {
 }
 
 #[test]
+fn waiting_for_another_host_until_there_is_a_way_and_in_vain() {
+    let frame = udp(A1, A2.mac, A2.ip);
+    let mut lost = Rows::h1();
+    lost.way(1, None);
+    let mut rig = h1();
+    for round in 0..12 {
+        rig.now += 1_000_000_000;
+        rig.publish(&lost);
+        (0..40).for_each(|_| rig.inject(A1.door, &frame));
+        let waiting = counted(|| assert_eq!(rig.worker.poll(A1.door, 64), 40));
+        assert_eq!(rig.worker.unresolved().0, 16);
+        if round % 2 == 0 {
+            rig.publish(&Rows::h1());
+        }
+        let ending = counted(|| {
+            rig.worker.idle();
+            rig.worker.expire(rig.now + 1_000_000_000);
+        });
+        assert_eq!((rig.worker.unresolved().0, rig.drain().len()), (0, if round % 2 == 0 { 16 } else { 0 }));
+        assert!(round < 2 || (waiting, ending) == (0, 0), "{waiting} and {ending} allocations or frees");
+        while rig.worker.learn_queue().pop().is_some() {}
+    }
+}
+
+#[test]
 fn waiting_waking_and_giving_up() {
     let to = |n| eth(A1.mac, RA.mac, ip4(A1.ip, ip("10.2.0.100") + n).udp(1, 2, b"x"));
     let mut rig = h1();

@@ -189,6 +189,8 @@ pub enum Out {
     Port(PortIx),
     /// To another host.
     Tunnel(TunnelIx),
+    /// To another host, as soon as the MAC of the way there is known: all the rest of the outer headers is on.
+    Unresolved(TunnelIx),
     /// To the network's physical network.
     Phys,
     /// To each receiver of a set.

@@ -27,18 +27,20 @@ impl Fill {
         let seen = self.lot.seen;
         let order = self.lot.last_place();
         self.lot.put(Parked {
+            kept: Kept {
+                frame,
+                meta,
+                door: Door::Port(0),
+                door_generation: 1,
+                seg: 1,
+                seg_generation: 1,
+                traced: false,
+            },
             since: 0,
             order,
-            frame,
-            meta,
-            door: Door::Port(0),
-            door_generation: 1,
-            seg: 1,
-            seg_generation: 1,
             key,
             router,
             source,
-            traced: false,
             seen,
         });
         true
@@ -104,7 +106,7 @@ fn the_first_that_is_ready_is_the_one_that_came_first() {
     assert_eq!(f.put_all([5, 6, 7, 6], 1, 1), 4); // at 101, 102, ..
     assert_eq!((f.lot.oldest(), f.lot.first(|p| p.key == 6)), (Some(101), Some(102)));
     assert_eq!(f.lot.first(|p| p.key == 8), None);
-    let taken: Vec<_> = std::iter::from_fn(|| f.lot.take_first(|p| p.key == 6)).map(|p| p.meta.rx_time).collect();
+    let taken: Vec<_> = std::iter::from_fn(|| f.lot.take_first(|p| p.key == 6)).map(|p| p.kept.meta.rx_time).collect();
     assert_eq!((taken, f.lot.len(), f.lot.oldest()), (vec![102, 104], 2, Some(101)));
     f.lot.take_first(|p| p.key == 5);
     assert_eq!(f.lot.oldest(), Some(103));

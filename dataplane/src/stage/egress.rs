@@ -6,6 +6,7 @@ use super::handoff::hand_over;
 use super::icmp_error::icmp_error;
 use super::parked::park;
 use super::segments::segments;
+use super::unresolved::wait;
 use super::{Ctx, Stage};
 use crate::burst::{Burst, Door, Fate, FrameMeta, Gso, Lane, Mask, Out};
 use crate::drop_reason::DropReason;
@@ -17,7 +18,7 @@ use crate::worker::WorkerIo;
 const STAGE: Stage = Stage::Egress;
 
 /// Sends every decided frame, in lane order, copies, pieces and errors where their original stood. `tunnelled`: those
-/// that go to other hosts. Rules: O1, O4, G2 (until built), Q (until built).
+/// that go to other hosts at once. Rules: O1, O4, G2 (until built), Q (until built).
 pub fn egress<'u>(b: &mut Burst<'u>, x: &Ctx<'_>, io: &mut WorkerIo<'u>, tunnelled: Mask) {
     x.enter(STAGE, b, b.decided);
     if !(b.owing | b.cut).is_empty() {
@@ -125,6 +126,7 @@ fn send<'u>(b: &mut Burst<'u>, x: &Ctx<'_>, lane: Lane, io: &mut WorkerIo<'u>) {
 pub(super) fn transmit<'u>(b: &mut Burst<'u>, x: &Ctx<'_>, lane: Lane, io: &mut WorkerIo<'u>) {
     match b.out[lane] {
         Out::Tunnel(_) => put(b, x, lane, Door::Tunnel, io.port(Door::Tunnel)),
+        Out::Unresolved(tunnel) => wait(b, x, lane, tunnel, io),
         Out::Port(port) => match x.with_port(port, |row| (row.active, row.owner, row.generation)) {
             None => b.drop(lane, STAGE, DropReason::PortGone),
             Some((_, owner, generation)) if owner != io.id => hand_over(b, x, lane, (port, generation), owner, io),

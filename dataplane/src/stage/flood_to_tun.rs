@@ -63,7 +63,7 @@ fn may_flood(b: &Burst<'_>, x: &Ctx<'_>, lane: Lane, io: &mut WorkerIo<'_>) -> b
 fn place(x: &Ctx<'_>, out: Out) -> Option<Place> {
     match out {
         Out::Port(port) => Some(Place::Port(port)),
-        Out::Tunnel(tunnel) => x.with_tunnel(tunnel, |row| Place::Vtep(row.vtep)),
+        Out::Tunnel(tunnel) | Out::Unresolved(tunnel) => x.with_tunnel(tunnel, |row| Place::Vtep(row.vtep)),
         Out::Phys => Some(Place::Phys),
         Out::Undecided | Out::Flood(_) => Some(Place::Start),
     }

@@ -7,9 +7,9 @@ use super::{Ctx, Stage};
 use crate::burst::{Burst, Door, Lane};
 use crate::drop_reason::DropReason;
 use crate::learn::{Report, ResolveEvent};
-use crate::parking::{LONGEST_WAIT, Parked};
+use crate::parking::{Kept, LONGEST_WAIT, Parked};
 use crate::pipeline::process_parked;
-use crate::tables::{NeighValue, RouterIx, Tables};
+use crate::tables::{NeighValue, RouterIx, Snapshot, Tables};
 use crate::trace::Note;
 use crate::worker::WorkerIo;
 
@@ -38,24 +38,47 @@ pub(super) fn park<'u>(
     if x.tables.neigh.lookup(&[key]) == 0 && !ask(b, x, lane, key) {
         return Err(DropReason::NeighQueueFull);
     }
-    let (Some(frame), meta) = (b.frame[lane].take(), b.meta[lane]) else { return Err(DropReason::Internal) };
+    let kept = keep(b, x, lane).ok_or(DropReason::Internal)?;
     x.note(b, lane, Stage::Qrouter, Note::Waits(key as u32));
-    io.lot.put(Parked {
-        frame,
-        meta,
+    io.lot.put(Parked { kept, key, since, order, router, source, seen: io.lot.seen });
+    Ok(())
+}
+
+/// Takes a frame out of its lane, to wait.
+pub(super) fn keep<'u>(b: &mut Burst<'u>, x: &Ctx<'_>, lane: Lane) -> Option<Kept<'u>> {
+    Some(Kept {
+        frame: b.frame[lane].take()?,
+        meta: b.meta[lane],
         door: b.door[lane],
         door_generation: x.port_generation(b.door[lane]),
         seg: b.seg[lane],
         seg_generation: x.seg(b, lane).map_or(0, |row| row.generation),
-        key,
-        since,
-        order,
-        router,
-        source,
         traced: b.traced.has(lane),
-        seen: io.lot.seen,
-    });
-    Ok(())
+    })
+}
+
+/// Did its network or the port it came by go away while it waited?
+pub(super) fn is_orphan(snap: &Snapshot, kept: &Kept<'_>) -> bool {
+    let same_port = |port| snap.ports.get(port).is_some_and(|row| row.active && row.generation == kept.door_generation);
+    snap.segments.get(kept.seg).is_none_or(|row| row.generation != kept.seg_generation)
+        || matches!(kept.door, Door::Port(port) if !same_port(port))
+}
+
+/// Puts a frame that has waited into a lane.
+pub(super) fn resume<'u>(b: &mut Burst<'u>, io: &mut WorkerIo<'u>, kept: Kept<'u>) -> Option<Lane> {
+    match b.push(kept.frame, kept.meta, kept.door) {
+        Err(frame) => {
+            io.recycle(frame); // the burst has room: never
+            None
+        }
+        Ok(lane) => {
+            b.seg[lane] = kept.seg;
+            if kept.traced {
+                b.traced.insert(lane);
+            }
+            Some(lane)
+        }
+    }
 }
 
 fn ask(b: &Burst<'_>, x: &Ctx<'_>, lane: Lane, key: u64) -> bool {
@@ -78,16 +101,11 @@ pub fn ready(tables: &Tables, news: u64) -> impl Fn(&Parked<'_>) -> bool {
 /// ends here. Rules: R7-probe.
 #[cold]
 pub fn wake<'u>(b: &mut Burst<'u>, x: &Ctx<'_>, io: &mut WorkerIo<'u>, parked: Parked<'u>, now: u64) {
-    let (seg, seg_generation) = (parked.seg, parked.seg_generation);
-    let port_up = |port| x.snap.ports.get(port).is_some_and(|row| row.active);
-    let gone = x.snap.segments.get(seg).is_none_or(|row| row.generation != seg_generation)
-        || x.port_generation(parked.door) != parked.door_generation
-        || matches!(parked.door, Door::Port(port) if !port_up(port));
-    if gone {
+    if is_orphan(x.snap, &parked.kept) {
         return give_up(b, x, io, parked);
     }
     io.lot.resumed = Some((parked.since, parked.order));
-    if let Some(lane) = unpark(b, io, parked) {
+    if let Some(lane) = resume(b, io, parked.kept) {
         b.meta[lane].rx_time = b.meta[lane].rx_time.max(now);
     }
     process_parked(b, x, io);
@@ -98,27 +116,11 @@ pub fn wake<'u>(b: &mut Burst<'u>, x: &Ctx<'_>, io: &mut WorkerIo<'u>, parked: P
 /// The frame waits no longer: where it came from is gone, or its worker stops. Rules: R7-probe.
 #[cold]
 pub fn give_up<'u>(b: &mut Burst<'u>, x: &Ctx<'_>, io: &mut WorkerIo<'u>, parked: Parked<'u>) {
-    if let Some(lane) = unpark(b, io, parked) {
+    if let Some(lane) = resume(b, io, parked.kept) {
         b.drop(lane, Stage::Qrouter, DropReason::PortGone);
     }
     account(b, x, io);
     x.count.held.set(io.held());
-}
-
-fn unpark<'u>(b: &mut Burst<'u>, io: &mut WorkerIo<'u>, parked: Parked<'u>) -> Option<Lane> {
-    match b.push(parked.frame, parked.meta, parked.door) {
-        Err(frame) => {
-            io.recycle(frame); // the burst is empty between polls: never
-            None
-        }
-        Ok(lane) => {
-            b.seg[lane] = parked.seg;
-            if parked.traced {
-                b.traced.insert(lane);
-            }
-            Some(lane)
-        }
-    }
 }
 
 #[cfg(test)]

@@ -13,7 +13,8 @@ use crate::wire;
 
 const STAGE: Stage = Stage::VxlanEncap;
 
-/// Puts the outer headers before every frame of `m` that goes to a tunnel; returns those that do. Rules: O3.
+/// Puts the outer headers before every frame of `m` that goes to a tunnel; returns those that do at once. Where the MAC of
+/// the way is not known they wait ([`Out::Unresolved`]). Rules: O3, O3-wait.
 pub fn vxlan_encap(b: &mut Burst<'_>, x: &Ctx<'_>, m: Mask) -> Mask {
     let mine: Mask = m.filter(|lane| matches!(b.out[*lane], Out::Tunnel(_))).collect();
     if mine.is_empty() {
@@ -24,7 +25,7 @@ pub fn vxlan_encap(b: &mut Burst<'_>, x: &Ctx<'_>, m: Mask) -> Mask {
     for lane in mine {
         flow[lane] = if b.plain.has(lane) { Flow::of_ip4(b, lane) } else { Flow::of(b, lane) };
     }
-    let (mut last, mut network) = (0, None);
+    let (mut last, mut network, mut waiting) = (0, None, Mask::NONE);
     for lane in mine {
         if b.seg[lane] != last {
             last = b.seg[lane];
@@ -38,13 +39,15 @@ pub fn vxlan_encap(b: &mut Burst<'_>, x: &Ctx<'_>, m: Mask) -> Mask {
             (Some(row), Some(vxlan)) => encap(b, &x.snap.host, lane, row, (vxlan, flow[lane])),
             _ => by_newest(b, x, lane, (network, flow[lane])),
         };
-        if let Err(reason) = result {
-            b.drop(lane, STAGE, reason);
+        if let Err(reason) = result
+            && refused(b, x, lane, reason, (network, flow[lane]))
+        {
+            waiting.insert(lane);
         }
     }
     x.count.stage(STAGE).packets.add(mine.count());
     (mine & b.traced & b.live).for_each(|lane| note(b, x, lane));
-    mine & b.decided
+    (mine & b.decided).without(waiting)
 }
 
 /// What an outer header takes from the packet inside.
@@ -119,6 +122,19 @@ fn encap(
     if !fits || off < OUTER as u16 || !row.resolved {
         return Err(refusal(fits, off));
     }
+    put(b, host, lane, row, (vxlan, flow))
+}
+
+/// As `encap`, whether or not the row has a MAC; the rest was looked at.
+#[inline(always)]
+fn put(
+    b: &mut Burst<'_>,
+    host: &HostRow,
+    lane: Lane,
+    row: &TunnelRow,
+    (vxlan, flow): ([u8; 8], Flow),
+) -> Result<(), DropReason> {
+    let (off, len) = (b.meta[lane].off, b.meta[lane].len);
     let start = off - OUTER as u16;
     (b.meta[lane].off, b.meta[lane].len) = (start, here + OUTER as u16);
     let start = usize::from(start);
@@ -127,6 +143,29 @@ fn encap(
     let tos = flow.tos & host.outer_tos_mask | host.outer_tos;
     write(place.ok_or(DropReason::Internal)?, row, (vxlan, len as u16, tos), (flow.port, host.vxlan_port));
     Ok(())
+}
+
+/// Ends a frame that does not go; one that goes when the MAC of the way is known gets its headers: `true`.
+#[cold]
+fn refused(
+    b: &mut Burst<'_>,
+    x: &Ctx<'_>,
+    lane: Lane,
+    reason: DropReason,
+    (network, flow): (Option<[u8; 8]>, Flow),
+) -> bool {
+    let done = match (reason, network, b.out[lane]) {
+        (DropReason::UnderlayUnresolved, Some(vxlan), Out::Tunnel(tunnel)) => {
+            b.out[lane] = Out::Unresolved(tunnel);
+            let done = x.with_tunnel(tunnel, |row| put(b, &x.snap.host, lane, row, (vxlan, flow)));
+            done.unwrap_or(Err(DropReason::PortGone))
+        }
+        _ => Err(reason),
+    };
+    if let Err(reason) = done {
+        b.drop(lane, STAGE, reason);
+    }
+    done.is_ok()
 }
 
 /// Why a frame of that kind does not go.

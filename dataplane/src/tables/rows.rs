@@ -136,7 +136,7 @@ pub struct TunnelRow {
 pub struct TunnelEnd {
     /// The other host's VTEP address.
     pub vtep: u32,
-    /// MAC of the way there; `None`: not known, frames are `underlay_unresolved`.
+    /// MAC of the way there; `None`: not known, frames wait for it (O3-wait).
     pub mac: Option<MacAddr>,
     /// The other host's DVR MAC; zero = none.
     pub dvr_mac: MacAddr,

@@ -331,6 +331,14 @@ impl Rows {
         self.snap.segments.set(seg, Some(row));
     }
 
+    /// The MAC of the way to another host, by its tunnel.
+    pub fn way(&mut self, tunnel: TunnelIx, mac: Option<MacAddr>) {
+        let row = self.snap.tunnels.get(tunnel).expect("a tunnel of the fixture");
+        let end = TunnelEnd { vtep: row.vtep, mac, dvr_mac: row.dvr_mac, df: true, phys: row.phys };
+        let row = TunnelRow::new(row.generation, &self.snap.host, end);
+        self.snap.tunnels.set(tunnel, Some(row));
+    }
+
     pub fn router(&mut self, router: RouterIx, change: impl FnOnce(&mut RouterRow)) {
         let mut row = self.snap.routers.get(router).cloned().unwrap();
         change(&mut row);

@@ -262,6 +262,11 @@ impl Rig {
         self.watch(|rig| rig.worker.idle())
     }
 
+    /// What comes of the frames that wait for another host when the clock stands at `now` ns.
+    pub fn expire(&mut self, now: u64) -> Outcome {
+        self.watch(|rig| rig.worker.expire(now))
+    }
+
     /// The writer asks for a frame.
     pub fn make(&mut self, made: &Made) -> Outcome {
         self.watch(|rig| rig.worker.send_made(made))
@@ -297,7 +302,7 @@ impl Rig {
     pub fn assert_sound(&self) {
         self.assert_books();
         let (free, total) = self.worker.frames();
-        let held = self.worker.held() + self.worker.parked().0;
+        let held = self.worker.held() + self.worker.parked().0 + self.worker.unresolved().0;
         assert_eq!(free + held, total, "every frame is back in the pool or held");
         assert_eq!(self.worker.counters().held.get(), held as u64, "the gauge");
     }

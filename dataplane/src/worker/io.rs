@@ -6,7 +6,7 @@ use crate::counters::WorkerCounters;
 use crate::flood::Floods;
 use crate::handoff::{Handed, Links};
 use crate::io::{Carries, Port};
-use crate::parking::Lot;
+use crate::parking::{Lot, TunnelLot};
 use crate::tables::PortIx;
 use crate::told::Told;
 use crate::umem::{Frame, FramePool};
@@ -79,6 +79,8 @@ pub struct WorkerIo<'u> {
     pub(crate) made: Option<Box<Burst<'u>>>,
     /// Frames that wait for a neighbour.
     pub(crate) lot: Lot<'u>,
+    /// Frames that wait for the way to another host.
+    pub(crate) unresolved: TunnelLot<'u>,
     /// What senders may still be told.
     pub(crate) told: Told,
     ports: Ports<'u>,
@@ -103,6 +105,7 @@ impl<'u> WorkerIo<'u> {
             floods: Floods::new(ports),
             made: Some(Box::default()),
             lot: Lot::new(),
+            unresolved: TunnelLot::new(),
             told: Told::new(),
             ports: Ports::new(ports, phys),
             doors: Vec::with_capacity(all),
@@ -206,10 +209,16 @@ impl<'u> WorkerIo<'u> {
         links.receive(BURST, |handed| b.push_handed(handed))
     }
 
-    /// Frames that are neither sent nor ended: floods and what waits for a neighbour.
+    /// Frames that are neither sent nor ended: floods, and what waits for a neighbour or another host.
     #[inline(always)]
     pub(crate) fn held(&self) -> u64 {
-        (self.floods.held() + self.lot.len()) as u64
+        (self.floods.held() + self.waiting()) as u64
+    }
+
+    /// Frames that wait for a neighbour or another host.
+    #[inline(always)]
+    pub(super) fn waiting(&self) -> usize {
+        self.lot.len() + self.unresolved.len()
     }
 
     /// Takes back a frame that ended here.

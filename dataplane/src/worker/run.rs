@@ -2,8 +2,11 @@
 
 use super::Worker;
 use crate::burst::{BURST, Burst, Door};
+use crate::io::af_xdp;
 use crate::pipeline::{process_burst, process_handed};
-use crate::stage::{Ctx, Made, Stage, give_up, go_on, ready, send_made, wake};
+use crate::stage::{
+    Ctx, Made, Stage, expire, give_up, give_up_unresolved, go_on, is_over, ready, send_made, send_resolved, wake,
+};
 use crate::worker::WorkerIo;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -103,8 +106,20 @@ impl<'u> Worker<'u> {
         self.line(line);
     }
 
-    /// As [`Worker::through`]; frames wait for what stands in `waiting`.
+    /// As [`Worker::through`]; frames wait for what stands in `waiting`. Those that wait for another host ask this
+    /// snapshot first.
     fn line(&mut self, line: impl FnOnce(&mut Burst<'u>, &Ctx<'_>, &mut WorkerIo<'u>)) {
+        self.with(|b, x, io| {
+            if io.unresolved.asks(x.snap.generation) {
+                io.unresolved.asked(x.snap.generation);
+                send_resolved(x, io, usize::MAX);
+            }
+            line(b, x, io);
+        });
+    }
+
+    #[inline(always)]
+    fn with(&mut self, line: impl FnOnce(&mut Burst<'u>, &Ctx<'_>, &mut WorkerIo<'u>)) {
         let x = Ctx {
             snap: self.view.published.load(),
             newest: &self.view.newest,
@@ -137,8 +152,8 @@ impl<'u> Worker<'u> {
     fn turn(&mut self) {
         // Said when news have been heard: the row they are about stays until then (`Writer::bury_in_vain`).
         let token = self.view.token.newest();
-        if self.io.lot.len() != 0 {
-            self.wake_parked();
+        if self.io.waiting() != 0 {
+            self.look_again();
         }
         self.view.token.passed(token);
         self.io.floods.next_turn();
@@ -149,11 +164,14 @@ impl<'u> Worker<'u> {
         }
     }
 
-    /// Frames that wait for a neighbour look again: before the next ones come, which must not overtake them.
+    /// Frames that wait for a neighbour or another host look again: before the next ones come, which must not overtake them.
     #[cold]
-    fn wake_parked(&mut self) {
+    fn look_again(&mut self) {
         self.hear_news();
         while self.wake_one() {}
+        if self.io.unresolved.len() != 0 {
+            self.through(|_, _, _| {});
+        }
     }
 
     /// Was there news since the last time it was asked?
@@ -175,6 +193,24 @@ impl<'u> Worker<'u> {
     /// When that frame was received, ns.
     pub fn first_ready(&self) -> Option<u64> {
         self.io.lot.first(ready(&self.view.tables, self.io.lot.seen))
+    }
+
+    /// When the first frame was received that need not wait for another host any more, ns.
+    pub fn first_resolved(&mut self) -> Option<u64> {
+        let snap = self.view.published.load();
+        self.io.unresolved.first(|one| is_over(snap, one))
+    }
+
+    /// That frame goes.
+    pub fn send_first_resolved(&mut self) {
+        self.with(|_, x, io| send_resolved(x, io, 1));
+    }
+
+    /// Frames that have waited for another host long enough at `now` ns end.
+    pub fn expire(&mut self, now: u64) {
+        if self.io.unresolved.expiry().is_some_and(|at| at <= now) {
+            self.through(|_, x, io| expire(x, io, now));
+        }
     }
 
     /// Sends an ARP frame the writer asks for.
@@ -202,9 +238,9 @@ impl<'u> Worker<'u> {
         if !hears {
             self.view.token.offline();
         }
-        // News of neighbours concern who has packets that wait for one.
-        let (lot, resolved) = (&self.io.lot, &self.view.tables.resolved);
-        let news = || lot.len() != 0 && resolved.told() != lot.seen;
+        // News concern who has packets that wait.
+        let (waits, seen, resolved) = (self.io.waiting() != 0, self.io.lot.seen, &self.view.tables.resolved);
+        let news = || waits && resolved.told() != seen;
         let slept = links.bell().sleep(at_most, || links.has_work() || !self.orders.is_empty() || news());
         if !hears {
             self.view.token.online();
@@ -219,6 +255,9 @@ impl<'u> Worker<'u> {
         let mut busy_turns = 0u32;
         while !stop.load(Ordering::Relaxed) {
             self.obey();
+            if self.io.unresolved.len() != 0 {
+                self.expire(af_xdp::now());
+            }
             let busy = self.take_over() + self.poll_all() > 0;
             busy_turns += u32::from(busy);
             if busy && busy_turns < LOOK_AT_CLOCK {
@@ -232,21 +271,30 @@ impl<'u> Worker<'u> {
                 self.io.count_lost(&self.count);
                 asked = now;
             }
-            if !busy && (now.duration_since(worked) < idle.spin || !self.sleep(idle.sleep)) {
+            if !busy && (now.duration_since(worked) < idle.spin || !self.sleep(self.nap(idle.sleep))) {
                 std::hint::spin_loop();
             }
         }
         self.close();
     }
 
-    /// What waits for a neighbour ends, as `port_gone`: nobody will wake it any more.
+    /// How long it may sleep: frames that wait for another host do so no longer than they may.
+    fn nap(&self, longest: Duration) -> Duration {
+        let left = self.io.unresolved.expiry().map(|at| at.saturating_sub(af_xdp::now()));
+        left.map_or(longest, |left| longest.min(Duration::from_nanos(left)))
+    }
+
+    /// What waits for a neighbour or another host ends, as `port_gone`: nobody will wake it any more.
     pub fn give_up_waiting(&mut self) {
+        if self.io.unresolved.len() != 0 {
+            self.through(|_, x, io| give_up_unresolved(x, io));
+        }
         while let Some(parked) = self.io.lot.take_first(|_| true) {
             self.through(|b, x, io| give_up(b, x, io, parked));
         }
     }
 
-    /// Closes every port; what waits for a neighbour ends.
+    /// Closes every port; what waits ends.
     fn close(&mut self) {
         self.obey();
         self.give_up_waiting();

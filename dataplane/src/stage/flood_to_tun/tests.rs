@@ -68,19 +68,26 @@ fn a_full_port_costs_its_own_copy_only() {
 /// Rules: L6, O3.
 #[test]
 fn a_copy_that_cannot_be_encapsulated_costs_itself_only() {
-    let mut rig = Rig::h1_with(|r| {
-        let end = TunnelEnd { vtep: H3.vtep, mac: None, dvr_mac: H3.dvr, df: true, phys: 0 };
-        let row = TunnelRow::new(1, &r.snap.host, end);
-        r.snap.tunnels.set(2, Some(row));
-    });
+    let mut rig = Rig::h1_with(|r| r.snap.host.underlay_mtu = broadcast().len() as u16 + 35);
     let out = rig.one(A1.door, broadcast());
-    let to = |h| (Tunnel, vx(H1, h, 1001, &broadcast()));
-    assert_eq!(out.sent, [(A3.door, broadcast()), to(H2), to(H4)]);
+    assert_eq!(out.sent, [(A3.door, broadcast())]);
     out.assert_moved(
         PATH,
-        "received 1, port.0.rx 1, copied 3, sent 3, port.1.tx 1, tunnel.tx 2, dropped 1, \
-         drop.underlay_unresolved 1, port.0.drop.underlay_unresolved 1, stage.vxlan_encap.dropped 1",
+        "received 1, port.0.rx 1, copied 3, sent 1, port.1.tx 1, \
+         dropped 3, drop.mtu 3, port.0.drop.mtu 3, stage.vxlan_encap.dropped 3",
     );
+}
+
+/// Rules: L6, O3-wait.
+#[test]
+fn a_copy_for_a_host_without_a_way_waits_alone() {
+    let mut rig = Rig::h1_with(|r| r.way(2, None));
+    let out = rig.one(A1.door, broadcast());
+    let to = |h| (Tunnel, vx(H1, h, 1001, &broadcast()));
+    assert_eq!((&out.sent[..], out.held), (&[(A3.door, broadcast()), to(H2), to(H4)][..], 1));
+    out.assert_moved(PATH, "received 1, port.0.rx 1, copied 3, sent 3, port.1.tx 1, tunnel.tx 2");
+    rig.publish(&Rows::h1());
+    assert_eq!(rig.wake().sent, [to(H3)]);
 }
 
 /// Rules: L6.

@@ -46,14 +46,12 @@ fn the_outer_packet_is_never_larger_than_the_underlay() {
     Rig::h1().one(A1.door, udp(1450 - 27)).assert_dropped(A1.door, HERE, "mtu");
 }
 
-/// Rules: O3.
+/// Rules: O3, O3-wait.
 #[test]
-fn an_unresolved_next_hop_is_underlay_unresolved() {
-    let mut rig = Rig::h1_with(|r| {
-        let row = r.snap.tunnels.get(1).map(|t| crate::tables::TunnelRow { resolved: false, ..t.clone() });
-        r.snap.tunnels.set(1, row);
-    });
-    rig.one(A1.door, udp(5)).assert_dropped(A1.door, HERE, "underlay_unresolved");
+fn without_the_mac_of_the_way_only_what_could_go_waits() {
+    let mut rig = Rig::h1_with(|r| r.way(1, None));
+    rig.one(A1.door, udp(1450 - 27)).assert_dropped(A1.door, HERE, "mtu");
+    assert_eq!(rig.one(A1.door, udp(1450 - 28)).held, 1);
 }
 
 /// Rules: O3.
