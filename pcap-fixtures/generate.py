@@ -21,7 +21,7 @@ from builder import (  # noqa: E402, F401
     cases_spec, cases_rules, cases_router, cases_more, cases_proof, cases_limits, cases_vlan, cases_icmp,
     cases_fip, cases_neigh, cases_vlan_rules, cases_icmp_rules,
     cases_fip_rules, cases_neigh_rules, cases_ports,
-    cases_mixed, cases_moves)
+    cases_mixed, cases_moves, cases_underlay)
 
 
 def write(root):

@@ -111,6 +111,8 @@ pub struct Host<'u> {
     dropped: Vec<Dropped>,
     /// The port behind [`Door::Unknown`] now.
     unknown: String,
+    /// Whose each index was last.
+    owners: BTreeMap<u16, String>,
 }
 
 impl<'u> Host<'u> {
@@ -157,6 +159,7 @@ impl<'u> Host<'u> {
             tap: None,
             dropped: Vec::new(),
             unknown: String::new(),
+            owners: BTreeMap::new(),
         };
         host.attach_ports();
         Ok(host)
@@ -170,6 +173,7 @@ impl<'u> Host<'u> {
         let room = self.tap.as_ref().map_or(usize::MAX, |tap| tap.capacity());
         // Within one turn's copies, no flood waits while a later frame of its port goes out before it.
         self.at_once = (frames.min(room).min(self.copies) / most).clamp(1, BURST);
+        self.owners.extend(self.writer.indexes().ports().map(|(id, ix)| (ix, id.to_owned())));
         let rows = &self.writer.current().ports;
         let live: BTreeMap<u16, &PortRow> =
             self.writer.indexes().ports().filter_map(|(_, ix)| Some((ix, rows.get(ix)?))).collect();
@@ -302,8 +306,9 @@ impl<'u> Host<'u> {
                 Door::Unknown => self.unknown.clone(),
                 Door::Phys(n) => self.phys.get(usize::from(n)).cloned().unwrap_or_default(),
                 Door::Port(ix) => {
-                    let port = self.writer.indexes().ports().find(|(_, i)| *i == ix);
-                    port.map(|(id, _)| id.to_owned()).unwrap_or_default()
+                    // A frame that waited may have come by a port that is gone.
+                    let port = self.writer.indexes().ports().find(|(_, i)| *i == ix).map(|(id, _)| id.to_owned());
+                    port.or_else(|| self.owners.get(&ix).cloned()).unwrap_or_default()
                 }
             };
             let DropRecord { time, stage, reason, len, .. } = r;
@@ -371,6 +376,19 @@ impl<'u> Host<'u> {
         }
     }
 
+    /// Frames whose other host has a MAC by now go, in the order in which they came, whichever worker has them.
+    fn send_resolved(&mut self) {
+        loop {
+            let first = |(n, w): (usize, &mut Worker<'u>)| Some((w.first_resolved()?, n));
+            let Some((_, n)) = self.workers.iter_mut().enumerate().filter_map(first).min() else { break };
+            if let Some(worker) = self.workers.get_mut(n) {
+                worker.send_first_resolved();
+            }
+            self.drain(); // nobody has a turn in between: it would send all it has
+        }
+        self.collect();
+    }
+
     /// The clock stands at `now` ns: what repeats is counted from here.
     pub fn start_clock(&mut self, now: u64) {
         self.writer.start_clock(now);
@@ -414,6 +432,7 @@ impl<'u> Host<'u> {
             .apply(&rows, Some(now))
             .map_err(|e| refused("host".to_owned(), e.to_string(), "raise the limit or take fewer rows"))?;
         self.cloud = cloud;
+        self.send_resolved();
         self.attach_ports();
         self.names = Names::new(&self.cloud, &self.writer);
         self.answer();
@@ -423,19 +442,23 @@ impl<'u> Host<'u> {
 
     /// When the next timer is due, ns. Ageing and a gateway's announcements are housekeeping: they keep nothing pending.
     pub fn next_timer(&self) -> Option<u64> {
-        self.writer.next_timer()
+        let waiting = self.workers.iter().map(|w| w.unresolved().1);
+        waiting.chain([self.writer.next_timer()]).flatten().min()
     }
 
     /// Runs every timer due up to and including `now`.
     pub fn run_timers(&mut self, now: u64) {
         self.writer.run_timers(now);
+        self.workers.iter_mut().for_each(|w| w.expire(now));
+        self.collect();
         self.answer();
         self.quiet();
     }
 
-    /// Are floods, parked packets, probes or announcements under way?
+    /// Are floods, packets that wait, probes or announcements under way?
     pub fn pending(&self) -> bool {
-        self.writer.pending() || self.workers.iter().any(|w| w.held() > 0 || w.parked().0 > 0)
+        let waits = |w: &Worker<'u>| w.held() > 0 || w.parked().0 > 0 || w.unresolved().0 > 0;
+        self.writer.pending() || self.workers.iter().any(waits)
     }
 
     /// The books, of all workers together.

@@ -318,6 +318,20 @@ class Arrival:
             self.generated = 1
             self._send([self.told(pair, addresses, 3, 1, **fields)], self.waits.at + 3 * SECOND, TIMER)
 
+    # ---- waiting for the way to another host ----
+
+    def resolved(self, *outputs):
+        """Held until the event just stated told the MAC of the way (O3-wait): sent by it."""
+        self._decide("resolved")
+        self._send(outputs, self.case.event_at, EVENT)
+        self.copied = len(outputs) - 1
+
+    def late_copy(self, *outputs):
+        """As `resolved`, for copies of a flooded frame whose others left at once."""
+        assert self.fate == "flooded"
+        self._send(outputs, self.case.event_at, EVENT)
+        self.copied += len(outputs)
+
 
 class Question:
     """Who has an address? From the first packet that needs it until the answer."""

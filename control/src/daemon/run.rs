@@ -326,6 +326,7 @@ impl<'u: 'scope, 'scope> Daemon<'_, 'scope, 'u> {
     fn work(&mut self) -> bool {
         let writer = self.model.writer_mut();
         let learned = self.handles.learn(writer);
+        self.uplink.ask(writer.take_unresolved());
         writer.run_timers(now());
         let made = writer.take_made();
         let busy = learned > 0 || !made.is_empty() || self.post.waits();
@@ -374,7 +375,8 @@ impl<'u: 'scope, 'scope> Daemon<'_, 'scope, 'u> {
                 match event.mac {
                     Some(mac) => tracing::info!("host {host} is at {mac}"),
                     None => tracing::warn!(
-                        "host {host}: the kernel knows no MAC address any more: drops as underlay_unresolved"
+                        "host {host}: the kernel knows no MAC address any more: frames for it wait 1 s, then drop as \
+                         underlay_unresolved"
                     ),
                 }
                 self.model.set_neighbour(event.vtep, event.mac)

@@ -7,6 +7,7 @@ use super::net::{HeldPort, NetError, Netns, Underlay, UnderlayEvent};
 use super::nic::Nic;
 use super::threads::Handles;
 use super::trunk::{Seen, Trunk};
+use std::net::Ipv4Addr;
 use std::sync::mpsc::Receiver;
 
 /// Events of the underlay that may wait for the thread that owns the model.
@@ -50,6 +51,14 @@ impl<'u> Uplink<'u> {
     pub fn follow_vteps(&self, model: &Model) {
         if let Some(follower) = &self.follower {
             follower.thread.set_vteps(model.unknown_vteps());
+        }
+    }
+
+    /// Frames wait for the way to these VTEPs.
+    pub fn ask(&self, vteps: impl IntoIterator<Item = u32>) {
+        let mut vteps = vteps.into_iter().map(Ipv4Addr::from_bits).peekable();
+        if let (Some(follower), Some(_)) = (&self.follower, vteps.peek()) {
+            follower.thread.ask(vteps);
         }
     }
 

@@ -105,6 +105,11 @@ pub enum Ending {
         /// The next hop.
         neighbour: std::net::Ipv4Addr,
     },
+    /// The frame is held until the MAC of the way to another host is known.
+    Unresolved {
+        /// The host.
+        to: String,
+    },
 }
 
 /// Runs one frame through the host called `at` and explains what it did; also returns the frames sent, with their

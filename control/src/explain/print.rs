@@ -63,6 +63,9 @@ impl Explanation {
                 Ending::Waits { neighbour } => {
                     let _ = writeln!(s, "=> held until {neighbour} answers, 3 s at most");
                 }
+                Ending::Unresolved { to } => {
+                    let _ = writeln!(s, "=> held until the MAC of the way to {to} is known, 1 s at most");
+                }
                 Ending::Consumed { stage } => {
                     let _ = writeln!(s, "=> consumed by {stage}: nothing is sent on");
                 }

@@ -91,6 +91,10 @@ impl<'t> Tale<'t> {
                     ends.push(Ending::Waits { neighbour: Ipv4Addr::from(ip) });
                     step.found.extend(self.note(visit.stage, record.note, context));
                 }
+                Note::WaitsForTunnel(ix) => {
+                    ends.push(Ending::Unresolved { to: self.words.tunnel(ix) });
+                    step.found.extend(self.note(visit.stage, record.note, context));
+                }
                 Note::Copy(out) => copies.push(self.words.out(out)),
                 Note::Encap(vni, port) => step.found.push(self.encap(vni, port, record, all)),
                 Note::Set(field, from, to) => {
@@ -235,6 +239,12 @@ impl<'t> Tale<'t> {
             Note::Waits(ip) => {
                 format!("R7: the packet waits; {} is asked for, three times in 3 s at most", Ipv4Addr::from(ip))
             }
+            Note::WaitsForTunnel(ix) => {
+                format!(
+                    "O3-wait: the MAC of the way to {} is not known; the packet waits for it, 1 s at most",
+                    w.tunnel(ix)
+                )
+            }
             Note::Fragments(mtu) => format!("R8: cut into fragments of at most {mtu} bytes"),
             Note::Segments(size) => format!("I0-gso: cut into segments of {size} bytes of payload"),
             Note::ChecksumDone => "I0-gso: the checksum its sender left to the NIC is filled in".to_owned(),
@@ -337,7 +347,9 @@ impl<'t> Tale<'t> {
         // The next frame sent from the same lane is this one.
         let mut later = all.iter().flat_map(|v| &v.notes).skip_while(|r| !std::ptr::eq(**r, record));
         let tunnel = later.find_map(|r| match r.note {
-            Note::Sent(Out::Tunnel(ix)) if r.lane == record.lane => Some(self.words.tunnel(ix)),
+            Note::Sent(Out::Tunnel(ix)) | Note::WaitsForTunnel(ix) if r.lane == record.lane => {
+                Some(self.words.tunnel(ix))
+            }
             _ => None,
         });
         let to = tunnel.map_or_else(String::new, |host| format!("T03 tunnel to {host}: "));

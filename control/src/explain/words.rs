@@ -124,7 +124,7 @@ impl<'h> Words<'h> {
     pub(super) fn out(&self, out: Out) -> String {
         match out {
             Out::Port(ix) => self.port(ix),
-            Out::Tunnel(ix) => self.tunnel(ix),
+            Out::Tunnel(ix) | Out::Unresolved(ix) => self.tunnel(ix),
             Out::Phys => "the physical network".to_owned(),
             Out::Flood(_) => "several receivers".to_owned(),
             Out::Undecided => "nobody yet".to_owned(),

@@ -25,12 +25,22 @@ pub struct Setup {
     pub cloud: &'static str,
     /// By what it takes the interfaces of ports.
     pub port_io: PortIo,
+    /// `workers.spin_us`, if it is not to be the usual one.
+    pub spin_us: Option<u32>,
 }
 
 impl Default for Setup {
     fn default() -> Setup {
-        let port_io = PortIo::Auto;
-        Setup { workers: 1, inside: false, interface: "und0", under: &[], stays: false, cloud: CLOUD, port_io }
+        Setup {
+            workers: 1,
+            inside: false,
+            interface: "und0",
+            under: &[],
+            stays: false,
+            cloud: CLOUD,
+            port_io: PortIo::Auto,
+            spin_us: None,
+        }
     }
 }
 
@@ -110,6 +120,11 @@ impl Dvrd {
         self.proc.let_go();
     }
 
+    /// What it has said on standard output.
+    pub fn said(&self) -> String {
+        self.proc.printed()
+    }
+
     /// What it says at start.
     pub fn banner(&self, checks: &Checks) {
         let host = self.host + 1;
@@ -154,6 +169,7 @@ fn config_text(lab: &Lab, host: usize, setup: &Setup) -> String {
     let mut text = format!("host = \"H{}\"\nport_io = \"{port_io}\"\n", host + 1);
     text += &format!("\n[underlay]\ninterface = \"{interface}\"\n{netns}");
     text += &format!("\n[workers]\ncount = {}\n", setup.workers);
+    text += &setup.spin_us.map_or(String::new(), |us| format!("spin_us = {us}\n"));
     for (name, interface) in lab.physical() {
         text += &format!("\n[[physical_networks]]\nname = \"{name}\"\ninterface = \"{interface}\"\n{netns}");
     }

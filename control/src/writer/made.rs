@@ -4,10 +4,11 @@ use super::announce::Say;
 use super::resolve::Step;
 use super::{Flat, Writer, store};
 use crate::rows::AnnouncedKind;
-use dataplane::learn::{HeardEvent, Report, ResolveEvent};
+use dataplane::learn::{HeardEvent, Report, ResolveEvent, UnresolvedEvent};
 use dataplane::stage::{Made, MadeFor};
 use dataplane::tables::{InterfaceRow, NeighValue, SegIx, SegRow, Target, Wire, fdb_key, ip4_key};
 use dataplane::wire::arp::{self, Arp};
+use std::collections::BTreeSet;
 
 /// Addresses asked for or answered in one network: no tenant takes the room of the others, nor of the outside.
 const PER_NETWORK: usize = 1024;
@@ -18,8 +19,14 @@ impl Writer {
         match report {
             Report::Learn(event) => self.learn(event),
             Report::Resolve(event) => self.resolve(event),
+            Report::Unresolved(event) => self.unresolved(event),
             Report::Heard(event) => self.heard(event),
         }
+    }
+
+    /// VTEPs frames wait for since the last call: who follows the underlay asks for the way to them.
+    pub fn take_unresolved(&mut self) -> BTreeSet<u32> {
+        std::mem::take(&mut self.unresolved)
     }
 
     /// Frames to be sent, first come first; they are taken.
@@ -74,6 +81,13 @@ impl Writer {
             self.resolver.in_vain.retain(|(_, other)| *other != key);
             self.steps(event.seen);
         }
+    }
+
+    /// O3-wait: a frame waits for another host.
+    fn unresolved(&mut self, event: &UnresolvedEvent) {
+        let row = self.current.tunnels.get(event.tunnel);
+        self.unresolved
+            .extend(row.filter(|row| row.generation == event.generation && !row.resolved).map(|row| row.vtep));
     }
 
     /// R7, E1, L5-vip: somebody says to have an address.

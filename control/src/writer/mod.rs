@@ -29,7 +29,7 @@ use dataplane::worker::WorkerView;
 use index::Freed;
 use learned::Learned;
 use resolve::Resolver;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 /// How many rows of each kind the tables take, and what traffic may add to them.
@@ -212,6 +212,8 @@ pub struct Writer {
     made: Vec<Made>,
     /// Of those, how many nobody took.
     made_lost: u64,
+    /// VTEPs frames wait for, of which nobody has heard yet.
+    unresolved: BTreeSet<u32>,
     /// When packets that wait should look again.
     resolved: Arc<News>,
     limits: Limits,
@@ -234,6 +236,7 @@ impl Writer {
             announcer: Announcer::default(),
             made: Vec::new(),
             made_lost: 0,
+            unresolved: BTreeSet::new(),
             resolved: Arc::default(),
             qsbr,
             limits,

@@ -16,6 +16,7 @@ mod physical;
 mod reload;
 mod reorder;
 mod report;
+mod underlay;
 mod vip;
 
 use ::control::lab::{checks, cloud, command, daemon, folder, kernel, netns, paths, tools, topology, traffic};
@@ -59,6 +60,7 @@ const TESTS: &[(&str, &str, Run)] = &[
         errors::icmp_errors,
     ),
     ("vip_moves", "keepalived moves an address between two instances on two hosts", vip::vip_moves),
+    ("underlay", "the way to another host is lost, found late, and changes its gateway", underlay::underlay),
     ("lab_command", "dvrctl lab: up, test, down, and each where it makes no sense", lab_command::lab_command),
     ("lab_half_made", "dvrctl lab up that fails or is interrupted: nothing is left", lab_command::lab_half_made),
     ("reload", "the files change while dvrd runs: ports come, go and move, mistakes change nothing", reload::reload),

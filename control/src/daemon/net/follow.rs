@@ -5,14 +5,14 @@
 
 use std::collections::BTreeSet;
 use std::net::Ipv4Addr;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
 use dataplane::addr::MacAddr;
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 
 use super::ask::{kernel, runtime};
 use super::hops::{Hops, NeighbourEvent, News, NoWay};
@@ -48,6 +48,7 @@ pub enum UnderlayEvent {
 #[derive(Debug)]
 pub struct Underlay {
     wanted: Option<watch::Sender<BTreeSet<Ipv4Addr>>>,
+    asked: Arc<Asked>,
     thread: Option<JoinHandle<()>>,
     overruns: Arc<AtomicU64>,
 }
@@ -71,6 +72,7 @@ impl Underlay {
     ) -> Result<(Underlay, Receiver<UnderlayEvent>), NetError> {
         super::link(netns, interface)?;
         let (wanted, wants) = watch::channel(BTreeSet::new());
+        let asked = Arc::new(Asked::default());
         let (events, receiver) = sync_channel(room);
         let (ready, started) = sync_channel(1);
         let overruns = Arc::new(AtomicU64::new(0));
@@ -79,6 +81,7 @@ impl Underlay {
             interface: interface.to_owned(),
             buffer,
             wants,
+            asked: asked.clone(),
             overruns: overruns.clone(),
             hops: Hops::default(),
             teller: Teller { events, link: None },
@@ -86,7 +89,7 @@ impl Underlay {
         let failed = |e: std::io::Error| kernel(netns, "the thread that follows the underlay", e);
         let builder = std::thread::Builder::new().name("underlay".to_owned());
         let handle = builder.spawn(move || thread.run(&ready)).map_err(failed)?;
-        let underlay = Underlay { wanted: Some(wanted), thread: Some(handle), overruns };
+        let underlay = Underlay { wanted: Some(wanted), asked, thread: Some(handle), overruns };
         match started.recv() {
             Ok(Ok(())) => Ok((underlay, receiver)),
             Ok(Err(e)) => Err(e),
@@ -99,6 +102,13 @@ impl Underlay {
         if let Some(wanted) = &self.wanted {
             wanted.send_replace(vteps.into_iter().collect());
         }
+    }
+
+    /// Frames wait for the way to these VTEPs: the kernel is reminded now of those it has no address for. Of others than the
+    /// wanted ones nothing comes.
+    pub fn ask(&self, vteps: impl IntoIterator<Item = Ipv4Addr>) {
+        self.asked.vteps.lock().unwrap_or_else(PoisonError::into_inner).extend(vteps);
+        self.asked.news.notify_one();
     }
 
     /// How often the kernel lost notifications, so that everything was read anew.
@@ -119,6 +129,13 @@ impl Drop for Underlay {
     }
 }
 
+/// VTEPs asked for that the thread has not looked at yet: no more than the tables have hosts.
+#[derive(Debug, Default)]
+struct Asked {
+    vteps: Mutex<BTreeSet<Ipv4Addr>>,
+    news: Notify,
+}
+
 /// Bytes of notifications the kernel keeps for us (up to `net.core.rmem_max`).
 const RECEIVE_BUFFER: usize = 1 << 20;
 /// After netlink failed, until it is tried again.
@@ -137,6 +154,7 @@ struct Thread {
     interface: String,
     buffer: usize,
     wants: watch::Receiver<BTreeSet<Ipv4Addr>>,
+    asked: Arc<Asked>,
     overruns: Arc<AtomicU64>,
     hops: Hops,
     teller: Teller,

@@ -126,6 +126,17 @@ impl Hops {
         new
     }
 
+    /// Frames wait for the way to a VTEP: its hop, if it has no address, is due now, however lately it was. `true`: the way
+    /// itself is not known.
+    pub(super) fn ask(&mut self, vtep: Ipv4Addr, now: Instant) -> bool {
+        let Some(vtep) = self.vteps.get(&vtep) else { return false };
+        let Some(Ok(way)) = &vtep.way else { return true };
+        if let Some(hop) = self.hops.get_mut(way).filter(|hop| hop.entry.and_then(Entry::usable).is_none()) {
+            hop.due = hop.due.min(now);
+        }
+        false
+    }
+
     pub(super) fn contains(&self, hop: IpAddr) -> bool {
         self.hops.contains_key(&hop)
     }

@@ -12,9 +12,12 @@ pub(super) const UNDERLAY_UNRESOLVED: Reason = Reason {
     place: Output,
     occurs: Now,
     stages: &[VxlanEncap],
-    more: "The other host's VTEP is known, but not the MAC of the next hop towards it on the underlay.",
-    cause: "The other host is down, unreachable, or in another subnet and the underlay's gateway does not answer ARP.",
+    more: "The other host's VTEP is known, but not the MAC of the next hop towards it on the underlay. The frame has waited for it \
+           for 1 s, while the kernel was asking; or 16 younger frames wait for the host, or 256 for all hosts, in its worker.",
+    cause: "The other host is down, unreachable, or in another subnet and the underlay's gateway does not answer ARP. A few while \
+            the way changes are what comes faster than may wait.",
     look: &[
+        "what dvrd says: `host H: the kernel ..`, and why it has no way",
         "ip route get REMOTE_VTEP from LOCAL_VTEP; ip neigh show dev NIC   # FAILED or INCOMPLETE?",
         "ping -I LOCAL_VTEP REMOTE_VTEP",
         "openstack network agent list --host REMOTE   # alive?",

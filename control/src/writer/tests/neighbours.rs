@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::rows::tests::{ip, set_down};
-use dataplane::learn::{HeardEvent, ResolveEvent};
+use dataplane::learn::{HeardEvent, ResolveEvent, UnresolvedEvent};
 use dataplane::stage::MadeFor;
 
 const SECOND: u64 = 1_000_000_000;
@@ -401,4 +401,23 @@ fn one_network_leaves_room_for_the_others() {
     assert_eq!(b.met("resolve_refused"), 1100 - 1024);
     b.wants("X", "203.0.113.77", SECOND);
     assert_eq!(b.state("X", "203.0.113.77"), "asked");
+}
+
+/// Rules: O3-wait.
+#[test]
+fn a_host_that_frames_wait_for_is_told_once_unless_it_has_a_way() {
+    let mut b = Bench::new();
+    let (Target::Tunnel(tunnel), generation) = b.tunnel("H2") else { panic!("a tunnel") };
+    let vtep = ip("172.20.0.12");
+    let report = |b: &mut Bench, generation| {
+        let event = UnresolvedEvent { tunnel, generation, seen: 0 };
+        b.writer.report(&dataplane::learn::Report::Unresolved(event));
+        b.writer.take_unresolved().into_iter().collect::<Vec<_>>()
+    };
+    assert_eq!(report(&mut b, generation), [], "it has a MAC");
+    b.cloud.hosts.get_mut("H2").unwrap().vtep_mac = None;
+    b.apply();
+    assert_eq!(report(&mut b, generation + 1), [], "of another host's time");
+    assert_eq!(report(&mut b, generation), [vtep]);
+    assert_eq!(b.writer.take_unresolved().len(), 0, "taken");
 }

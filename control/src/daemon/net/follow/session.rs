@@ -4,6 +4,7 @@
 
 use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr};
+use std::sync::PoisonError;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
@@ -97,6 +98,11 @@ impl Session {
                     }
                     t.hops.want(&t.wants.borrow_and_update());
                     (self.routes_dirty, self.routes_read) = (true, None);
+                }
+                () = t.asked.news.notified() => {
+                    let asked = std::mem::take(&mut *t.asked.vteps.lock().unwrap_or_else(PoisonError::into_inner));
+                    let now = Instant::now();
+                    self.routes_dirty |= asked.into_iter().fold(false, |no_way, vtep| t.hops.ask(vtep, now) | no_way);
                 }
                 heard = self.heard.next() => match heard {
                     Some((message, _)) => self.hear(message, t),

@@ -112,6 +112,17 @@ fn when_a_hop_is_due() {
     hops.set_entry(A.into(), None, lost);
     assert!(hops.due(lost + RETRY / 2, 9).is_empty());
     assert_eq!(hops.due(lost + RETRY, 9), [IpAddr::from(A)]);
+    // Frames wait for it: then sooner. Not for one that has an address, or that nobody wants.
+    assert!(!hops.ask(B, lost) && !hops.ask(Ipv4Addr::new(10, 0, 0, 9), lost));
+    assert!(hops.due(lost, 9).is_empty());
+    assert!(!hops.ask(A, lost));
+    assert_eq!(hops.due(lost, 9), [IpAddr::from(A)]);
+    hops.visit(A.into(), lost);
+    // Without a way the routes are to be read.
+    hops.set_ways(vec![(A, Err(NoWay::NoInterface))], lost);
+    assert!(hops.ask(A, lost));
+    hops.set_ways(vec![(A, Ok(A.into()))], lost);
+    hops.set_entry(A.into(), entry(Failed), lost);
     // Another interface: everything anew.
     hops.forget_entries(lost);
     assert_eq!(hops.due(lost, 9).len(), 2);
