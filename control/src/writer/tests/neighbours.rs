@@ -414,10 +414,10 @@ fn a_host_that_frames_wait_for_is_told_once_unless_it_has_a_way() {
         b.writer.report(&dataplane::learn::Report::Unresolved(event));
         b.writer.take_unresolved().into_iter().collect::<Vec<_>>()
     };
-    assert_eq!(report(&mut b, generation), [], "it has a MAC");
+    assert!(report(&mut b, generation).is_empty(), "it has a MAC");
     b.cloud.hosts.get_mut("H2").unwrap().vtep_mac = None;
     b.apply();
-    assert_eq!(report(&mut b, generation + 1), [], "of another host's time");
+    assert!(report(&mut b, generation + 1).is_empty(), "of another host's time");
     assert_eq!(report(&mut b, generation), [vtep]);
     assert_eq!(b.writer.take_unresolved().len(), 0, "taken");
 }
