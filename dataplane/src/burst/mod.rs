@@ -96,6 +96,8 @@ pub struct Burst<'u> {
     pub unmasked: Mask,
     /// Frames of several chunks, or with offloads that somebody has to do ([`FrameMeta::is_heavy`]).
     pub heavy: Mask,
+    /// Their way out is [`Out::Unresolved`].
+    pub unresolved: Mask,
     /// Larger than `cut_to`: they leave in fragments (R8), or in segments.
     pub cut: Mask,
     /// Largest IP packet on their way, bytes.
@@ -156,6 +158,7 @@ impl Default for Burst<'_> {
             nat_dst: Mask::NONE,
             unmasked: Mask::NONE,
             heavy: Mask::NONE,
+            unresolved: Mask::NONE,
             cut: Mask::NONE,
             cut_to: Lanes::splat(0),
             owing: Mask::NONE,
@@ -353,6 +356,7 @@ impl<'u> Burst<'u> {
         (self.vouched, self.ecn_marked) = (Mask::NONE, Mask::NONE);
         (self.nat_src, self.nat_dst, self.unmasked) = (Mask::NONE, Mask::NONE, Mask::NONE);
         (self.cut, self.heavy, self.owing, self.talking) = (Mask::NONE, Mask::NONE, Mask::NONE, Mask::NONE);
+        self.unresolved = Mask::NONE;
     }
 
     /// Frames still to be decided about.

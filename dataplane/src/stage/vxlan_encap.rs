@@ -25,7 +25,7 @@ pub fn vxlan_encap(b: &mut Burst<'_>, x: &Ctx<'_>, m: Mask) -> Mask {
     for lane in mine {
         flow[lane] = if b.plain.has(lane) { Flow::of_ip4(b, lane) } else { Flow::of(b, lane) };
     }
-    let (mut last, mut network, mut waiting) = (0, None, Mask::NONE);
+    let (mut last, mut network) = (0, None);
     for lane in mine {
         if b.seg[lane] != last {
             last = b.seg[lane];
@@ -36,18 +36,16 @@ pub fn vxlan_encap(b: &mut Burst<'_>, x: &Ctx<'_>, m: Mask) -> Mask {
             _ => None,
         };
         let result = match (row, network) {
-            (Some(row), Some(vxlan)) => encap(b, &x.snap.host, lane, row, (vxlan, flow[lane])),
+            (Some(row), Some(vxlan)) => encap::<false>(b, &x.snap.host, lane, row, (vxlan, flow[lane])),
             _ => by_newest(b, x, lane, (network, flow[lane])),
         };
-        if let Err(reason) = result
-            && refused(b, x, lane, reason, (network, flow[lane]))
-        {
-            waiting.insert(lane);
+        if let Err(reason) = result {
+            refused(b, x, lane, reason, (network, flow[lane]));
         }
     }
     x.count.stage(STAGE).packets.add(mine.count());
     (mine & b.traced & b.live).for_each(|lane| note(b, x, lane));
-    (mine & b.decided).without(waiting)
+    (mine & b.decided).without(b.unresolved)
 }
 
 /// What an outer header takes from the packet inside.
@@ -104,12 +102,13 @@ fn by_newest(
 ) -> Result<(), DropReason> {
     // None: a T06 row of a batch that makes this network VXLAN, which this burst does not see yet, or no longer.
     let (Some(vxlan), Out::Tunnel(tunnel)) = (network, b.out[lane]) else { return Err(DropReason::PortGone) };
-    let done = x.with_tunnel(tunnel, |row| encap(b, &x.snap.host, lane, row, (vxlan, flow)));
+    let done = x.with_tunnel(tunnel, |row| encap::<false>(b, &x.snap.host, lane, row, (vxlan, flow)));
     done.unwrap_or(Err(DropReason::PortGone))
 }
 
+/// `WITHOUT_MAC`: whether or not the row has one.
 #[inline(always)]
-fn encap(
+fn encap<const WITHOUT_MAC: bool>(
     b: &mut Burst<'_>,
     host: &HostRow,
     lane: Lane,
@@ -119,22 +118,9 @@ fn encap(
     let (off, here) = (b.meta[lane].off, b.meta[lane].len);
     let len = u32::from(here) + b.meta[lane].tail;
     let fits = len + OUTER as u32 - 14 <= u32::from(host.underlay_mtu);
-    if !fits || off < OUTER as u16 || !row.resolved {
+    if !fits || off < OUTER as u16 || !(WITHOUT_MAC || row.resolved) {
         return Err(refusal(fits, off));
     }
-    put(b, host, lane, row, (vxlan, flow))
-}
-
-/// As `encap`, whether or not the row has a MAC; the rest was looked at.
-#[inline(always)]
-fn put(
-    b: &mut Burst<'_>,
-    host: &HostRow,
-    lane: Lane,
-    row: &TunnelRow,
-    (vxlan, flow): ([u8; 8], Flow),
-) -> Result<(), DropReason> {
-    let (off, len) = (b.meta[lane].off, b.meta[lane].len);
     let start = off - OUTER as u16;
     (b.meta[lane].off, b.meta[lane].len) = (start, here + OUTER as u16);
     let start = usize::from(start);
@@ -145,19 +131,14 @@ fn put(
     Ok(())
 }
 
-/// Ends a frame that does not go; one that goes when the MAC of the way is known gets its headers: `true`.
+/// Ends a frame that does not go; one that goes when the MAC of the way is known gets its headers.
 #[cold]
-fn refused(
-    b: &mut Burst<'_>,
-    x: &Ctx<'_>,
-    lane: Lane,
-    reason: DropReason,
-    (network, flow): (Option<[u8; 8]>, Flow),
-) -> bool {
+fn refused(b: &mut Burst<'_>, x: &Ctx<'_>, lane: Lane, reason: DropReason, (network, flow): (Option<[u8; 8]>, Flow)) {
     let done = match (reason, network, b.out[lane]) {
         (DropReason::UnderlayUnresolved, Some(vxlan), Out::Tunnel(tunnel)) => {
             b.out[lane] = Out::Unresolved(tunnel);
-            let done = x.with_tunnel(tunnel, |row| put(b, &x.snap.host, lane, row, (vxlan, flow)));
+            b.unresolved.insert(lane);
+            let done = x.with_tunnel(tunnel, |row| encap::<true>(b, &x.snap.host, lane, row, (vxlan, flow)));
             done.unwrap_or(Err(DropReason::PortGone))
         }
         _ => Err(reason),
@@ -165,7 +146,6 @@ fn refused(
     if let Err(reason) = done {
         b.drop(lane, STAGE, reason);
     }
-    done.is_ok()
 }
 
 /// Why a frame of that kind does not go.

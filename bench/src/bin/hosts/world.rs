@@ -4,7 +4,7 @@ use crate::kernel;
 use crate::load::{End, READY};
 use control::lab::cloud::Name;
 use control::lab::cloud::outside::{CLIENT, floating_ip};
-use control::lab::command::{Proc, Res, words};
+use control::lab::command::{Res, words};
 use control::lab::daemon::{Dvrd, Setup, Stopped};
 use control::lab::folder::Folder;
 use control::lab::netns::Netns;
