@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # dvrd beside the kernel doing the same job, per packet and per byte: prints the tables, writes target/host.json.
-#   bench/host.sh [--quick] [--rounds 5] [--seconds 3] [--rate 200000] [--config LINES]
+#   bench/host.sh [--quick] [--rounds 5] [--seconds 3] [--rate 200000] [--port-io auto|af_xdp|packet]
 # As root, with iproute2, iptables and iperf3 (Debian: apt-get install iproute2 iptables iperf3); some minutes.
 set -eu
 cd "$(dirname "$0")/.."

@@ -111,7 +111,7 @@ fn address(
     (tunnel, generation): (TunnelIx, u32),
 ) -> Result<(), DropReason> {
     let row = x.snap.tunnels.get(tunnel).filter(|row| row.generation == generation).ok_or(DropReason::PortGone)?;
-    if b.meta[lane].len > x.snap.host.underlay_mtu.saturating_add(ETH_LEN) {
+    if b.meta[lane].whole() > usize::from(x.snap.host.underlay_mtu) + usize::from(ETH_LEN) {
         return Err(DropReason::Mtu);
     }
     let (place, macs) = (b.head_mut::<12>(lane), row.header.first_chunk::<12>());

@@ -1,6 +1,6 @@
 //! `dvrd` beside the kernel doing the same job: two compute hosts on this machine, the same instances, the same load, in turn.
 //!
-//! `hosts [--quick] [--rounds N] [--seconds S] [--rate PPS] [--config LINES] [--json FILE]`. Needs root, iproute2, iptables and
+//! `hosts [--quick] [--rounds N] [--seconds S] [--rate PPS] [--port-io KIND] [--json FILE]`. Needs root, iproute2, iptables and
 //! iperf3, and `dvrd` and `dvrctl` beside this program; `bench/host.sh` builds all of it. What is counted stands in
 //! bench/RESULTS.md, "Beside the kernel".
 
@@ -10,6 +10,7 @@ mod report;
 mod world;
 
 use clap::{Args, Parser, Subcommand};
+use control::daemon::config::PortIo;
 use control::lab::command::{Res, end_by_signal, go_on};
 use report::{Bulk, Packets, Report, Row, Side};
 use std::path::PathBuf;
@@ -51,9 +52,9 @@ struct Options {
     /// Packets a second; halved for both where one of them loses more than 1 %
     #[arg(long, default_value_t = 200_000)]
     rate: u32,
-    /// Lines for each dvrd.toml, in front of its sections: by what ports are taken, for one
-    #[arg(long, value_name = "LINES", default_value = "")]
-    config: String,
+    /// By what dvrd takes the instances' interfaces
+    #[arg(long, value_enum, default_value_t)]
+    port_io: PortIo,
     /// Also writes all numbers to this file
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
@@ -101,8 +102,7 @@ fn compare(mut o: Options) -> Res<()> {
         (o.rounds, o.seconds) = (1, 1);
     }
     let beside = |name: &str| std::env::current_exe().map(|me| me.with_file_name(name)).map_err(|e| e.to_string());
-    let config = format!("{}\n", o.config.trim_end()).trim_start().to_owned();
-    let tools = Tools { dvrd: beside("dvrd")?, dvrctl: beside("dvrctl")?, config: config.leak() };
+    let tools = Tools { dvrd: beside("dvrd")?, dvrctl: beside("dvrctl")?, port_io: o.port_io };
     let kernel = World::kernel(&tools)?;
     let dvrd = World::dvrd(&tools)?;
     let worlds = Worlds { wire: World::wire(&dvrd)?, dvrd, kernel };
@@ -116,7 +116,7 @@ fn compare(mut o: Options) -> Res<()> {
     }
     eprint!("\r{:48}\r", "");
     let idle = worlds.dvrd.idle()?;
-    let report = Report { rows, idle, banner: worlds.dvrd.banner(), command: o.command, config: o.config };
+    let report = Report { rows, idle, banner: worlds.dvrd.banner(), command: o.command, port_io: o.port_io.word() };
     worlds.dvrd.stop()?.iter().try_for_each(sound)?;
     print!("{}", report.markdown());
     match o.json {

@@ -124,8 +124,8 @@ pub struct Report {
     pub banner: Vec<String>,
     /// How this was called.
     pub command: String,
-    /// Lines of each `dvrd.toml`.
-    pub config: String,
+    /// By what `dvrd` took the instances' interfaces.
+    pub port_io: &'static str,
 }
 
 /// `met` or not.
@@ -136,7 +136,7 @@ fn verdict(met: bool) -> &'static str {
 impl Report {
     /// Two tables, with machine and command.
     pub fn markdown(&self) -> String {
-        let mut s = format!("{}; `{}`.\n\n", machine(), self.command);
+        let mut s = format!("{}; `{}`, ports by `{}`.\n\n", machine(), self.command, self.port_io);
         s += "| small packets, UDP, 64-byte frames | packets/s | dvrd, ns | kernel, ns | kernel / dvrd | wanted | met |\n";
         s += "|---|---|---|---|---|---|---|\n";
         for row in &self.rows {
@@ -199,7 +199,7 @@ impl Report {
             })
             .collect();
         let all = serde_json::json!({
-            "machine": machine(), "command": self.command, "config": self.config, "dvrd_says": self.banner,
+            "machine": machine(), "command": self.command, "port_io": self.port_io, "dvrd_says": self.banner,
             "idle_share_of_a_core": self.idle, "ways": rows,
         });
         serde_json::to_string_pretty(&all).unwrap_or_default()

@@ -2,6 +2,7 @@
 
 use crate::kernel;
 use crate::load::{End, READY};
+use control::daemon::config::PortIo;
 use control::lab::cloud::Name;
 use control::lab::cloud::outside::{CLIENT, floating_ip};
 use control::lab::command::{Res, words};
@@ -63,8 +64,8 @@ pub struct Tools {
     pub dvrd: PathBuf,
     /// The same.
     pub dvrctl: PathBuf,
-    /// Lines for every `dvrd.toml`, in front of its sections.
-    pub config: &'static str,
+    /// By what `dvrd` takes the instances' interfaces.
+    pub port_io: PortIo,
 }
 
 /// CPU time of the load's two ends, and of what is between them beside that, ns.
@@ -93,7 +94,7 @@ impl World {
     /// `dvrd` on every host.
     pub fn dvrd(tools: &Tools) -> Res<World> {
         let lab = Lab::with_outside(base(tools, "d")?, 1, &VMS, &FLOATING)?;
-        let setup = Setup { inside: true, more: tools.config, spin_us: Some(0), ..Setup::default() };
+        let setup = Setup { inside: true, port_io: tools.port_io, spin_us: Some(0), ..Setup::default() };
         let dvrd = (0..lab.hosts()).map(|host| Dvrd::start(&lab, host, &setup)).collect::<Res<Vec<_>>>()?;
         let folder = lab.path("");
         World { dvrd, _kernel: Vec::new(), wire: None, lab: Some(lab), folder }.tried()
