@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 use std::fmt::Write;
 
 use dataplane::drop_reason::DropReason;
+use dataplane::worker::{Buffers, LONG_TURN};
 use serde::Serialize;
 
-use crate::books::{PortTotals, Totals};
+use crate::books::{PortTotals, Totals, Turns};
 use crate::explain::reasons::counters as counters_known;
 use crate::replay::{Outcome, Refused};
 
@@ -24,8 +25,32 @@ struct Daemon<'o> {
     #[serde(flatten)]
     books: Books<'o>,
     handed_over: u64,
-    /// Only at the end: while it runs, many are in the kernel's hands.
+    taken_over: u64,
+    /// While it runs: where packet buffers are.
+    buffers: Option<Kept>,
+    /// At the end, when none is with the kernel any more.
     frames: Option<Frames>,
+    /// If they are measured.
+    turns: Option<Turns>,
+}
+
+#[derive(Serialize)]
+struct Kept {
+    total: u64,
+    free: u64,
+    receiving: u64,
+    sending: u64,
+    held: u64,
+    closing: u64,
+    left_behind: u64,
+    between: i64,
+}
+
+impl From<Buffers> for Kept {
+    fn from(b: Buffers) -> Self {
+        let Buffers { total, free, receiving, sending, held, closing, left_behind } = b;
+        Kept { total, free, receiving, sending, held, closing, left_behind, between: b.between() }
+    }
 }
 
 #[derive(Serialize)]
@@ -73,7 +98,8 @@ pub fn json(outcome: &Outcome) -> String {
 /// The books of a running host as one JSON object, with the packet buffers that are free, and all.
 pub fn totals_json(t: &Totals, frames: Option<(usize, usize)>) -> String {
     let frames = frames.map(|(free, total)| Frames { free, total });
-    pretty(&Daemon { books: Books::of(t), handed_over: t.handed_over, frames })
+    let Totals { handed_over, taken_over, turns, .. } = *t;
+    pretty(&Daemon { books: Books::of(t), handed_over, taken_over, buffers: t.buffers.map(Kept::from), frames, turns })
 }
 
 fn pretty(object: &impl Serialize) -> String {
@@ -95,7 +121,8 @@ pub fn text(host: &str, outcome: &Outcome) -> String {
 pub fn totals_text(s: &mut String, t: &Totals) {
     let _ = writeln!(s, "  received {} + generated {} + copied {}", t.received, t.generated, t.copied);
     let held = if t.held == 0 { String::new() } else { format!(" + held {}", t.held) };
-    let _ = writeln!(s, "  = sent {} + dropped {} + consumed {}{held}", t.sent, t.dropped, t.consumed);
+    let between = if t.between() == 0 { String::new() } else { format!(" + {} between workers", t.between()) };
+    let _ = writeln!(s, "  = sent {} + dropped {} + consumed {}{held}{between}", t.sent, t.dropped, t.consumed);
     if !t.balanced() {
         let _ = writeln!(s, "  These do not balance: a defect of dvrd, please report it.");
     }
@@ -110,6 +137,33 @@ pub fn totals_text(s: &mut String, t: &Totals) {
     counters(s, t);
     ports(s, t);
     stages(s, t);
+    buffers(s, t);
+    turns(s, t);
+}
+
+fn buffers(s: &mut String, t: &Totals) {
+    let Some(b) = t.buffers else { return };
+    let Buffers { total, free, receiving, sending, held, closing, left_behind } = b;
+    let _ = write!(s, "\nPacket buffers: {total} = {free} free + {receiving} to receive into + {sending} being sent");
+    let more = [(held, "waiting"), (closing, "of ports being closed"), (left_behind, "left to a driver")];
+    let more = more.map(|(n, what)| (n.cast_signed(), what)).into_iter().chain([(b.between(), "between workers")]);
+    for (n, what) in more.filter(|(n, _)| *n != 0) {
+        let _ = write!(s, " + {n} {what}");
+    }
+    s.push('\n');
+}
+
+fn turns(s: &mut String, t: &Totals) {
+    let Some(turns) = t.turns else { return };
+    let us = |ns: u64| ns as f64 / 1e3;
+    let (longest, own) = (us(turns.longest_ns), us(turns.longest_own_ns));
+    let _ = writeln!(
+        s,
+        "\nTurns of workers: {}, the longest {longest:.0} us of CPU time, {own:.0} us without its system calls; {} over {} ms",
+        turns.measured,
+        turns.long,
+        LONG_TURN.as_millis()
+    );
 }
 
 /// `1 frame`, `2 frames`.

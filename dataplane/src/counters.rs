@@ -6,6 +6,7 @@
 use crate::burst::Door;
 use crate::drop_reason::DropReason;
 use crate::stage::Stage;
+use crate::worker::TurnCounters;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// A counter of packets (or what its name says) with one writer.
@@ -46,8 +47,8 @@ pub struct PortCounters {
     earlier: [Counter; KernelLoss::ALL.len()],
 }
 
-/// Frames of a port that never reached the pipeline, as the kernel counts them (`XDP_STATISTICS`): not part of the
-/// books, which begin with `received`.
+/// Frames lost between a port and the kernel. Those to receive are as the kernel counts them (`XDP_STATISTICS`) and not part
+/// of the books, which begin with `received`. Those to send are in the books as `tx_full`; here is why.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub enum KernelLoss {
@@ -63,20 +64,29 @@ pub enum KernelLoss {
     RxInvalid,
     /// Not sent by a packet socket: the interface is down, or its peer's queue is full.
     TxRefused,
+    /// Of `tx_full`: as many sent frames as the port may have were not given back by the kernel yet.
+    TxCompletionLag,
+    /// Of `tx_full`: the kernel had not looked at all frames it was given to send.
+    TxRingFull,
+    /// Of `tx_full`: the interface was down, or gone.
+    TxDown,
 }
 
 impl KernelLoss {
     /// All of them.
-    pub const ALL: [KernelLoss; 6] = [
+    pub const ALL: [KernelLoss; 9] = [
         KernelLoss::RxRingFull,
         KernelLoss::RxFillRingEmpty,
         KernelLoss::RxDropped,
         KernelLoss::TxInvalid,
         KernelLoss::RxInvalid,
         KernelLoss::TxRefused,
+        KernelLoss::TxCompletionLag,
+        KernelLoss::TxRingFull,
+        KernelLoss::TxDown,
     ];
 
-    /// The name operators see: the kernel's.
+    /// The name operators see: the kernel's, where it has one.
     pub const fn name(self) -> &'static str {
         match self {
             KernelLoss::RxRingFull => "rx_ring_full",
@@ -85,6 +95,9 @@ impl KernelLoss {
             KernelLoss::TxInvalid => "tx_invalid",
             KernelLoss::RxInvalid => "rx_invalid",
             KernelLoss::TxRefused => "tx_refused",
+            KernelLoss::TxCompletionLag => "tx_completion_lag",
+            KernelLoss::TxRingFull => "tx_ring_full",
+            KernelLoss::TxDown => "tx_down",
         }
     }
 }
@@ -186,6 +199,8 @@ pub struct WorkerCounters {
     pub taken_over: Counter,
     /// Frames that wait, now: floods for their next turn.
     pub held: Counter,
+    /// How long its turns took, while they are measured.
+    pub turns: TurnCounters,
     /// Buffers left to a zero-copy driver when its port was closed: it may still write them.
     pub left_behind: Counter,
     events: [Counter; Event::ALL.len()],
@@ -211,6 +226,7 @@ impl WorkerCounters {
             handed_over: Counter::default(),
             taken_over: Counter::default(),
             held: Counter::default(),
+            turns: TurnCounters::default(),
             left_behind: Counter::default(),
             events: Default::default(),
             stages: std::array::from_fn(|_| StageCounters::default()),

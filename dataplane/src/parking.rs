@@ -78,6 +78,11 @@ impl<'u> Lot<'u> {
         self.parked.len()
     }
 
+    /// Chunks of its packets.
+    pub fn chunks(&self) -> usize {
+        self.parked.iter().map(|p| p.meta.chunks()).sum()
+    }
+
     /// A place behind all others.
     pub fn last_place(&mut self) -> u64 {
         self.places += 1;

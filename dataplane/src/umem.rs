@@ -52,7 +52,34 @@ impl Umem {
     /// A region of `frames` frames in a memfd, zeroed and present, for devices to be registered with. The only
     /// allocation of packet memory. Fails if the system has not that much.
     pub fn shared(frames: usize) -> io::Result<Self> {
-        Ok(Umem { memory: Memory::memfd(frames)?, links: chain::links(frames), taken: false })
+        let mut umem = Umem { memory: Memory::memfd(frames)?, links: chain::links(frames), taken: false };
+        umem.place(0..frames)?;
+        Ok(umem)
+    }
+
+    /// The same for `workers`, each with its pool's part: `there` runs what makes that part present, by first touch, so that it is
+    /// in the memory of the NUMA node of whoever runs it.
+    pub fn shared_for(
+        frames: usize,
+        workers: usize,
+        there: impl Fn(usize, &mut (dyn FnMut() -> io::Result<()> + Send)) -> io::Result<()>,
+    ) -> io::Result<Self> {
+        let mut umem = Umem { memory: Memory::memfd(frames)?, links: chain::links(frames), taken: false };
+        let each = frames / workers.max(1);
+        for worker in 0..workers {
+            // What does not divide is nobody's, and the last one's here.
+            let end = if worker + 1 == workers { frames } else { (worker + 1) * each };
+            there(worker, &mut || umem.place(worker * each..end))?;
+        }
+        Ok(umem)
+    }
+
+    /// Makes frames present.
+    fn place(&mut self, frames: Range<usize>) -> io::Result<()> {
+        match &mut self.memory {
+            Memory::Heap(_) => Ok(()),
+            Memory::Memfd(map) => map.populate(frames),
+        }
     }
 
     /// The region as pools of equal size, one per worker, at most [`Umem::WORKERS`]. Of shared memory only once: a second

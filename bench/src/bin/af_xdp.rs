@@ -293,7 +293,7 @@ fn whole(lane: Lane, ready: &dyn Fn(Count), stop: &AtomicBool) -> Res<()> {
     worker.attach(Door::Tunnel, Port::Xdp(Box::new(to)));
     let counter = Arc::clone(worker.counters());
     ready(Box::new(move || (counter.received.get(), counter.sent.get())));
-    worker.work(Idle { spin: Duration::ZERO, sleep: SLEEP }, stop);
+    worker.work(Idle::Adaptive { spin: Duration::ZERO, sleep: SLEEP }, stop);
     Ok(())
 }
 

@@ -1,13 +1,15 @@
 //! What dvrd says at its start: what it got, never silently less.
 
-use super::config::Config;
+use super::config::{Config, IdlePolicy};
 use super::model::Model;
 use super::nic::{By, Nic, QUEUE};
+use super::numa::{self, Node};
 use super::physical::Physical;
 use super::ports::Ports;
 use super::trunk::Trunk;
 use dataplane::io::af_xdp::filter::Mode;
 use dataplane::umem::{FRAME_SIZE, MAX_FRAME};
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 
 /// The banner.
@@ -20,9 +22,13 @@ pub(super) fn banner(
 ) -> String {
     let mut s = format!("dvrd {}: host {}\n", env!("CARGO_PKG_VERSION"), config.host);
     let w = &config.workers;
-    let cores = w.cores.as_ref().map(|c| c.iter().map(usize::to_string).collect::<Vec<_>>().join(", "));
-    let cores = cores.map_or("not pinned".to_owned(), |c| format!("on cores {c}"));
-    let _ = writeln!(s, "  workers   {}, {cores}, sleep after {} us without work", w.count, w.spin_us);
+    let cores = w.cores.as_ref().map_or("not pinned".to_owned(), |cores| on_cores(cores, &numa::cores()));
+    let idle = match w.idle {
+        IdlePolicy::Adaptive => format!("sleep after {} us without work", w.spin_us),
+        IdlePolicy::Busy => "never sleep: a core each is used up".to_owned(),
+    };
+    let measured = if w.time_turns { "; their turns are measured" } else { "" };
+    let _ = writeln!(s, "  workers   {}, {cores}, {idle}{measured}", w.count);
     let frames = usize::from(w.count) * w.frames as usize;
     let _ = writeln!(
         s,
@@ -32,11 +38,12 @@ pub(super) fn banner(
     );
     if let Some(underlay) = underlay.nic() {
         let mac = underlay.link.mac.map_or("no MAC address".to_owned(), |m| m.to_string());
-        let _ = writeln!(s, "  underlay  {}, {mac}, MTU {}", nic(underlay), model.mtu());
+        let _ = writeln!(s, "  underlay  {}, {mac}, MTU {}, {}", nic(underlay), model.mtu(), node(underlay.node));
     }
     let mut name = "physical";
     for (physical, port) in physical.iter().filter_map(|p| Some((&p.name, p.trunk.nic()?))) {
-        let _ = writeln!(s, "  {name:<8}  {physical}: {}, MTU {}; all of it is dvrd's", nic(port), port.link.mtu);
+        let (mtu, node) = (port.link.mtu, node(port.node));
+        let _ = writeln!(s, "  {name:<8}  {physical}: {}, MTU {mtu}, {node}; all of it is dvrd's", nic(port));
         name = "";
     }
     let mut name = "ports";
@@ -60,6 +67,22 @@ pub(super) fn banner(
     s
 }
 
+/// `on cores 0, 1, NUMA node 0`.
+fn on_cores(cores: &[usize], nodes: &BTreeMap<Node, BTreeSet<usize>>) -> String {
+    let node_of = |core: &usize| nodes.iter().find(|(_, cores)| cores.contains(core)).map(|(node, _)| *node);
+    let on: BTreeSet<Node> = cores.iter().filter_map(node_of).collect();
+    let list = |all: Vec<String>| all.join(", ");
+    let nodes = match on.is_empty() {
+        true => String::new(),
+        false => format!(", NUMA node {}", list(on.iter().map(Node::to_string).collect())),
+    };
+    format!("on cores {}{nodes}", list(cores.iter().map(usize::to_string).collect()))
+}
+
+fn node(node: Option<Node>) -> String {
+    node.map_or("no NUMA node".to_owned(), |node| format!("NUMA node {node}"))
+}
+
 /// `tapA1 (veth, native XDP, copy, 1 queue of 2048; checksum offload of eth0 in namespace vm1 is off)`.
 fn nic(nic: &Nic) -> String {
     let (mode, why_not_native, copying, why) = match &nic.by {
@@ -79,4 +102,18 @@ fn nic(nic: &Nic) -> String {
     };
     let (interface, driver) = (&nic.interface, &nic.driver);
     format!("{interface} ({driver}, {mode} XDP{why_not_native}, {copying}, {queues} of {QUEUE}{why}{peer}{long})")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn cores_are_told_with_their_nodes() {
+        let nodes = [(0, [0, 1].into()), (1, [2, 3].into())].into();
+        assert_eq!(on_cores(&[1, 0], &nodes), "on cores 1, 0, NUMA node 0");
+        assert_eq!(on_cores(&[1, 2], &nodes), "on cores 1, 2, NUMA node 0, 1");
+        assert_eq!(on_cores(&[7], &BTreeMap::new()), "on cores 7");
+        assert_eq!((node(Some(1)), node(None)), ("NUMA node 1".to_owned(), "no NUMA node".to_owned()));
+    }
 }

@@ -82,15 +82,42 @@ pub struct Workers {
     pub count: u8,
     /// `cores`: the core each is pinned to; none: not pinned.
     pub cores: Option<Vec<usize>>,
-    /// `spin_us`: microseconds a worker looks for work before it sleeps, 0 to 1,000,000. Default 50.
+    /// `idle`: what a worker does without work. Default adaptive.
+    pub idle: IdlePolicy,
+    /// `spin_us`: microseconds a worker looks for work before it sleeps, 0 to 1,000,000; not with `idle = "busy"`. Default 50.
     pub spin_us: u32,
-    /// `frames`: buffers of 2 KiB each worker has, 1024 to 1,048,576. Default 16384.
+    /// `frames`: buffers of 2 KiB each worker has, 1024 to 1,048,576. Default 32768: enough for three NICs and a few ports with
+    /// full rings, which is what one TCP connection has under way.
     pub frames: u32,
+    /// `time_turns`: the longest turn of each worker is measured, and told with the books. Default false.
+    pub time_turns: bool,
+}
+
+/// What a worker does without work.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum IdlePolicy {
+    /// It looks for some for `spin_us`, then it sleeps until there is some.
+    #[default]
+    Adaptive,
+    /// It looks for some all the time: a packet after a pause waits for nobody to wake up, and a core is used up.
+    Busy,
+}
+
+impl IdlePolicy {
+    /// By the words of the file.
+    pub const WORDS: [(&'static str, IdlePolicy); 2] = [("adaptive", IdlePolicy::Adaptive), ("busy", IdlePolicy::Busy)];
+}
+
+impl std::fmt::Display for IdlePolicy {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let word = IdlePolicy::WORDS.iter().find(|(_, policy)| policy == self).map_or("", |(word, _)| word);
+        f.write_str(word)
+    }
 }
 
 impl Workers {
     /// As many as `dvrctl replay` takes. The rings between workers grow with the square of their number: with 16
-    /// workers of 16384 buffers each, the rings that bring buffers home take 32 MiB.
+    /// workers of 32768 buffers each, the rings that bring buffers home take 63 MiB.
     pub const MOST: u8 = 16;
     /// Bounds of `frames`: a worker's rings must fill, and 2 GiB are enough for one worker.
     pub const FRAMES: std::ops::RangeInclusive<u32> = 1024..=1_048_576;
@@ -100,7 +127,8 @@ impl Workers {
 
 impl Default for Workers {
     fn default() -> Self {
-        Workers { count: 1, cores: None, spin_us: 50, frames: 16384 }
+        let idle = IdlePolicy::default();
+        Workers { count: 1, cores: None, idle, spin_us: 50, frames: 32768, time_turns: false }
     }
 }
 
@@ -161,6 +189,8 @@ impl Config {
         differ("workers.count", was.count.to_string(), is.count.to_string());
         let cores = |w: &Workers| w.cores.as_ref().map_or("none".to_owned(), |cores| format!("{cores:?}"));
         differ("workers.cores", cores(was), cores(is));
+        differ("workers.idle", was.idle.to_string(), is.idle.to_string());
+        differ("workers.time_turns", was.time_turns.to_string(), is.time_turns.to_string());
         differ("workers.spin_us", was.spin_us.to_string(), is.spin_us.to_string());
         differ("workers.frames", was.frames.to_string(), is.frames.to_string());
         let physical = |config: &Config| {

@@ -10,6 +10,7 @@ pub mod doctor;
 mod model;
 pub mod net;
 pub mod nic;
+pub mod numa;
 mod physical;
 mod ports;
 mod post;

@@ -2,6 +2,7 @@
 
 use super::config::Interface;
 use super::net::{Holder, Identity, Link, NetError, Netns, holder, link, link_by_index, veth_peer};
+use super::numa::{self, Node};
 use dataplane::io::af_xdp::filter::{AttachError, Attached, Filter, Mode, Withheld};
 use dataplane::io::af_xdp::{Copying, Promiscuous, RingSizes, Setup, XdpPort, ethtool};
 use dataplane::umem::{FramePool, MAX_FRAME, Region};
@@ -194,6 +195,8 @@ pub struct Nic {
     netns: (u64, u64),
     /// Its driver.
     pub driver: String,
+    /// The NUMA node it is on; none: virtual, or the machine does not say.
+    pub node: Option<Node>,
     /// By what its frames come and go.
     pub by: By,
     /// Receive queues; all are bound.
@@ -253,12 +256,13 @@ impl Nic {
         let tagged = (role == Role::Physical).then(|| Tagged::new(interface, &netns, &link)).transpose()?;
         let opened = netns.run(|| bind(&interface.name, (link.ifindex, link.mtu), role.filter(), region, share))??;
         let workers = share.workers;
-        let Bound { driver, filter, queues, share, ports } = opened;
+        let Bound { driver, node, filter, queues, share, ports } = opened;
         let nic = Nic {
             interface: interface.clone(),
             link,
             netns: netns.id(),
             driver,
+            node,
             by: By::Xdp {
                 mode: filter.mode(),
                 why_not_native: filter.why_not_native().map(io::Error::to_string),
@@ -300,6 +304,7 @@ impl Nic {
 /// An interface with everything bound.
 struct Bound<'u> {
     driver: String,
+    node: Option<Node>,
     filter: Attached,
     queues: u32,
     share: usize,
@@ -315,6 +320,7 @@ fn bind<'u>(
     share: Share,
 ) -> Result<Bound<'u>, NicError> {
     let driver = ethtool::driver(name).unwrap_or_else(|_| "unknown".to_owned());
+    let node = ethtool::bus(name).ok().and_then(|bus| numa::of_device(&bus));
     let queues = queues(name)?;
     if queues < share.workers {
         return Err(NicError::Queues { interface: name.to_owned(), queues, workers: share.workers });
@@ -338,7 +344,7 @@ fn bind<'u>(
         let bound = bound.map_err(|error| NicError::Socket { interface: name.to_owned(), error })?;
         ports.push(bound);
     }
-    Ok(Bound { driver, filter, queues, share: setup.share, ports })
+    Ok(Bound { driver, node, filter, queues, share: setup.share, ports })
 }
 
 /// Receive queues of an interface of the calling thread's namespace.

@@ -7,6 +7,7 @@ use super::doctor::{self, Before, Use};
 use super::model::{Model, StoreError};
 use super::net::{NetError, UnderlayEvent};
 use super::nic::{Nic, NicError, Role, Share};
+use super::numa;
 use super::physical::{self, Physical};
 use super::ports::{LEAST_SHARE, News, Ports};
 use super::post::Post;
@@ -127,7 +128,7 @@ pub fn run(
     let (count, frames) = (usize::from(config.workers.count), config.workers.frames as usize);
     let bytes = count * frames * FRAME_SIZE;
     let before = Before::look(config, cloud).map_err(RunError::Unfit)?;
-    let mut umem = Umem::shared(count * frames).map_err(|error| RunError::Memory { bytes, error })?;
+    let mut umem = packet_memory(config).map_err(|error| RunError::Memory { bytes, error })?;
     let pools = umem.pools(count);
     let mut model = Model::new(cloud, &config.host, count);
     let (vtep, port) = model.vtep().ok_or_else(|| RunError::NoVtep(config.host.clone()))?;
@@ -136,7 +137,7 @@ pub fn run(
     uplink.nic().into_iter().for_each(|nic| uplink::set(&mut model, nic));
     model.store()?;
     let budget = budget(config, &model, &physical, &uplink)?;
-    let mut workers = threads::workers(model.writer(), pools, nics, physical.len())?;
+    let mut workers = threads::workers(model.writer(), pools, nics, physical.len(), &config.workers)?;
     let mut ports = Ports::new(config.attachments(cloud), region, budget);
     let news = ports.look(model.writer(), &mut workers);
     tell(news, &ports, &model, true);
@@ -159,7 +160,7 @@ pub fn run(
     let (mut workers, died) = std::thread::scope(|scope| {
         let ends = Stop { stop: &stop, handles: &handles };
         let cores = config.workers.cores.as_deref().unwrap_or_default();
-        let running = Running::start(scope, workers, threads::idle(config), cores, &stop);
+        let running = Running::start(scope, workers, threads::idle(config), cores, &ends);
         let running = running.map_err(|error| RunError::System { what: "threads of the workers", error })?;
         model.start();
         says.ready(&banner);
@@ -186,6 +187,15 @@ pub fn run(
     handles.learn(model.writer_mut());
     says.books(&handles.totals(model.writer(), model.physical()), Some(frames));
     died.map_or(Ok(()), |worker| Err(RunError::WorkerDied(worker)))
+}
+
+/// Each pinned worker's part is touched first on its core, and so is in the memory of its NUMA node; of workers that are not
+/// pinned it is where this thread runs.
+fn packet_memory(config: &Config) -> io::Result<Umem> {
+    let (count, frames) = (usize::from(config.workers.count), config.workers.frames as usize);
+    Umem::shared_for(count * frames, count, |worker, touch| {
+        numa::on_core(threads::core(&config.workers, worker), touch)
+    })
 }
 
 /// The NICs all workers have queues of.
@@ -304,7 +314,7 @@ impl<'u: 'scope, 'scope> Daemon<'_, 'scope, 'u> {
             tick = if busy { TICK } else { (tick * 2).min(LONGEST_TICK) };
             self.wait(tick);
             if signals.books.swap(false, Ordering::Relaxed) {
-                says.books(&self.handles.totals(self.model.writer(), self.model.physical()), None);
+                says.books(&self.handles.totals_now(self.model.writer(), self.model.physical()), None);
             }
             self.follow_files(signals);
             let soon = self.ports.any_settles() && looked.elapsed() >= LOOK_SOON;

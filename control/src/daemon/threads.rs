@@ -1,12 +1,14 @@
 //! Workers on threads of their own, and what the writer's thread has of them.
 
-use super::config::Config;
+use super::config::{self, Config, IdlePolicy};
+use super::numa;
 use super::physical;
 use super::ports::{Place, Workers};
 use super::run::RunError;
 use crate::books::{PortTotals, Totals};
 use crate::host::TUNNEL;
 use crate::writer::Writer;
+use crossbeam::queue::ArrayQueue;
 use dataplane::burst::Door;
 use dataplane::counters::WorkerCounters;
 use dataplane::handoff::{Bell, RING, mesh};
@@ -15,23 +17,41 @@ use dataplane::io::af_xdp::XdpPort;
 use dataplane::learn::LearnQueue;
 use dataplane::parking::PER_ROUTER;
 use dataplane::umem::FramePool;
-use dataplane::worker::{Idle, Order, Orders, Worker};
+use dataplane::worker::{Idle, Leaving, Order, Orders, Statement, Statements, Worker};
 use std::collections::BTreeMap;
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, channel};
 use std::thread::{Builder, Scope, ScopedJoinHandle};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// The longest sleep of an idle worker; sent buffers are taken back then.
 const SLEEP: Duration = Duration::from_millis(100);
+/// A worker that never sleeps takes sent buffers back so long after the last work.
+const TIDY: Duration = Duration::from_micros(50);
+/// A running worker is asked for its books; one that does not answer within this stands still.
+const ANSWERS: Duration = Duration::from_millis(250);
+const ASK_AGAIN: Duration = Duration::from_micros(100);
+/// A worker's letter box may be full for so long.
+const BOX_FULL: Duration = Duration::from_secs(5);
 
 /// Turns in which stopped workers end what waits: 64 floods to 4,096 ports and as many hosts, 256 copies a turn.
 const TURNS: usize = 64 * 2 * 4096 / 256;
 
 /// How the workers of this configuration wait.
 pub(super) fn idle(config: &Config) -> Idle {
-    Idle { spin: Duration::from_micros(config.workers.spin_us.into()), sleep: SLEEP }
+    match config.workers.idle {
+        IdlePolicy::Adaptive => {
+            Idle::Adaptive { spin: Duration::from_micros(config.workers.spin_us.into()), sleep: SLEEP }
+        }
+        IdlePolicy::Busy => Idle::Busy { tidy: TIDY },
+    }
+}
+
+/// The core a worker is pinned to.
+pub(super) fn core(config: &config::Workers, worker: usize) -> Option<usize> {
+    config.cores.as_ref()?.get(worker).copied()
 }
 
 /// Workers on the tables of `writer`, connected, each with its queues of these NICs (the first port of each is the first
@@ -41,6 +61,7 @@ pub(super) fn workers<'u>(
     pools: Vec<FramePool<'u>>,
     nics: Vec<(Door, Vec<XdpPort<'u>>)>,
     phys: usize,
+    config: &config::Workers,
 ) -> Result<Vec<Worker<'u>>, RunError> {
     let system = |error| RunError::System { what: "file descriptors of the workers", error };
     let count = pools.len();
@@ -50,7 +71,9 @@ pub(super) fn workers<'u>(
     parts
         .map(|(id, (pool, links))| {
             let view = writer.view(id).ok_or_else(|| system(io::ErrorKind::InvalidInput.into()))?;
-            let mut worker = Worker::new(view, pool, writer.limits().ports, phys);
+            // What it has for itself is in its own node's memory.
+            let mut worker = numa::on_core(core(config, id), || Worker::new(view, pool, writer.limits().ports, phys));
+            worker.time_turns(config.time_turns);
             worker.connect(links);
             for (door, port) in nics.iter_mut().filter_map(|(door, ports)| Some((*door, ports.next()?))) {
                 worker.bell().map_or(Ok(()), |bell| port.watch(&bell)).map_err(system)?;
@@ -123,7 +146,38 @@ impl<'u> Handles<'u> {
         n
     }
 
-    /// The books now. `physical`: names of the physical networks, in order.
+    /// The books of running workers, as each of them tells its own between two turns. `physical` as for [`Handles::totals`].
+    pub fn totals_now(&self, writer: &Writer, physical: &[String]) -> Totals {
+        let totals = self.totals(writer, physical);
+        match self.state() {
+            Some(state) => totals.as_told(&state),
+            None => {
+                tracing::warn!(
+                    "a worker does not say its books within {} ms: they were read while it works, and may not balance",
+                    ANSWERS.as_millis()
+                );
+                totals
+            }
+        }
+    }
+
+    /// What all workers tell, added up; `None` if one does not.
+    fn state(&self) -> Option<Statement> {
+        let answers: Statements = Arc::new(ArrayQueue::new(self.0.len().max(1)));
+        let start = Instant::now();
+        (0..self.0.len()).all(|worker| self.order(worker, Order::State(Arc::clone(&answers)))).then_some(())?;
+        while answers.len() < self.0.len() {
+            if start.elapsed() > ANSWERS {
+                return None;
+            }
+            std::thread::sleep(ASK_AGAIN);
+        }
+        let mut sum = Statement::default();
+        std::iter::from_fn(|| answers.pop()).for_each(|(_, state)| sum += &state);
+        Some(sum)
+    }
+
+    /// The books of workers that stand still. `physical`: names of the physical networks, in order.
     pub fn totals(&self, writer: &Writer, physical: &[String]) -> Totals {
         let counters: Vec<&WorkerCounters> = self.0.iter().map(|h| &*h.count).collect();
         let of = |door| {
@@ -151,9 +205,15 @@ impl<'u> Handles<'u> {
 
     /// Puts an order into a worker's letter box. Says whether there was room: a worker that stands still empties none.
     pub fn order(&self, worker: usize, order: Order<'u>) -> bool {
-        let given = self.0.get(worker).is_some_and(|handle| handle.orders.push(order).is_ok());
+        self.put(worker, order).is_none()
+    }
+
+    /// The same; an order there is no room for comes back.
+    fn put(&self, worker: usize, order: Order<'u>) -> Option<Order<'u>> {
+        let Some(handle) = self.0.get(worker) else { return Some(order) };
+        let back = handle.orders.push(order).err();
         self.wake(worker);
-        given
+        back
     }
 
     /// All of them look again, those that sleep too.
@@ -197,17 +257,43 @@ impl Drop for Stop<'_, '_> {
 #[derive(Debug)]
 pub(super) struct Running<'scope, 'u> {
     threads: Vec<ScopedJoinHandle<'scope, Worker<'u>>>,
+    /// Closes ports; ends when no worker runs.
+    closes: ScopedJoinHandle<'scope, ()>,
+}
+
+/// Closes what workers have given up, and brings the buffers back.
+fn close<'u>(leaving: &Receiver<Leaving<'u>>, handles: &Handles<'u>) {
+    for port in leaving {
+        let worker = usize::from(port.worker().0);
+        let mut order = Order::TakeBack(port.close());
+        // A letter box that is full is emptied in a moment, unless its worker is dead.
+        let start = Instant::now();
+        while let Some(back) = handles.put(worker, order) {
+            if start.elapsed() > BOX_FULL {
+                tracing::error!("worker {worker} does not take back the buffers of a port that was closed");
+                break;
+            }
+            order = back;
+            std::thread::sleep(ASK_AGAIN);
+        }
+    }
 }
 
 impl<'scope, 'u: 'scope> Running<'scope, 'u> {
     /// Each on a thread of its own, until `stop` ([`Stop`]).
     pub fn start(
         scope: &'scope Scope<'scope, '_>,
-        workers: Vec<Worker<'u>>,
+        mut workers: Vec<Worker<'u>>,
         idle: Idle,
         cores: &[usize],
-        stop: &'scope AtomicBool,
+        Stop { stop, handles }: &Stop<'scope, 'u>,
     ) -> io::Result<Self> {
+        let (stop, handles) = (*stop, *handles);
+        let (closer, leaving) = channel();
+        let closes = move || close(&leaving, handles);
+        let closes = Builder::new().name("closes".to_owned()).spawn_scoped(scope, closes)?;
+        workers.iter_mut().for_each(|worker| worker.close_by(Some(closer.clone())));
+        drop(closer);
         let start = |(n, mut worker): (usize, Worker<'u>)| {
             let core = cores.get(n).map(|id| core_affinity::CoreId { id: *id });
             let body = move || {
@@ -222,7 +308,7 @@ impl<'scope, 'u: 'scope> Running<'scope, 'u> {
             Builder::new().name(format!("worker-{n}")).spawn_scoped(scope, body)
         };
         let threads = workers.into_iter().enumerate().map(start).collect::<io::Result<Vec<_>>>();
-        Ok(Running { threads: threads? })
+        Ok(Running { threads: threads?, closes })
     }
 
     /// A thread that has ended without being told to: its number.
@@ -233,7 +319,11 @@ impl<'scope, 'u: 'scope> Running<'scope, 'u> {
     /// Stops them. A worker that did not survive is missing.
     pub fn stop(self, stop: Stop<'_, 'u>) -> Vec<Worker<'u>> {
         drop(stop);
-        self.threads.into_iter().filter_map(|thread| thread.join().ok()).collect()
+        let mut workers: Vec<_> = self.threads.into_iter().filter_map(|thread| thread.join().ok()).collect();
+        // Its last ports each closed itself; those that were on their way are closed by now, and their buffers are here.
+        let _ = self.closes.join();
+        workers.iter_mut().for_each(Worker::obey);
+        workers
     }
 }
 

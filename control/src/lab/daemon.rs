@@ -5,9 +5,13 @@ use super::command::{Done, Proc, Res};
 use super::process::Process;
 use super::topology::{CLOUD, Lab};
 use crate::daemon::config::PortIo;
+use rustix::process::Signal;
 use serde_json::Value;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
+
+/// A daemon tells its books within this.
+const BOOKS: Duration = Duration::from_secs(5);
 
 /// How `dvrd` is started.
 pub struct Setup {
@@ -25,8 +29,8 @@ pub struct Setup {
     pub cloud: &'static str,
     /// By what it takes the interfaces of ports.
     pub port_io: PortIo,
-    /// `workers.spin_us`, if it is not to be the usual one.
-    pub spin_us: Option<u32>,
+    /// Further lines of `[workers]`.
+    pub more: &'static str,
 }
 
 impl Default for Setup {
@@ -39,7 +43,7 @@ impl Default for Setup {
             stays: false,
             cloud: CLOUD,
             port_io: PortIo::Auto,
-            spin_us: None,
+            more: "",
         }
     }
 }
@@ -136,6 +140,12 @@ impl Dvrd {
         self.proc.logged().lines().filter(|l| l.contains(words)).map(str::to_owned).collect()
     }
 
+    /// Its books now.
+    pub fn books(&self) -> Res<Value> {
+        tell(&self.process()?, &self.totals)?
+            .ok_or_else(|| format!("H{}: no books: {}", self.host + 1, self.proc.logged()))
+    }
+
     /// Sends it a signal by name.
     pub fn signal(&self, name: &str) -> Res<()> {
         self.proc.signal(name)
@@ -163,13 +173,29 @@ impl Dvrd {
     }
 }
 
+/// Asks a running daemon for its books, which it writes to this file; none: it does not tell them.
+pub fn tell(process: &Process, totals: &Path) -> Res<Option<Value>> {
+    let _ = std::fs::remove_file(totals);
+    if !process.signal(Signal::USR1)? {
+        return Ok(None);
+    }
+    let end = Instant::now() + BOOKS;
+    while Instant::now() < end {
+        // The file is put there whole.
+        if let Ok(text) = std::fs::read_to_string(totals) {
+            return serde_json::from_str(&text).map(Some).map_err(|e| format!("{}: {e}", totals.display()));
+        }
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    Ok(None)
+}
+
 fn config_text(lab: &Lab, host: usize, setup: &Setup) -> String {
     let netns = if setup.inside { String::new() } else { format!("netns = \"{}\"\n", lab.host(host).name()) };
     let (port_io, interface) = (setup.port_io.word(), setup.interface);
     let mut text = format!("host = \"H{}\"\nport_io = \"{port_io}\"\n", host + 1);
     text += &format!("\n[underlay]\ninterface = \"{interface}\"\n{netns}");
-    text += &format!("\n[workers]\ncount = {}\n", setup.workers);
-    text += &setup.spin_us.map_or(String::new(), |us| format!("spin_us = {us}\n"));
+    text += &format!("\n[workers]\ncount = {}\n{}", setup.workers, setup.more);
     for (name, interface) in lab.physical() {
         text += &format!("\n[[physical_networks]]\nname = \"{name}\"\ninterface = \"{interface}\"\n{netns}");
     }
@@ -211,15 +237,16 @@ pub struct Balance {
 impl Balance {
     /// Reads what `--totals` left.
     pub fn of(totals: &Value) -> Balance {
-        let keys = ["received", "generated", "copied", "sent", "dropped", "consumed", "held"];
+        let keys =
+            ["received", "generated", "copied", "taken_over", "sent", "dropped", "consumed", "held", "handed_over"];
         let numbers: Vec<Option<u64>> = keys.iter().map(|k| totals[k].as_u64()).collect();
         let word = |(k, n): (&&str, &Option<u64>)| n.map_or(format!("{k} missing"), |n| format!("{k} {n}"));
         let words = keys.iter().zip(&numbers).map(word).collect::<Vec<_>>();
         let sum = |part: &[Option<u64>]| part.iter().copied().sum::<Option<u64>>();
-        let (came, went) = (sum(&numbers[..3]), sum(&numbers[3..]));
+        let (came, went) = (sum(&numbers[..4]), sum(&numbers[4..]));
         let (free, total) = (totals["frames"]["free"].as_u64(), totals["frames"]["total"].as_u64());
         Balance {
-            books: format!("{} = {}", words[..3].join(" + "), words[3..].join(" + ")),
+            books: format!("{} = {}", words[..4].join(" + "), words[4..].join(" + ")),
             even: came == went && came > Some(0),
             buffers: format!("{} of {} free", free.unwrap_or(0), total.unwrap_or(0)),
             all_home: free == total && total > Some(0),

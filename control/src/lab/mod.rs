@@ -21,3 +21,4 @@ pub mod tools;
 pub mod topology;
 pub mod traffic;
 pub mod up;
+pub mod usage;

@@ -4,7 +4,7 @@ use super::checks::{Checks, say};
 use super::cloud::outside::{CLIENT, CLIENT_GATEWAY, ROUTER, VLAN, floating_ip};
 use super::cloud::{Name, subnet};
 use super::command::{Res, go_on};
-use super::daemon::{Expected, drops};
+use super::daemon::{Expected, drops, tell};
 use super::errors::{route, too_big, unreachable};
 use super::floating::{OTHERS, SNAT_HOST, asked_for, between, inward, outward};
 use super::folder::Folder;
@@ -12,15 +12,13 @@ use super::paths::{both_ways, checksums, gateways};
 use super::physical::tags;
 use super::state::{Daemon, Peer, State, folder, lock, of};
 use super::topology::{Base, Lab};
-use rustix::process::Signal;
+use crate::explain::reasons::counters;
 use serde_json::Value;
 use std::path::Path;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// Seconds of the loads that are not what the test is about, at most.
 const SHORT: u64 = 1;
-/// A daemon tells its books within this.
-const BOOKS: Duration = Duration::from_secs(5);
 
 /// A group of checks under one heading.
 type Case = (&'static str, fn(&mut Checks, &Lab, u64) -> Res<()>);
@@ -89,8 +87,9 @@ pub fn test(name: &str, dvrctl: &Path, seconds: u64, checks: &mut Checks) -> Res
     checks.section("What was counted meanwhile");
     checksums(checks, &lab)?;
     for (daemon, before) in state.daemons.iter().zip(before) {
-        let after = books(daemon)?;
-        drops(checks, &daemon.host, &since(&before, &after), EXPECTED);
+        let meanwhile = since(&before, &books(daemon)?);
+        drops(checks, &daemon.host, &meanwhile, EXPECTED);
+        beside(checks, &daemon.host, &meanwhile);
     }
     Ok(())
 }
@@ -152,29 +151,30 @@ fn icmp_near(checks: &mut Checks, lab: &Lab, _: u64) -> Res<()> {
 
 /// Asks a daemon for its books.
 fn books(daemon: &Daemon) -> Res<Value> {
-    let _ = std::fs::remove_file(&daemon.totals);
-    let why = || format!("{}: dvrd, process {}, does not tell its books", daemon.host, daemon.process.pid);
-    if !daemon.process.signal(Signal::USR1)? {
-        return Err(format!("{}: it has ended; it said at last:\n{}", why(), daemon.last_words(10)));
-    }
-    let end = Instant::now() + BOOKS;
-    while Instant::now() < end {
-        // The file is put there whole.
-        if let Ok(text) = std::fs::read_to_string(&daemon.totals) {
-            return serde_json::from_str(&text).map_err(|e| format!("{}: {e}", daemon.totals.display()));
-        }
-        std::thread::sleep(Duration::from_millis(10));
-    }
-    Err(why())
+    tell(&daemon.process, &daemon.totals)?.ok_or_else(|| {
+        let (host, pid, words) = (&daemon.host, daemon.process.pid, daemon.last_words(10));
+        format!("{host}: dvrd, process {pid}, does not tell its books; it said at last:\n{words}")
+    })
 }
 
-/// What was dropped between two times.
+/// What was counted between two times: drops, and what is no drop of dvrd's.
 fn since(before: &Value, after: &Value) -> Value {
     let less = |after: &Value, before: &Value| after.as_u64().unwrap_or(0).saturating_sub(before.as_u64().unwrap_or(0));
-    let drops = after["drops"].as_object().into_iter().flatten();
-    let drops: serde_json::Map<String, Value> =
-        drops.map(|(reason, n)| (reason.clone(), less(n, &before["drops"][reason]).into())).collect();
-    serde_json::json!({"drops": drops, "dropped": less(&after["dropped"], &before["dropped"])})
+    let all = |what: &str| -> serde_json::Map<String, Value> {
+        let names = after[what].as_object().into_iter().flatten();
+        names.map(|(name, n)| (name.clone(), less(n, &before[what][name]).into())).collect()
+    };
+    let dropped = less(&after["dropped"], &before["dropped"]);
+    serde_json::json!({"drops": all("drops"), "dropped": dropped, "counters": all("counters")})
+}
+
+/// What was counted beside the drops: frames that the kernel lost before dvrd saw them are there.
+fn beside(checks: &Checks, host: &str, meanwhile: &Value) {
+    let counted = meanwhile["counters"].as_object().into_iter().flatten();
+    for (name, n) in counted.filter(|(_, n)| n.as_u64() != Some(0)) {
+        let meaning = counters().find(|(known, _)| known == name).map_or("", |(_, entry)| entry.meaning);
+        checks.note(format!("{host} counted beside"), format!("{name} {n}: {meaning}"));
+    }
 }
 
 /// The last line: how many were right.

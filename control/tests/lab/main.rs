@@ -8,10 +8,12 @@ mod control;
 mod errors;
 mod floating;
 mod forwarding;
+mod idle;
 mod killed;
 mod lab_command;
 mod lifecycle;
 mod load;
+mod long;
 mod physical;
 mod reload;
 mod reorder;
@@ -40,6 +42,8 @@ const TESTS: &[(&str, &str, Run)] = &[
     ("two_hosts", "dvrd on both hosts, one worker each", forwarding::two_hosts),
     ("kernel_peer", "dvrd on H1; H2 is the kernel's bridge, vxlan device and router", forwarding::kernel_peer),
     ("two_workers", "two workers and two underlay queues on each host, under load", load::two_workers),
+    ("idle", "what dvrd costs without work, and what the first packet pays after", idle::idle),
+    ("long", "traffic of every kind while all that can goes and comes, ten clouds a second", long::long),
     ("killed", "kill -9 under traffic, and started again", killed::killed),
     ("stops_clean", "started and stopped: what was found is left", lifecycle::stops_clean),
     ("comes_and_goes", "an instance's interface that is missing, comes and goes", lifecycle::comes_and_goes),

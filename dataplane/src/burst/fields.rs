@@ -64,6 +64,11 @@ pub struct FrameMeta {
 }
 
 impl FrameMeta {
+    /// Chunks of packet memory the packet takes.
+    pub fn chunks(&self) -> usize {
+        usize::from(self.segments.max(1))
+    }
+
     /// A frame of `len` bytes received at `off` of its chunk at `time` ns, in one piece.
     pub fn of_received(off: u16, len: u16, time: u64) -> Self {
         FrameMeta { off, len, rx_off: off, rx_len: len, segments: 1, rx_time: time, ..FrameMeta::default() }

@@ -149,10 +149,18 @@ impl<'u> MemoryPort<'u> {
         self.rx.len()
     }
 
-    /// See [`Port::close`](super::Port::close).
-    pub fn close(mut self, pool: &mut FramePool<'u>) {
-        self.rx.drain(..).chain(self.tx.drain(..)).for_each(|(frame, _)| pool.put_all(frame));
-        self.reclaim(pool);
+    /// See [`Port::lent`](super::Port::lent).
+    pub fn lent(&self) -> (usize, usize) {
+        let chunks = |all: &VecDeque<(Frame<'u>, FrameMeta)>| all.iter().map(|(_, meta)| meta.chunks()).sum();
+        let behind = |frame: &Frame<'u>| self.region.as_ref().map_or(0, |region| region.behind(frame).count());
+        let done: usize = self.done.iter().map(|frame| 1 + behind(frame)).sum();
+        let sent: usize = chunks(&self.tx);
+        (chunks(&self.rx), sent + done)
+    }
+
+    /// See [`Port::close_with`](super::Port::close_with).
+    pub fn close_with(mut self, give: &mut impl FnMut(Frame<'u>)) {
+        self.rx.drain(..).chain(self.tx.drain(..)).map(|(frame, _)| frame).chain(self.done.drain(..)).for_each(give);
     }
 
     /// See [`Port::reclaim`](super::Port::reclaim).

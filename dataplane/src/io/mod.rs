@@ -91,14 +91,19 @@ impl<'u> Port<'u> {
     /// Gives the port up: every frame it has goes back to the pool, but for those a driver may still write; returns how many
     /// these are.
     pub fn close(self, pool: &mut FramePool<'u>) -> usize {
+        self.close_with(&mut |frame| pool.put_all(frame))
+    }
+
+    /// As [`Port::close`]; `give` gets its packets, with what hangs behind their first chunks.
+    pub fn close_with(self, give: &mut impl FnMut(Frame<'u>)) -> usize {
         match self {
-            Port::Xdp(p) => p.close(pool),
+            Port::Xdp(p) => p.close_with(give),
             Port::Packet(p) => {
-                p.close(pool);
+                p.close_with(give);
                 0
             }
             Port::Memory(p) => {
-                p.close(pool);
+                p.close_with(give);
                 0
             }
         }
@@ -119,6 +124,15 @@ impl<'u> Port<'u> {
             Port::Xdp(p) => p.watch(bell),
             Port::Packet(p) => p.watch(bell),
             Port::Memory(_) => Ok(()),
+        }
+    }
+
+    /// Chunks it has: to receive into or received, and to send or sent and not back yet.
+    pub fn lent(&self) -> (usize, usize) {
+        match self {
+            Port::Xdp(p) => p.lent(),
+            Port::Packet(p) => p.lent(),
+            Port::Memory(p) => p.lent(),
         }
     }
 

@@ -111,6 +111,11 @@ impl<'u> Chain<'u> {
         true
     }
 
+    /// Chunks it has.
+    pub fn chunks(&self) -> usize {
+        usize::from(self.segments)
+    }
+
     /// The packet's first chunk, how many there are, and the bytes in those behind it.
     pub fn finish(self) -> (Frame<'u>, u8, u32) {
         (self.first, self.segments, self.tail)

@@ -3,12 +3,17 @@
 
 use super::{Chunk, FRAME_SIZE, Frame};
 use rustix::fs::{MemfdFlags, ftruncate, memfd_create};
-use rustix::mm::{MapFlags, ProtFlags, mmap, munmap};
+use rustix::io::Errno;
+use rustix::mm::{Advice, MapFlags, ProtFlags, madvise, mmap, munmap};
 use std::io;
 use std::marker::PhantomData;
+use std::ops::Range;
 use std::os::fd::OwnedFd;
 use std::ptr::NonNull;
 use std::sync::atomic::AtomicU64;
+
+/// Bytes of a page, the smallest there are.
+const PAGE: usize = 4096;
 
 /// Where a region's bytes are.
 #[derive(Debug)]
@@ -56,11 +61,28 @@ impl Mapping {
         let len = frames.checked_mul(FRAME_SIZE).ok_or_else(too_much)?;
         let memfd = memfd_create("dvrd-umem", MemfdFlags::CLOEXEC)?;
         ftruncate(&memfd, len as u64)?;
-        let flags = MapFlags::SHARED | MapFlags::POPULATE;
+        let prot = ProtFlags::READ | ProtFlags::WRITE;
         // SAFETY: a new mapping at an address the kernel chooses; it replaces nothing.
-        let base = unsafe { mmap(std::ptr::null_mut(), len, ProtFlags::READ | ProtFlags::WRITE, flags, &memfd, 0)? };
+        let base = unsafe { mmap(std::ptr::null_mut(), len, prot, MapFlags::SHARED, &memfd, 0)? };
         let base = NonNull::new(base.cast::<Chunk>()).ok_or_else(too_much)?;
         Ok(Mapping { base, frames, _memfd: memfd })
+    }
+
+    /// Makes the pages of these frames present, in memory of the calling thread's node if they are not yet. Fails if the system
+    /// has not that much.
+    pub fn populate(&mut self, frames: Range<usize>) -> io::Result<()> {
+        let end = frames.end.min(self.frames);
+        let start = frames.start.min(end);
+        // Advice begins at a page; one that two parts share is the first one's.
+        let first = start * FRAME_SIZE / PAGE * PAGE;
+        let len = end * FRAME_SIZE - first;
+        // SAFETY: inside the mapping: `end` is at most its frames. The pages get no other contents than they have.
+        let present = unsafe { madvise(self.base.as_ptr().byte_add(first).cast(), len, Advice::LinuxPopulateWrite) };
+        match present {
+            // Kernels before 5.14 make them present when they are used first.
+            Err(Errno::INVAL) => Ok(()),
+            other => Ok(other?),
+        }
     }
 }
 
@@ -146,6 +168,37 @@ mod tests {
                 frame.chunk_mut().fill(0xa5);
             }
         }
+    }
+
+    /// Bytes of this process that are in a memfd.
+    fn present() -> u64 {
+        let status = std::fs::read_to_string("/proc/self/status").unwrap();
+        let line = status.lines().find_map(|l| l.strip_prefix("RssShmem:")).unwrap();
+        line.trim().strip_suffix(" kB").unwrap().parse::<u64>().unwrap() * 1024
+    }
+
+    /// Each part is present when its worker's turn is over and not before; the rest that does not divide is too.
+    #[test]
+    #[cfg_attr(miri, ignore = "no memfd there")]
+    fn each_worker_s_part_is_made_present_where_it_is_wanted() {
+        const FRAMES: usize = 3 * 8192 + 2;
+        let (before, mut order, mut grew) = (present(), Vec::new(), Vec::new());
+        let order_of = std::cell::RefCell::new(&mut order);
+        let sizes = std::cell::RefCell::new(&mut grew);
+        let umem = Umem::shared_for(FRAMES, 3, |worker, touch| {
+            let start = present();
+            touch()?;
+            order_of.borrow_mut().push(worker);
+            sizes.borrow_mut().push(present().saturating_sub(start));
+            Ok(())
+        });
+        assert!(umem.is_ok());
+        assert_eq!(order, [0, 1, 2]);
+        // Other tests have their own memory in this process: about a part each.
+        let part = (8192 * FRAME_SIZE) as u64;
+        assert!(grew.iter().all(|g| (part / 2..part * 2).contains(g)), "{grew:?}, a part is {part}");
+        assert!(present() - before >= (FRAMES * FRAME_SIZE) as u64 / 2);
+        assert!(Umem::shared_for(8, 2, |_, _| Err(std::io::ErrorKind::OutOfMemory.into())).is_err());
     }
 
     #[test]

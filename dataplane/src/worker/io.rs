@@ -1,7 +1,7 @@
 //! [`WorkerIo`]: a worker's ports and free frames.
 
-use super::WorkerId;
-use crate::burst::{BURST, Burst, Door};
+use super::{Closer, WorkerId};
+use crate::burst::{BURST, Burst, Door, Lane};
 use crate::counters::WorkerCounters;
 use crate::flood::Floods;
 use crate::handoff::{Handed, Links};
@@ -13,6 +13,8 @@ use crate::umem::{Frame, FramePool};
 
 /// After so many bursts every buffer goes home, however few there are: a worker that is never idle keeps none.
 const ALL_HOME: u32 = 64;
+/// Ports the kernel is asked about in one turn.
+const ASKED_AT_ONCE: usize = 64;
 
 /// A port a worker has.
 #[derive(Debug)]
@@ -91,8 +93,13 @@ pub struct WorkerIo<'u> {
     unsent: Vec<Door>,
     /// To and from the other workers.
     links: Option<Links<'u>>,
+    /// Who closes ports; none: the worker itself. And buffers of those that are not closed yet.
+    pub(super) closer: Option<Closer<'u>>,
+    pub(super) closing: usize,
     /// So many bursts so far.
     bursts: u32,
+    /// So many ports the kernel was asked about in this round.
+    asked: usize,
 }
 
 impl<'u> WorkerIo<'u> {
@@ -112,7 +119,10 @@ impl<'u> WorkerIo<'u> {
             next: 0,
             unsent: Vec::with_capacity(all),
             links: None,
+            closer: None,
+            closing: 0,
             bursts: 0,
+            asked: 0,
         }
     }
 
@@ -134,12 +144,6 @@ impl<'u> WorkerIo<'u> {
         self.next = 0;
         self.close(door, old.port, count);
         true
-    }
-
-    /// The last of a port: what the kernel lost of it, and its frames.
-    pub(super) fn close(&mut self, door: Door, port: Port<'u>, count: &WorkerCounters) {
-        count.kernel_lost(door, port.lost(), true);
-        count.left_behind.add(port.close(&mut self.pool) as u64);
     }
 
     pub(super) fn doors(&self) -> &[Door] {
@@ -221,6 +225,13 @@ impl<'u> WorkerIo<'u> {
         self.lot.len() + self.unresolved.len()
     }
 
+    /// Chunks of those.
+    pub(super) fn held_chunks(&self) -> usize {
+        let waiting = self.floods.waiting.as_ref();
+        let flood = |lane: &Lane| waiting.map_or(0, |burst| burst.meta[*lane].chunks());
+        self.floods.order.iter().map(flood).sum::<usize>() + self.lot.chunks()
+    }
+
     /// Takes back a frame that ended here.
     #[inline(always)]
     pub(crate) fn recycle(&mut self, frame: Frame<'u>) {
@@ -275,13 +286,27 @@ impl<'u> WorkerIo<'u> {
         }
     }
 
-    /// Asks the kernel what it lost.
-    pub(super) fn count_lost(&mut self, count: &WorkerCounters) {
-        for door in &self.doors {
-            if let Some(attached) = self.ports.get(*door) {
-                count.kernel_lost(*door, attached.port.lost(), false);
+    /// Frames of its ports: to receive into or received, and to send or sent and not back yet.
+    pub(super) fn lent(&self) -> (usize, usize) {
+        let Ports { local, tunnel, phys, unknown } = &self.ports;
+        let all = local.iter().chain(phys).chain([tunnel, unknown]).flatten();
+        all.map(|attached| attached.port.lent()).fold((0, 0), |(rx, tx), (r, t)| (rx + r, tx + t))
+    }
+
+    /// Asks the kernel what it lost of the next few ports; says whether all have been asked by now. A system call each:
+    /// thousands at once would be a stall.
+    pub(super) fn count_lost(&mut self, count: &WorkerCounters) -> bool {
+        for _ in 0..ASKED_AT_ONCE {
+            let Some(door) = self.doors.get(self.asked).copied() else {
+                self.asked = 0;
+                return true;
+            };
+            self.asked += 1;
+            if let Some(attached) = self.ports.get(door) {
+                count.kernel_lost(door, attached.port.lost(), false);
             }
         }
+        false
     }
 
     pub(super) fn connect(&mut self, links: Links<'u>) {

@@ -1,6 +1,6 @@
 //! What a running worker is asked to do by the thread that owns the model.
 
-use super::{Worker, WorkerIo};
+use super::{Returned, Statements, Worker, WorkerIo};
 use crate::burst::Door;
 use crate::counters::WorkerCounters;
 use crate::io::Port;
@@ -27,6 +27,10 @@ pub enum Order<'u> {
     Detach(Door),
     /// Send this ARP frame.
     Send(Made),
+    /// Say what the books are.
+    State(Statements),
+    /// The buffers of a port that was closed.
+    TakeBack(Returned<'u>),
 }
 
 /// The worker's letter box. Who puts something in rings its bell.
@@ -38,13 +42,14 @@ impl<'u> Worker<'u> {
         &self.orders
     }
 
-    /// Does what it is asked to.
+    /// Does what it is asked to: once a turn of [`Worker::work`].
     #[inline]
-    pub(super) fn obey(&mut self) {
+    pub fn obey(&mut self) {
         if !self.orders.is_empty() {
             while let Some(order) = self.orders.pop() {
                 match order {
                     Order::Send(made) => self.send_made(&made),
+                    Order::State(answers) => self.tell_state(&answers),
                     order => self.io.obey(order, &self.count),
                 }
             }
@@ -64,7 +69,8 @@ impl<'u> WorkerIo<'u> {
             Order::Detach(door) => {
                 self.detach(door, count);
             }
-            Order::Send(_) => {} // the worker's own doing
+            Order::TakeBack(returned) => self.take_back(returned, count),
+            Order::Send(_) | Order::State(_) => {} // the worker's own doing
         }
     }
 }

@@ -1,6 +1,6 @@
 //! A worker's turns: what it does again and again.
 
-use super::Worker;
+use super::{Worker, in_kernel};
 use crate::burst::{BURST, Burst, Door};
 use crate::io::af_xdp;
 use crate::pipeline::{process_burst, process_handed};
@@ -20,11 +20,36 @@ const LOOK_AT_CLOCK: u32 = 64;
 
 /// How a worker waits for work.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Idle {
-    /// So long it looks for some after the last; then it sleeps.
-    pub spin: Duration,
-    /// The longest sleep: sent frames are then taken back.
-    pub sleep: Duration,
+pub enum Idle {
+    /// It looks for some for a while, then it sleeps.
+    Adaptive {
+        /// So long it looks after the last.
+        spin: Duration,
+        /// The longest sleep: sent frames are then taken back.
+        sleep: Duration,
+    },
+    /// It never sleeps: its core is its own, and nobody has to wake it.
+    Busy {
+        /// Sent frames are taken back so long after the last work, and again and again.
+        tidy: Duration,
+    },
+}
+
+/// When a worker did last what it does by the clock.
+struct Pace {
+    /// It had something to do, or has taken back what was sent since.
+    worked: Instant,
+    /// It asked the kernel what it lost.
+    asked: Instant,
+    /// Turns with something to do since it looked at the clock.
+    busy_turns: u32,
+}
+
+impl Pace {
+    fn new() -> Self {
+        let now = Instant::now();
+        Pace { worked: now, asked: now, busy_turns: 0 }
+    }
 }
 
 impl<'u> Worker<'u> {
@@ -241,7 +266,8 @@ impl<'u> Worker<'u> {
         // News concern who has packets that wait.
         let (waits, seen, resolved) = (self.io.waiting() != 0, self.io.lot.seen, &self.view.tables.resolved);
         let news = || waits && resolved.told() != seen;
-        let slept = links.bell().sleep(at_most, || links.has_work() || !self.orders.is_empty() || news());
+        let has_work = || links.has_work() || !self.orders.is_empty() || news();
+        let slept = in_kernel(|| links.bell().sleep(at_most, has_work));
         if !hears {
             self.view.token.online();
         }
@@ -251,28 +277,22 @@ impl<'u> Worker<'u> {
     /// Works until `stop`, looked at once a turn; who sets it rings the worker's bell. Then every port is closed, and
     /// its frames are in their pools or on their way home.
     pub fn work(&mut self, idle: Idle, stop: &AtomicBool) {
-        let (mut worked, mut asked) = (Instant::now(), Instant::now());
-        let mut busy_turns = 0u32;
+        let mut pace = Pace::new();
         while !stop.load(Ordering::Relaxed) {
+            if let Some(clock) = &mut self.turns {
+                clock.start();
+            }
             self.obey();
             if self.io.unresolved.len() != 0 {
                 self.expire(af_xdp::now());
             }
             let busy = self.take_over() + self.poll_all() > 0;
-            busy_turns += u32::from(busy);
-            if busy && busy_turns < LOOK_AT_CLOCK {
-                continue;
+            pace.busy_turns += u32::from(busy);
+            if !busy || pace.busy_turns >= LOOK_AT_CLOCK {
+                self.at_times(&mut pace, busy, idle);
             }
-            let now = Instant::now();
-            if busy_turns != 0 {
-                (worked, busy_turns) = (now, 0);
-            }
-            if now.duration_since(asked) >= ASK_KERNEL {
-                self.io.count_lost(&self.count);
-                asked = now;
-            }
-            if !busy && (now.duration_since(worked) < idle.spin || !self.sleep(self.nap(idle.sleep))) {
-                std::hint::spin_loop();
+            if let Some(clock) = &mut self.turns {
+                clock.end(&self.count.turns);
             }
         }
         self.close();
@@ -282,6 +302,34 @@ impl<'u> Worker<'u> {
     fn nap(&self, longest: Duration) -> Duration {
         let left = self.io.unresolved.expiry().map(|at| at.saturating_sub(af_xdp::now()));
         left.map_or(longest, |left| longest.min(Duration::from_nanos(left)))
+    }
+
+    /// What is done by the clock: the kernel is asked what it lost, and who has nothing to do waits.
+    fn at_times(&mut self, pace: &mut Pace, busy: bool, idle: Idle) {
+        let now = Instant::now();
+        if pace.busy_turns != 0 {
+            (pace.worked, pace.busy_turns) = (now, 0);
+        }
+        if now.duration_since(pace.asked) >= ASK_KERNEL && self.io.count_lost(&self.count) {
+            pace.asked = now;
+        }
+        if busy {
+            return;
+        }
+        let waited = now.duration_since(pace.worked);
+        let slept = match idle {
+            Idle::Adaptive { spin, sleep } => waited >= spin && self.sleep(self.nap(sleep)),
+            Idle::Busy { tidy } => {
+                if waited >= tidy {
+                    self.idle();
+                    pace.worked = now;
+                }
+                false
+            }
+        };
+        if !slept {
+            std::hint::spin_loop();
+        }
     }
 
     /// What waits for a neighbour or another host ends, as `port_gone`: nobody will wake it any more.
@@ -297,6 +345,7 @@ impl<'u> Worker<'u> {
     /// Closes every port; what waits ends.
     fn close(&mut self) {
         self.obey();
+        self.close_by(None);
         self.give_up_waiting();
         while let Some(door) = self.io.doors().last().copied() {
             self.io.detach(door, &self.count);

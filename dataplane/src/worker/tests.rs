@@ -3,6 +3,7 @@ use crate::handoff::Links;
 use crate::io::MemoryPort;
 use crate::tables::{NeighValue, ip4_key};
 use crate::testkit::*;
+use crate::umem::Umem;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
@@ -51,7 +52,7 @@ fn a_running_worker_takes_ports_gives_them_up_and_stops() {
     port.inject(&udp_to(&A1, &B1), 5_000_000_000, pool).unwrap();
     let stop = Arc::new(AtomicBool::new(false));
     let told = Arc::clone(&stop);
-    let idle = Idle { spin: Duration::from_micros(10), sleep: Duration::from_secs(60) };
+    let idle = Idle::Adaptive { spin: Duration::from_micros(10), sleep: Duration::from_secs(60) };
     let thread = std::thread::spawn(move || {
         worker.work(idle, &told);
         worker
@@ -64,6 +65,12 @@ fn a_running_worker_takes_ports_gives_them_up_and_stops() {
     assert!(orders.push(Order::Detach(A1.door)).is_ok());
     bell.ring();
     wait(|| orders.is_empty());
+    let answers: Statements = Arc::new(crossbeam::queue::ArrayQueue::new(1));
+    assert!(orders.push(Order::State(Arc::clone(&answers))).is_ok());
+    bell.ring();
+    wait(|| !answers.is_empty());
+    let (who, state) = answers.pop().unwrap();
+    assert_eq!((who, state.received, state.balanced()), (WorkerId(0), 1, true));
     stop.store(true, Ordering::Relaxed);
     bell.ring();
     let worker = thread.join().unwrap();
@@ -89,7 +96,7 @@ fn an_idle_worker_sleeps() {
     let stop = Arc::new(AtomicBool::new(false));
     let (told, spent) = (Arc::clone(&stop), Arc::new(AtomicU64::new(0)));
     let tell = Arc::clone(&spent);
-    let idle = Idle { spin: Duration::from_millis(1), sleep: Duration::from_millis(50) };
+    let idle = Idle::Adaptive { spin: Duration::from_millis(1), sleep: Duration::from_millis(50) };
     let thread = std::thread::spawn(move || {
         worker.work(idle, &told);
         let stat = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap();
@@ -101,6 +108,103 @@ fn an_idle_worker_sleeps() {
     thread.join().unwrap();
     let ms = spent.load(Ordering::Relaxed) / 1_000_000;
     assert!(ms < 100, "{ms} ms of CPU time in 400 ms of nothing to do");
+}
+
+/// One that is busy without work never waits for anybody to wake it.
+#[test]
+fn a_busy_worker_does_not_sleep() {
+    let waits = |idle| {
+        let Rig { mut worker, .. } = Rig::h1();
+        worker.connect(Links::alone().unwrap());
+        let (bell, stop) = (worker.bell().unwrap(), AtomicBool::new(false));
+        std::thread::scope(|scope| {
+            let thread = scope.spawn(|| {
+                worker.work(idle, &stop);
+                let status = std::fs::read_to_string("/proc/thread-self/status").unwrap();
+                let line = status.lines().find_map(|l| l.strip_prefix("voluntary_ctxt_switches:")).unwrap();
+                line.trim().parse::<u64>().unwrap()
+            });
+            std::thread::sleep(Duration::from_millis(300));
+            stop.store(true, Ordering::Relaxed);
+            bell.ring();
+            thread.join().unwrap()
+        })
+    };
+    let sleeps = waits(Idle::Adaptive { spin: Duration::ZERO, sleep: Duration::from_millis(10) });
+    let never = waits(Idle::Busy { tidy: Duration::from_micros(50) });
+    assert!(sleeps >= 10 && never < 5, "{sleeps} and {never} waits");
+}
+
+/// What a worker says of itself adds up whatever its frames do: wait to be received, to leave, for a neighbour.
+#[test]
+fn a_worker_says_where_every_frame_and_buffer_is() {
+    let mut rig = Rig::h1();
+    let total = rig.worker.frames().1 as u64;
+    let check = |rig: &Rig, receiving, sending, held| {
+        let state = rig.worker.state();
+        assert!(state.balanced(), "{state:?}");
+        let Buffers { free, left_behind, .. } = state.buffers;
+        assert_eq!(state.buffers, Buffers { total, free, receiving, sending, held, closing: 0, left_behind: 0 });
+        assert_eq!((free + receiving + sending + held, left_behind, state.buffers.between()), (total, 0, 0));
+    };
+    check(&rig, 0, 0, 0);
+    rig.inject(A1.door, &udp_to(&A1, &A3));
+    rig.inject(A1.door, &to_nobody());
+    check(&rig, 2, 0, 0);
+    assert_eq!(rig.worker.poll_all(), 2);
+    check(&rig, 0, 1, 1);
+    rig.inject(A1.door, &udp_to(&B1, &A3)); // of another's address
+    assert_eq!(rig.worker.poll_all(), 1);
+    let state = rig.worker.state();
+    assert_eq!((state.received, state.sent, state.dropped, state.held), (3, 1, 1, 1));
+    assert_eq!(state.reasons.iter().sum::<u64>(), 1);
+    // Twice the same, added up.
+    let mut sum = Statement::default();
+    (0..2).for_each(|_| sum += &state);
+    assert!(sum.balanced());
+    assert_eq!((sum.received, sum.buffers.total, sum.buffers.between()), (6, 2 * total, 0));
+    assert!(!Statement { received: 7, ..sum.clone() }.balanced());
+    assert!(!Statement { reasons: [0; DropReason::COUNT], ..sum }.balanced());
+}
+
+/// A system call for each port, and a worker may have 4,096: 64 a turn.
+#[test]
+fn the_kernel_is_asked_about_a_few_ports_at_a_time() {
+    let (mut umem, count) = (Umem::new(8), WorkerCounters::new(150, 0));
+    let mut io = WorkerIo::new(umem.pools(1).remove(0), 150, 0);
+    assert!(io.count_lost(&count), "none is all");
+    for ix in 0..130 {
+        assert!(io.attach(Door::Port(ix), 1, Port::Memory(MemoryPort::new(1))).is_none());
+    }
+    let turns = (1..).find(|_| io.count_lost(&count));
+    assert_eq!(turns, Some(3), "130 are 64, 64 and 2");
+    assert_eq!((1..).find(|_| io.count_lost(&count)), turns, "and again from the first");
+}
+
+/// The kernel makes who closes a socket wait: the worker does not close it, and has the buffers when it is told.
+#[test]
+fn a_port_is_closed_elsewhere_and_its_buffers_come_back() {
+    let mut rig = Rig::h1();
+    let (free, total) = rig.worker.frames();
+    assert_eq!(free, total);
+    let (closer, leaving) = std::sync::mpsc::channel();
+    rig.worker.close_by(Some(closer));
+    (0..3).for_each(|_| rig.inject(A1.door, &udp_to(&A1, &A3)));
+    assert!(rig.worker.detach(A1.door));
+    let state = rig.worker.state();
+    assert_eq!((state.buffers.free, state.buffers.closing, state.buffers.between()), (total as u64 - 3, 3, 0));
+    let port = leaving.try_recv().unwrap();
+    assert_eq!(port.worker(), WorkerId(0));
+    assert!(rig.worker.orders().push(Order::TakeBack(port.close())).is_ok());
+    assert_eq!(rig.worker.state(), state, "not told yet");
+    rig.worker.obey();
+    let buffers = rig.worker.state().buffers;
+    assert_eq!((buffers.free, buffers.closing, buffers.between()), (total as u64, 0, 0));
+    // Nobody there any more: it does so itself.
+    drop(leaving);
+    rig.inject(A3.door, &udp_to(&A3, &A1));
+    assert!(rig.worker.detach(A3.door));
+    assert_eq!((rig.worker.frames().0, rig.worker.state().buffers.closing), (total, 0));
 }
 
 /// To an address of B that nobody is known to have.

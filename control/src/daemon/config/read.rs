@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{Config, Interface, PhysicalInterface, PortInterface, PortIo, Workers, bad_interface};
+use super::{Config, IdlePolicy, Interface, PhysicalInterface, PortInterface, PortIo, Workers, bad_interface};
 use crate::model::Problems;
 use crate::model::parse::fields::Fields;
 use crate::model::problem::{Sink, Subject, plain, quote};
@@ -75,11 +75,18 @@ fn workers(f: &mut Fields<'_, '_, '_>, available: &BTreeSet<usize>) -> Workers {
         let reason = format!("{n} {} for {count} {}", plural(n, "core"), plural(count.into(), "worker"));
         f.problem("cores", reason, "give one core for each worker, or leave cores out");
     }
+    let idle = f.word("idle", &IdlePolicy::WORDS).unwrap_or_default();
+    let spin_us = f.integer("spin_us", 0..=Workers::LONGEST_SPIN);
+    if idle == IdlePolicy::Busy && spin_us.is_some() {
+        f.problem("spin_us", "with idle = \"busy\" a worker never sleeps", "take one of them out");
+    }
     Workers {
         count,
         cores: cores.map(|l| l.into_iter().flatten().map(|core| core as usize).collect()),
-        spin_us: f.integer("spin_us", 0..=Workers::LONGEST_SPIN).unwrap_or(default.spin_us),
+        idle,
+        spin_us: spin_us.unwrap_or(default.spin_us),
         frames: f.integer("frames", Workers::FRAMES).unwrap_or(default.frames),
+        time_turns: f.boolean("time_turns").unwrap_or(default.time_turns),
     }
 }
 

@@ -33,11 +33,32 @@ fn interface(name: &str, netns: Option<&str>) -> Interface {
     Interface { name: name.to_owned(), netns: netns.map(str::to_owned) }
 }
 
+/// What is said of idle workers where nothing is said; nothing is measured.
+fn adaptive() -> Workers {
+    Workers { idle: IdlePolicy::Adaptive, time_turns: false, ..Workers::default() }
+}
+
+#[test]
+fn a_worker_without_work_sleeps_or_is_busy() {
+    let of = |lines: &str| read(&format!("{MINIMAL}[workers]\n{lines}\n")).unwrap().workers;
+    assert_eq!(
+        of("idle = \"busy\"\ntime_turns = true"),
+        Workers { idle: IdlePolicy::Busy, time_turns: true, ..adaptive() }
+    );
+    assert_eq!(of("idle = \"adaptive\"\nspin_us = 7"), Workers { spin_us: 7, ..adaptive() });
+    one(
+        "[workers]\nidle = \"busy\"\nspin_us = 7\n",
+        "dvrd.toml:6: configuration: workers.spin_us: with idle = \"busy\" a worker never sleeps; take one of them out",
+    );
+    let words = problems(&format!("{MINIMAL}[workers]\nidle = \"lazy\"\n")).remove(0);
+    assert!(words.starts_with("dvrd.toml:5: configuration: workers.idle: ") && words.contains("adaptive"), "{words}");
+}
+
 #[test]
 fn the_smallest_file_has_the_defaults() {
     let config = read(MINIMAL).unwrap();
     assert_eq!((config.host.as_str(), &config.underlay), ("H1", &interface("und0", None)));
-    assert_eq!(config.workers, Workers { count: 1, cores: None, spin_us: 50, frames: 16384 });
+    assert_eq!(config.workers, Workers { count: 1, cores: None, spin_us: 50, frames: 32768, ..adaptive() });
     assert_eq!((config.ports, config.port_io), (Vec::new(), PortIo::Auto));
 }
 
@@ -46,7 +67,7 @@ fn the_example_in_docs_is_read_whole() {
     let text = std::fs::read_to_string(path("docs/dvrd.toml")).unwrap();
     let config = read(&text).unwrap();
     assert_eq!((config.host.as_str(), &config.underlay), ("H1", &interface("und0", Some("h1"))));
-    assert_eq!(config.workers, Workers { count: 2, cores: Some(vec![0, 1]), spin_us: 50, frames: 16384 });
+    assert_eq!(config.workers, Workers { count: 2, cores: Some(vec![0, 1]), spin_us: 50, frames: 32768, ..adaptive() });
     let ports: Vec<_> = config.ports.iter().map(|p| (p.port.as_str(), p.interface.clone())).collect();
     assert_eq!(ports, [("A1", interface("tapA1", Some("h1")))]);
     assert_eq!((config.port_io, config.ports[0].io), (PortIo::Auto, Some(PortIo::AfXdp)));
@@ -64,9 +85,9 @@ fn the_example_in_docs_is_read_whole() {
 fn every_bound_itself_is_taken() {
     let workers = "[workers]\ncount = 5\ncores = [8, 0, 1, 2, 3]\nspin_us = 0\nframes = 1024\n";
     let w = read(&format!("{MINIMAL}{workers}")).unwrap().workers;
-    assert_eq!(w, Workers { count: 5, cores: Some(vec![8, 0, 1, 2, 3]), spin_us: 0, frames: 1024 });
+    assert_eq!(w, Workers { count: 5, cores: Some(vec![8, 0, 1, 2, 3]), spin_us: 0, frames: 1024, ..adaptive() });
     let w = read(&format!("{MINIMAL}[workers]\ncount = 16\nspin_us = 1000000\nframes = 1048576\n")).unwrap().workers;
-    assert_eq!(w, Workers { count: 16, cores: None, spin_us: 1_000_000, frames: 1_048_576 });
+    assert_eq!(w, Workers { count: 16, cores: None, spin_us: 1_000_000, frames: 1_048_576, ..adaptive() });
     let name = "host = \"H1\"\n[underlay]\ninterface = \"123456789012345\"\nnetns = \"/proc/1/ns/net\"\n";
     assert_eq!(read(name).unwrap().underlay, interface("123456789012345", Some("/proc/1/ns/net")));
 }
@@ -409,15 +430,18 @@ fn what_needs_a_restart_is_named_with_its_key_and_ports_do_not() {
     assert_eq!(before.fixed(&same), [""; 0]);
     assert_eq!(before.with_ports(same.clone()).ports, same.ports);
     let physical = "[[physical_networks]]\nname = \"physnet1\"\ninterface = \"eth1\"\n";
-    let other = format!("{physical}[workers]\ncount = 2\ncores = [0, 1]\nframes = 8192\nspin_us = 0\n");
+    let other =
+        format!("{physical}[workers]\ncount = 2\ncores = [0, 1]\nframes = 8192\nidle = \"busy\"\ntime_turns = true\n");
     let expected = [
         "workers.count (from 1 to 2)",
         "workers.cores (from none to [0, 1])",
-        "workers.spin_us (from 50 to 0)",
-        "workers.frames (from 16384 to 8192)",
+        "workers.idle (from adaptive to busy)",
+        "workers.time_turns (from false to true)",
+        "workers.frames (from 32768 to 8192)",
         "physical_networks (from none to physnet1 by eth1)",
     ];
     assert_eq!(before.fixed(&of(&other)), expected);
+    assert_eq!(before.fixed(&of("[workers]\nspin_us = 0\n")), ["workers.spin_us (from 50 to 0)"]);
     let stays = before.with_ports(of(&other));
     assert_eq!((stays.workers, stays.physical_networks, stays.ports), (before.workers.clone(), vec![], vec![]));
     let moved = "host = \"H2\"\n[underlay]\ninterface = \"und0\"\nnetns = \"h2\"\n";

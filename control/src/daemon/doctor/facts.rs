@@ -1,11 +1,12 @@
 //! Facts, as found; what they mean is [`judge`](super::judge)'s business.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use rustix::thread::CapabilitySet;
 
 use super::Subject;
 use crate::daemon::net::Holder;
+use crate::daemon::numa::Node;
 use dataplane::io::af_xdp::Copying;
 use dataplane::io::af_xdp::ethtool::Feature;
 use dataplane::io::af_xdp::filter::Mode;
@@ -50,6 +51,10 @@ pub struct InterfaceFacts {
     pub carrier: bool,
     /// Its MTU, bytes.
     pub mtu: u32,
+    /// The NUMA node it is on; none: virtual, or the machine does not say.
+    pub node: Option<Node>,
+    /// The machine's nodes, with their cores.
+    pub nodes: BTreeMap<Node, BTreeSet<usize>>,
     /// Receive queues.
     pub queues: u32,
     /// `rx-vlan-offload`.

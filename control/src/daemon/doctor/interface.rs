@@ -9,6 +9,7 @@ use super::Subject;
 use super::facts::{InterfaceFacts, Peer, Tried};
 use crate::daemon::net::{HeldPort, Holder, Link, NetError, Netns, holder, link, veth_peer, withheld};
 use crate::daemon::nic::{self, By, Nic, NicError};
+use crate::daemon::numa;
 
 /// Buffers for trying: few, so that the limit on locked memory says nothing yet.
 const FRAMES: usize = 1024;
@@ -50,6 +51,7 @@ pub fn facts(subject: &Subject) -> Result<InterfaceFacts, NotThere> {
         let driver = ethtool::driver(name).unwrap_or_else(|_| "unknown".to_owned());
         let facts = InterfaceFacts {
             driver,
+            node: ethtool::bus(name).ok().and_then(|bus| numa::of_device(&bus)),
             queues: nic::queues(name)?,
             rx_vlan: ethtool::feature(name, "rx-vlan-offload").ok().flatten(),
             hashes_ports: ethtool::hashes_udp_ports(name).ok().flatten(),
@@ -77,6 +79,8 @@ fn of_link(subject: &Subject, link: &Link) -> InterfaceFacts {
         up: link.up,
         carrier: link.lower_up,
         mtu: link.mtu,
+        node: None,
+        nodes: numa::cores(),
         queues: 1,
         rx_vlan: None,
         vnet_hdr: link.vnet_hdr,
@@ -90,7 +94,7 @@ fn of_link(subject: &Subject, link: &Link) -> InterfaceFacts {
 
 /// Of an interface that dvrd has taken: nothing is asked that taking it has not told.
 pub fn of_nic(subject: &Subject, nic: &Nic) -> InterfaceFacts {
-    InterfaceFacts { driver: nic.driver.clone(), queues: nic.queues, ..of_link(subject, &nic.link) }
+    InterfaceFacts { driver: nic.driver.clone(), node: nic.node, queues: nic.queues, ..of_link(subject, &nic.link) }
 }
 
 fn peer_facts(netns: &Netns, name: &str) -> Result<Peer, String> {

@@ -45,6 +45,8 @@ pub struct Subject {
     pub used: Use,
     /// Workers that need a queue of it.
     pub workers: u32,
+    /// The cores they are pinned to; none: they are not, or it is a port, whose worker may be any.
+    pub cores: Option<Vec<usize>>,
     /// Networks whose packets it carries; none: no cloud was given.
     pub networks: Option<Vec<NetworkMtu>>,
     /// Of the underlay: this host's VTEP, and the UDP port of VXLAN; none: no cloud was given.
@@ -56,7 +58,7 @@ impl Subject {
     pub fn new(interface: &Interface, used: Use, workers: u32, cloud: Option<(&Cloud, &str)>) -> Self {
         let networks = cloud.map(|(cloud, host)| networks(cloud, host, &used));
         let vtep = cloud.filter(|_| used == Use::Underlay).and_then(|(cloud, host)| vtep(cloud, host));
-        Subject { interface: interface.clone(), used, workers, networks, vtep }
+        Subject { interface: interface.clone(), used, workers, cores: None, networks, vtep }
     }
 }
 
@@ -88,9 +90,13 @@ pub fn subjects(config: &Config, cloud: Option<&Cloud>) -> Vec<Subject> {
     let workers = config.workers.count.into();
     let here = cloud.map(|cloud| (cloud, config.host.as_str()));
     let of = |interface: &Interface, used, workers| Subject::new(interface, used, workers, here);
-    let mut all = vec![of(&config.underlay, Use::Underlay, workers)];
+    let nic = |interface: &Interface, used| {
+        let cores = config.workers.cores.clone();
+        Subject { cores, ..of(interface, used, workers) }
+    };
+    let mut all = vec![nic(&config.underlay, Use::Underlay)];
     let physical = config.physical_networks.iter();
-    all.extend(physical.map(|p| of(&p.interface, Use::Physical(p.name.clone()), workers)));
+    all.extend(physical.map(|p| nic(&p.interface, Use::Physical(p.name.clone()))));
     match cloud {
         Some(cloud) => all.extend(config.attachments(cloud).map(|a| of(&a.interface, Use::Port(a.port), 1))),
         None => all.extend(config.ports.iter().map(|p| of(&p.interface, Use::Port(p.port.clone()), 1))),

@@ -51,7 +51,7 @@ pub(super) fn chosen(text: &str) -> Option<String> {
 }
 
 /// `0-3,8`: the kernel's lists of cores. What is no number is left out.
-pub(super) fn cpu_list(text: &str) -> BTreeSet<usize> {
+pub(in crate::daemon) fn cpu_list(text: &str) -> BTreeSet<usize> {
     let ranges = text.split(',').filter_map(|part| {
         let (first, last) = part.split_once('-').unwrap_or((part, part));
         Some(first.trim().parse::<usize>().ok()?..=last.trim().parse::<usize>().ok()?)

@@ -31,7 +31,7 @@ fn machine() -> ProcessFacts {
 
 /// Two workers of 32 MiB each, three interfaces, one of them a port.
 fn needs() -> Needs {
-    let workers = Workers { count: 2, ..Workers::default() };
+    let workers = Workers { count: 2, frames: 16384, ..Workers::default() };
     Needs { workers, interfaces: 3, ports: 1, namespaces: false }
 }
 
@@ -146,7 +146,7 @@ fn huge_pages_that_are_never_there_are_a_warning() {
 #[test]
 fn cores_are_to_be_enough_one_s_own_and_whole() {
     let pinned = |cores: &[usize]| {
-        let workers = Workers { count: 2, cores: Some(cores.to_vec()), ..Workers::default() };
+        let workers = Workers { count: 2, cores: Some(cores.to_vec()), frames: 16384, ..Workers::default() };
         Needs { workers, ..needs() }
     };
     let facts = ProcessFacts { isolated: [1, 2, 3].into(), siblings: [[1, 3].into()].into(), ..machine() };
@@ -198,6 +198,7 @@ fn a_report_counts_and_names_for_people_and_for_programs() {
         interface: crate::daemon::config::Interface { name: "und0".to_owned(), netns: Some("h1".to_owned()) },
         used: Use::Underlay,
         workers: 1,
+        cores: None,
         networks: None,
         vtep: None,
     };

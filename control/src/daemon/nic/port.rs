@@ -87,6 +87,7 @@ fn by_packets<'u>(
         link,
         netns: netns.id(),
         driver,
+        node: None, // a port, whose worker may be any
         by: By::Packet(why),
         queues: 1,
         share: PacketPort::CHUNKS,

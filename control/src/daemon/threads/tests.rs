@@ -23,12 +23,12 @@ fn a_panic_of_the_thread_that_owns_the_model_ends_the_workers() {
     let handles = Handles::of(&workers);
     let stop = AtomicBool::new(false);
     // They sleep long: the bells have to be rung too.
-    let idle = Idle { spin: Duration::ZERO, sleep: Duration::from_secs(600) };
+    let idle = Idle::Adaptive { spin: Duration::ZERO, sleep: Duration::from_secs(600) };
     let start = Instant::now();
     let ended = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
         std::thread::scope(|scope| {
             let ends = Stop { stop: &stop, handles: &handles };
-            let running = Running::start(scope, workers, idle, &[], &stop).unwrap();
+            let running = Running::start(scope, workers, idle, &[], &ends).unwrap();
             std::thread::sleep(Duration::from_millis(100));
             assert_eq!(running.dead(), None);
             if start.elapsed() > Duration::ZERO {

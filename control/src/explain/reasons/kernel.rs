@@ -1,4 +1,4 @@
-//! Frames the kernel lost at a port of dvrd.
+//! Frames lost between a port of dvrd and the kernel.
 
 use super::Happening;
 use dataplane::counters::KernelLoss;
@@ -19,10 +19,12 @@ pub fn of_loss(loss: KernelLoss) -> &'static Happening {
             meaning: "frames the kernel dropped because the socket had no buffer to receive into",
             more: "As rx_ring_full, from the other side: the frames received wait for the worker, and nobody has given the \
                    kernel new buffers. With few buffers it comes before the RX ring is full. Sent frames hold buffers too, until \
-                   their receiver has taken them.",
+                   their receiver has taken them. A TCP sender that goes as fast as it can finds the bound, and sends each of \
+                   these again: a few in a thousand are how it knows the rate.",
             look: &[
                 "top -H -p $(pidof dvrd)   # a worker at 100 %, or one that waits for its core",
-                "workers.frames in dvrd.toml: more buffers make longer bursts fit",
+                "workers.frames in dvrd.toml: more buffers make longer bursts fit, up to 2,048 a queue",
+                "ethtool -S IFACE | grep drops   # a veth counts the same frames",
             ],
         },
         KernelLoss::RxDropped => &Happening {
@@ -52,6 +54,28 @@ pub fn of_loss(loss: KernelLoss) -> &'static Happening {
             meaning: "received descriptors that named no buffer of the socket, or no whole frame",
             more: "Must stay 0. A count is a defect of dvrd or of the driver, to report.",
             look: &["the banner dvrd printed, and the driver (ethtool -i IFACE)"],
+        },
+        KernelLoss::TxCompletionLag => &Happening {
+            meaning: "of tx_full: as many sent frames as the port may have were not given back by the kernel yet",
+            more: "The kernel has taken them, and whoever receives them keeps them: a queue or shaper behind the interface, a VM that \
+                   does not read, a driver that tells late what it has sent. Where the kernel copies, a buffer comes back when the \
+                   receiver's stack has taken the frame.",
+            look: &[
+                "Packet buffers ... being sent, in the books   # kill -USR1 $(pidof dvrd)",
+                "tc -s qdisc show dev IFACE   # at both ends of a veth, and behind a bridge: backlog",
+                "in the guest: mpstat -P ALL 1 (%steal, %soft)",
+            ],
+        },
+        KernelLoss::TxRingFull => &Happening {
+            meaning: "of tx_full: the kernel had not looked at all the frames it was given to send",
+            more: "More came for the port than its queue takes at once: a line at its rate, several senders to one VM, or a queue \
+                   that another program has stopped.",
+            look: &["ip -s link show IFACE", "tc -s qdisc show dev IFACE", "dvrctl explain tx_full"],
+        },
+        KernelLoss::TxDown => &Happening {
+            meaning: "of tx_full: the interface was down, or gone",
+            more: "Nothing is kept for it: the next frame tries again.",
+            look: &["ip link show IFACE   # state UP?", "dvrd's log: the interface is gone"],
         },
     }
 }

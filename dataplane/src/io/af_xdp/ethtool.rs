@@ -46,8 +46,11 @@ unsafe trait Request {
 struct DriverInfo {
     command: u32,
     driver: [u8; 32],
-    /// Version, firmware, bus, expansion ROM, reserved: 32 bytes each but the last, 12.
-    _names: [u8; 140],
+    /// Version and firmware.
+    _versions: [u8; 64],
+    bus: [u8; 32],
+    /// Expansion ROM, 32 bytes; reserved.
+    _more: [u8; 44],
     _counts: [u32; 5],
 }
 // SAFETY: 196 bytes as in the header, which is what ETHTOOL_GDRVINFO writes.
@@ -101,9 +104,21 @@ fn text(bytes: &[u8]) -> String {
 
 /// The driver: `veth`, `tun` (a tap too), `bridge`, `virtio_net`. EOPNOTSUPP for `lo`, which has none.
 pub fn driver(name: &str) -> io::Result<String> {
-    let mut info = DriverInfo { command: ETHTOOL_GDRVINFO, driver: [0; 32], _names: [0; 140], _counts: [0; 5] };
+    Ok(text(&driver_info(name)?.driver))
+}
+
+/// The device's address on its bus, as the driver says: `0000:3b:00.0`. A virtual interface has none, and says nothing, `N/A` or
+/// what it likes. EOPNOTSUPP as [`driver`].
+pub fn bus(name: &str) -> io::Result<String> {
+    Ok(text(&driver_info(name)?.bus))
+}
+
+fn driver_info(name: &str) -> io::Result<DriverInfo> {
+    let command = ETHTOOL_GDRVINFO;
+    let mut info =
+        DriverInfo { command, driver: [0; 32], _versions: [0; 64], bus: [0; 32], _more: [0; 44], _counts: [0; 5] };
     ethtool(name, &mut info)?;
-    Ok(text(&info.driver))
+    Ok(info)
 }
 
 /// How many receive queues are in use: each needs a socket. At least 1.

@@ -181,7 +181,12 @@ impl<'u> XdpPort<'u> {
     /// See [`Port::close`](super::Port::close). Returns how many frames stay with a zero-copy driver, which may still write
     /// them.
     pub fn close(self, pool: &mut FramePool<'u>) -> usize {
-        self.queues.into_iter().map(|queue| queue.close(pool)).sum()
+        self.close_with(&mut |frame| pool.put_all(frame))
+    }
+
+    /// See [`Port::close_with`](super::Port::close_with).
+    pub fn close_with(self, give: &mut impl FnMut(Frame<'u>)) -> usize {
+        self.queues.into_iter().map(|queue| queue.close(give)).sum()
     }
 
     /// What the kernel lost since the sockets were opened, in the order of [`KernelLoss::ALL`].

@@ -8,6 +8,7 @@ use crate::counters::KernelLoss;
 use crate::prefetch::prefetch;
 use crate::tables::OUTER;
 use crate::umem::{Chain, FRAME_SIZE, Frame, FramePool, HEADROOM, Lent, Part, Region};
+use crate::worker::in_kernel;
 use rustix::io::Errno;
 use rustix::net::xdp::{XdpDesc, XdpDescOptions};
 use rustix::time::{ClockId, clock_gettime};
@@ -38,6 +39,16 @@ pub(super) struct Queue<'u> {
     number: u32,
     /// Descriptors of the kernel that named no frame of this socket, or no whole one: none, or a bug.
     invalid: u64,
+    /// Frames that were not taken to be sent.
+    refused: Refused,
+}
+
+/// Why frames were not taken to be sent, each counted once.
+#[derive(Debug, Default)]
+struct Refused {
+    lag: u64,
+    full: u64,
+    down: u64,
 }
 
 impl<'u> Queue<'u> {
@@ -56,6 +67,7 @@ impl<'u> Queue<'u> {
             begun: None,
             number,
             invalid: 0,
+            refused: Refused::default(),
         })
     }
 
@@ -206,6 +218,7 @@ impl<'u> Queue<'u> {
             self.collect();
         }
         if self.down || self.sending() >= self.share || self.socket.tx.room(1) == 0 {
+            self.count_refused();
             return Err(frame);
         }
         let address = self.lent.lend(frame)? + u64::from(meta.off);
@@ -220,7 +233,11 @@ impl<'u> Queue<'u> {
         let parts = usize::from(meta.segments);
         self.collect();
         let room = self.sending() + parts <= self.share && self.socket.tx.room(parts as u32) >= parts as u32;
-        if self.down || !room || !self.is_multi_buffer() || meta.segments > MAX_CHUNKS {
+        if !self.is_multi_buffer() || meta.segments > MAX_CHUNKS {
+            return Err(frame);
+        }
+        if self.down || !room {
+            self.count_refused();
             return Err(frame);
         }
         let region = self.lent.region();
@@ -251,6 +268,16 @@ impl<'u> Queue<'u> {
             next = region.take_off(&mut part.frame);
             self.done.push(part.frame); // never grows: they fit the share
         }
+    }
+
+    #[cold]
+    fn count_refused(&mut self) {
+        let Refused { lag, full, down } = &mut self.refused;
+        *match (self.down, self.socket.tx.unseen()) {
+            (true, _) => down,
+            (_, 0) => lag,
+            _ => full,
+        } += 1;
     }
 
     /// Gives the kernel what was transmitted, and takes back what has left. Says whether the kernel has not seen all
@@ -300,13 +327,13 @@ impl<'u> Queue<'u> {
         self.lent.count() - self.receiving.min(self.lent.count())
     }
 
-    /// See [`XdpPort::close`](super::XdpPort::close).
-    pub fn close(self, pool: &mut FramePool<'u>) -> usize {
+    /// See [`XdpPort::close_with`](super::XdpPort::close_with).
+    pub fn close(self, give: &mut impl FnMut(Frame<'u>)) -> usize {
         let Queue { socket, mut lent, done, begun, .. } = self;
-        done.into_iter().for_each(|frame| pool.put(frame));
-        begun.into_iter().for_each(|(chain, _)| pool.put_all(chain.finish().0));
+        done.into_iter().for_each(&mut *give);
+        begun.into_iter().for_each(|(chain, _)| give(chain.finish().0));
         let zero_copy = socket.is_zero_copy();
-        drop(socket);
+        in_kernel(|| drop(socket));
         if zero_copy {
             // The kernel stops the driver a moment after the socket is closed and does not say when: until then the
             // NIC may write what it has.
@@ -314,7 +341,7 @@ impl<'u> Queue<'u> {
         }
         // SAFETY: copying, only the kernel's own code writes and reads frames; it does so no more once the socket, of
         // which nobody else has a descriptor, is closed (xsk_release waits for who does).
-        unsafe { lent.give_back_all() }.for_each(|frame| pool.put(frame));
+        unsafe { lent.give_back_all() }.for_each(give);
         0
     }
 
@@ -330,12 +357,16 @@ impl<'u> Queue<'u> {
             KernelLoss::TxInvalid => s.tx_invalid_descs,
             KernelLoss::RxInvalid => s.rx_invalid_descs + self.invalid,
             KernelLoss::TxRefused => 0,
+            KernelLoss::TxCompletionLag => self.refused.lag,
+            KernelLoss::TxRingFull => self.refused.full,
+            KernelLoss::TxDown => self.refused.down,
         })
     }
 
     /// Frames in the kernel's hands: for receiving, and for sending.
     pub fn lent(&self) -> (usize, usize) {
-        (self.receiving, self.sending() + self.done.len())
+        let begun = self.begun.as_ref().map_or(0, |(chain, _)| chain.chunks());
+        (self.receiving + begun, self.sending() + self.done.len())
     }
 }
 

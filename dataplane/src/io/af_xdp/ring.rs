@@ -164,6 +164,12 @@ impl<T: Copy> Producer<T> {
         self.published.wrapping_sub(self.taken)
     }
 
+    /// Entries written that the kernel has not taken yet, published or not.
+    pub fn unseen(&mut self) -> u32 {
+        self.taken = self.ring.consumer().load(Ordering::Acquire);
+        self.next.wrapping_sub(self.taken)
+    }
+
     /// The kernel waits for a system call.
     #[inline]
     pub fn needs_wakeup(&self) -> bool {

@@ -4,6 +4,7 @@
 use super::Setup;
 use super::ring::{Consumer, Producer};
 use crate::umem::{FRAME_SIZE, Region};
+use crate::worker::in_kernel;
 use rustix::io::Errno;
 use rustix::net::sockopt::{
     set_socket_send_buffer_size_force, set_xdp_rx_ring_size, set_xdp_tx_ring_size, set_xdp_umem_completion_ring_size,
@@ -87,20 +88,20 @@ impl Socket {
             rx_fill_ring_empty_descs: None,
             tx_ring_empty_descs: None,
         };
-        xdp_statistics(&self.fd).unwrap_or(none)
+        in_kernel(|| xdp_statistics(&self.fd)).unwrap_or(none)
     }
 
     /// The kernel looks at the TX ring. `WouldBlock` and `Busy`: not at all of it, call again.
     #[inline]
     pub fn kick_tx(&self) -> Result<(), Errno> {
-        send(&self.fd, &[], SendFlags::DONTWAIT).map(|_| ())
+        in_kernel(|| send(&self.fd, &[], SendFlags::DONTWAIT)).map(|_| ())
     }
 
     /// The driver looks at the fill ring.
     #[inline]
     pub fn kick_rx(&self) {
         // Whatever it answers: it looked, or there is nothing we can do.
-        let _ = recv(&self.fd, &mut [0; 0], RecvFlags::DONTWAIT);
+        let _ = in_kernel(|| recv(&self.fd, &mut [0; 0], RecvFlags::DONTWAIT));
     }
 }
 

@@ -9,6 +9,8 @@ use crate::umem::{Chain, HEADROOM, MAX_FRAME, Part, Reader, Umem};
 
 const RINGS: RingSizes = RingSizes { rx: 256, tx: 128 };
 const FRAMES: usize = 512;
+/// Ethernet of an experimental type (RFC 5342), so that the kernel sends it whatever it is.
+const HEADER: [u8; 14] = [2, 0, 0, 0, 0, 2, 2, 0, 0, 0, 0, 1, 0x88, 0xb5];
 
 fn setup(ifindex: u32, share: usize) -> Setup {
     // A descriptor that a program of another test inherited keeps a queue for a moment.
@@ -65,8 +67,7 @@ impl<'u> End<'u> {
             let mut frame = pool.take().unwrap();
             let place = &mut frame.chunk_mut()[HEADROOM..HEADROOM + usize::from(len)];
             place.fill(n as u8);
-            // Ethernet of an experimental type (RFC 5342), so that the kernel sends it whatever it is.
-            place[..14].copy_from_slice(&[2, 0, 0, 0, 0, 2, 2, 0, 0, 0, 0, 1, 0x88, 0xb5]);
+            place[..14].copy_from_slice(&HEADER);
             place[14..18].copy_from_slice(&n.to_be_bytes());
             port.transmit(frame, FrameMeta::of_received(HEADROOM as u16, len, 0)).unwrap();
             if n % 64 == 63 {
@@ -138,7 +139,7 @@ fn frames_arrive_whole_in_order_and_none_is_lost() {
         b.send(0..100, 1514);
         assert_eq!(a.receive_all(100).len(), 100);
     }
-    assert_eq!((a.port().0.lost(), b.port().0.lost()), ([0; 6], [0; 6]));
+    assert_eq!((a.port().0.lost(), b.port().0.lost()), ([0; KernelLoss::ALL.len()], [0; KernelLoss::ALL.len()]));
     a.assert_conserved();
     b.assert_conserved();
 }
@@ -208,6 +209,7 @@ fn a_full_tx_ring_gives_the_frame_back() {
     }
     let full = port.transmit(pool.take().unwrap(), meta);
     pool.put(full.expect_err("the ring has no place"));
+    assert_eq!(unsent(port), [0, 1, 0], "the kernel has not looked");
     while port.flush(pool) {}
     port.transmit(pool.take().unwrap(), meta).expect("the kernel has taken the others");
     a.assert_conserved();
@@ -266,6 +268,41 @@ fn a_queue_has_one_owner_and_must_exist() {
     again.assert_conserved();
 }
 
+/// Frames that were not taken: for completion lag, a full ring, an interface that is down.
+fn unsent(port: &XdpPort<'_>) -> [u64; 3] {
+    let lost = port.lost();
+    [KernelLoss::TxCompletionLag, KernelLoss::TxRingFull, KernelLoss::TxDown].map(|why| lost[why as usize])
+}
+
+/// The kernel has sent what it was given, and its receiver keeps it: a shaper behind a bridge.
+#[test]
+fn frames_the_kernel_does_not_give_back_are_counted_by_name() {
+    let Some(netns) = veth("frames_the_kernel_does_not_give_back_are_counted_by_name", "xdp10", 1) else { return };
+    netns.ip("link add name sw type bridge");
+    netns.ip("link add name c type veth peer name d");
+    for change in ["b master sw", "c master sw", "sw up", "c up", "d up"] {
+        netns.ip(&format!("link set dev {change}"));
+    }
+    netns.exec("tc qdisc add dev c root tbf rate 8kbit burst 100 limit 100000");
+    let mut umem = Umem::shared(FRAMES).unwrap();
+    let mut a = End::new(&netns, "a", umem.pools(1).remove(0), 1, 40);
+    let meta = FrameMeta::of_received(HEADROOM as u16, 60, 0);
+    let (port, pool) = a.port();
+    // The bridge forwards once its ports are up; until then it drops, which gives them back.
+    let lags = || {
+        for _ in 0..50 {
+            let mut frame = pool.take().unwrap();
+            frame.chunk_mut()[HEADROOM..HEADROOM + 14].copy_from_slice(&HEADER);
+            let _ = port.transmit(frame, meta).map_err(|frame| pool.put(frame));
+            while port.flush(pool) {}
+        }
+        unsent(port)[0] > 0
+    };
+    assert!(soon(lags), "{:?}", unsent(port));
+    assert_eq!(port.lent().1, 40, "as many as it may have");
+    a.assert_conserved();
+}
+
 /// Ports whose interface is down take no frames to send, and no more than a burst stays with each: others have theirs.
 #[test]
 fn ports_that_are_down_starve_nobody() {
@@ -293,6 +330,7 @@ fn ports_that_are_down_starve_nobody() {
             }
         }
         assert_eq!((refused, port.lent().1), (184, 16), "one burst went before it was known");
+        assert_eq!(unsent(&port), [0, 0, 184]);
         netns.ip("link set dev a up");
         assert!(!port.flush(&mut here.pool), "the kernel takes them now");
         port.transmit(here.pool.take().unwrap(), meta).expect("up again");
@@ -406,7 +444,7 @@ fn frames_of_several_chunks_arrive_whole_up_to_17() {
     let (frame, meta) = long(pool, most + 1);
     let back = port.transmit(frame, meta).unwrap_err();
     pool.put_all(back);
-    assert_eq!((a.port().0.lost(), b.port().0.lost()), ([0; 6], [0; 6]));
+    assert_eq!((a.port().0.lost(), b.port().0.lost()), ([0; KernelLoss::ALL.len()], [0; KernelLoss::ALL.len()]));
     a.assert_conserved();
     b.assert_conserved();
 }

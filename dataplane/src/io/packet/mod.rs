@@ -44,6 +44,8 @@ pub struct PacketPort<'u> {
     waiting: VecDeque<(Frame<'u>, FrameMeta)>,
     /// What the kernel had no room for, what it would not send, what was longer than a packet can be.
     lost: (Cell<u64>, u64, u64),
+    /// Packets that were not taken, because as many wait as may.
+    full: u64,
 }
 
 impl<'u> PacketPort<'u> {
@@ -57,7 +59,8 @@ impl<'u> PacketPort<'u> {
         let chunks = || Vec::with_capacity(BATCH * PARTS);
         let waiting = VecDeque::with_capacity(UNSENT);
         let lost = (Cell::new(0), 0, 0);
-        Ok(PacketPort { socket: Socket::open(ifindex)?, chunks: chunks(), rest: chunks(), batch: 1, waiting, lost })
+        let socket = Socket::open(ifindex)?;
+        Ok(PacketPort { socket, chunks: chunks(), rest: chunks(), batch: 1, waiting, lost, full: 0 })
     }
 
     /// A received frame ends the sleep of whom the bell wakes.
@@ -125,6 +128,7 @@ impl<'u> PacketPort<'u> {
     /// See [`Port::transmit`](super::Port::transmit).
     pub fn transmit(&mut self, frame: Frame<'u>, meta: FrameMeta) -> Result<(), Frame<'u>> {
         if self.waiting.len() >= UNSENT {
+            self.full += 1;
             return Err(frame);
         }
         self.waiting.push_back((frame, meta));
@@ -185,9 +189,20 @@ impl<'u> PacketPort<'u> {
     }
 
     /// See [`Port::close`](super::Port::close).
-    pub fn close(mut self, pool: &mut FramePool<'u>) {
-        self.done(UNSENT, pool);
-        self.reclaim(pool);
+    pub fn close(self, pool: &mut FramePool<'u>) {
+        self.close_with(&mut |frame| pool.put_all(frame));
+    }
+
+    /// See [`Port::close_with`](super::Port::close_with).
+    pub fn close_with(self, give: &mut impl FnMut(Frame<'u>)) {
+        let PacketPort { socket, chunks, rest, waiting, .. } = self;
+        drop(socket); // the kernel takes a while for it
+        waiting.into_iter().map(|(frame, _)| frame).chain(chunks).chain(rest).for_each(give);
+    }
+
+    /// See [`Port::lent`](super::Port::lent). Of those to receive into none is in the kernel's hands.
+    pub fn lent(&self) -> (usize, usize) {
+        (self.chunks.len() + self.rest.len(), self.waiting.iter().map(|(_, meta)| meta.chunks()).sum())
     }
 
     /// See [`Port::reclaim`](super::Port::reclaim).
@@ -202,6 +217,7 @@ impl<'u> PacketPort<'u> {
             KernelLoss::RxRingFull => self.lost.0.get(),
             KernelLoss::TxRefused => self.lost.1,
             KernelLoss::RxDropped => self.lost.2,
+            KernelLoss::TxRingFull => self.full,
             _ => 0,
         })
     }

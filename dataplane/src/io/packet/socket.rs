@@ -3,6 +3,7 @@
 
 use super::header;
 use crate::umem::Frame;
+use crate::worker::in_kernel;
 use std::io;
 use std::mem::zeroed;
 use std::ops::Range;
@@ -133,9 +134,9 @@ impl Socket {
         }
         // SAFETY: `count` messages, whose parts are bytes of `packets`, `control` and of chunks that `into` borrows for the
         // whole call; each is in one place only.
-        let n = unsafe {
+        let n = in_kernel(|| unsafe {
             libc::recvmmsg(self.fd.as_raw_fd(), messages.as_mut_ptr(), count, libc::MSG_DONTWAIT, std::ptr::null_mut())
-        };
+        });
         let n = usize::try_from(n).unwrap_or(0); // nothing there, or the interface is gone
         for (message, packet) in messages.iter().zip(packets.iter_mut()).take(n) {
             packet.len = (message.msg_len as usize).saturating_sub(header::LEN);
@@ -167,7 +168,9 @@ impl Socket {
             count += 1;
         }
         // SAFETY: `count` messages, whose parts are borrowed for the whole call; the kernel only reads them.
-        let n = unsafe { libc::sendmmsg(self.fd.as_raw_fd(), messages.as_mut_ptr(), count, libc::MSG_DONTWAIT) };
+        let n = in_kernel(|| unsafe {
+            libc::sendmmsg(self.fd.as_raw_fd(), messages.as_mut_ptr(), count, libc::MSG_DONTWAIT)
+        });
         match usize::try_from(n) {
             Ok(n) => (n, None),
             Err(_) => (0, Some(io::Error::last_os_error())),

@@ -95,7 +95,7 @@ fn a_worker_sends_what_it_finds_in_its_letter_box() {
     let mut rig = Rig::h1();
     let order = || crate::worker::Order::Send(made(A, MadeFor::Ports, &probe(1)));
     rig.worker.orders().push(order()).unwrap();
-    let idle = crate::worker::Idle { spin: Duration::ZERO, sleep: Duration::ZERO };
+    let idle = crate::worker::Idle::Adaptive { spin: Duration::ZERO, sleep: Duration::ZERO };
     rig.worker.work(idle, &AtomicBool::new(true)); // stopped at once: it obeys, and closes its ports
     let c = rig.worker.counters();
     assert_eq!((c.generated.get(), c.copied.get(), c.sent.get()), (1, 1, 2));

@@ -433,7 +433,7 @@ fn padding_tag_and_options_of_what_waits_do_not_count() {
 fn a_worker_that_stops_gives_up_what_waits() {
     let mut rig = Rig::h1();
     rig.step(A1.door, &[to(100), to(101)]);
-    let idle = crate::worker::Idle { spin: std::time::Duration::ZERO, sleep: std::time::Duration::ZERO };
+    let idle = crate::worker::Idle::Adaptive { spin: std::time::Duration::ZERO, sleep: std::time::Duration::ZERO };
     rig.worker.work(idle, &std::sync::atomic::AtomicBool::new(true));
     let c = rig.worker.counters();
     assert_eq!((c.reason(crate::drop_reason::DropReason::PortGone).get(), c.held.get()), (2, 0));

@@ -6,6 +6,7 @@ use dataplane::io::af_xdp::{Copying, MAX_CHUNKS};
 use dataplane::tables::OUTER;
 use dataplane::umem::MAX_FRAME;
 
+use super::numa::numa;
 use crate::daemon::doctor::facts::{InterfaceFacts, Tried};
 use crate::daemon::doctor::interface::NotThere;
 use crate::daemon::doctor::plan::NetworkMtu;
@@ -25,7 +26,7 @@ const TAG: u32 = 4;
 pub fn interface(facts: &InterfaceFacts) -> Vec<Finding> {
     let driver = Finding::ok("driver", &facts.driver);
     let all = [Some(driver), link(facts), Some(xdp(facts)), Some(queues(facts)), Some(mtu(&facts.subject, facts.mtu))];
-    all.into_iter().flatten().chain([offloads(facts), spread(facts)]).chain(port(facts)).collect()
+    all.into_iter().flatten().chain([offloads(facts), spread(facts)]).chain(port(facts)).chain(numa(facts)).collect()
 }
 
 /// On one that is not there.

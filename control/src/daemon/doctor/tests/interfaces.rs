@@ -22,12 +22,21 @@ fn taken(mode: Mode, copying: Copying) -> Tried {
 fn nic(used: Use) -> InterfaceFacts {
     let interface = Interface { name: "eth1".to_owned(), netns: None };
     InterfaceFacts {
-        subject: Subject { interface, used, workers: 2, networks: Some(vec![("A".to_owned(), 1450)]), vtep: None },
+        subject: Subject {
+            interface,
+            used,
+            workers: 2,
+            cores: None,
+            networks: Some(vec![("A".to_owned(), 1450)]),
+            vtep: None,
+        },
         driver: "ice".to_owned(),
         kind: String::new(),
         up: true,
         carrier: true,
         mtu: 1500,
+        node: None,
+        nodes: [(0, [0, 1].into()), (1, [2, 3].into())].into(),
         queues: 2,
         rx_vlan: Some(Feature { on: false, fixed: false }),
         vnet_hdr: false,
@@ -308,4 +317,30 @@ fn an_interface_carries_the_networks_that_are_here() {
         underlay.contains(&"A".to_owned()) && underlay.contains(&"B".to_owned()) && !underlay.contains(&"V".to_owned())
     );
     assert_eq!(names(Use::Any), [""; 0]);
+}
+
+/// Two nodes of two cores each.
+#[test]
+fn workers_on_another_node_than_the_nic_are_named() {
+    let of = |node, cores: Option<&[usize]>, facts: InterfaceFacts| {
+        let subject = Subject { cores: cores.map(<[usize]>::to_vec), ..facts.subject.clone() };
+        InterfaceFacts { node, subject, ..facts }
+    };
+    fine(&of(Some(1), Some(&[2, 3]), underlay()));
+    let near = judge::interface(&of(Some(1), Some(&[2, 3]), underlay()));
+    assert!(near.iter().any(|f| f.check == "numa" && f.what.contains("node 1")), "{near:?}");
+    let far = only(judge::interface(&of(Some(1), Some(&[0, 2]), physical())));
+    says(&far, "numa", Verdict::Warning, false, &["NUMA node 1", "core 0 on node 0", "workers.cores out of 2, 3"]);
+    assert!(!far.what.contains("core 2"), "{far:?}");
+    let loose = only(judge::interface(&of(Some(0), None, underlay())));
+    says(&loose, "numa", Verdict::Warning, false, &["not pinned", "out of 0, 1"]);
+    // Nothing to say: virtual, one node, a port.
+    fine(&of(None, Some(&[0, 1]), underlay()));
+    fine(&InterfaceFacts { nodes: [(0, [0, 1, 2, 3].into())].into(), ..of(Some(0), None, underlay()) });
+    fine(&of(Some(1), Some(&[0]), port()));
+    let bare = InterfaceFacts {
+        nodes: [(0, [0, 1].into()), (2, [2, 3].into())].into(),
+        ..of(Some(1), Some(&[0]), underlay())
+    };
+    says(&only(judge::interface(&bare)), "numa", Verdict::Warning, false, &["a slot of a node that has cores"]);
 }

@@ -29,7 +29,8 @@ fn driver_and_queues_are_those_ethtool_prints() {
     netns.run(|| {
         for (name, expected) in [("va", "veth"), ("br0", "bridge"), ("tap0", "tun")] {
             assert_eq!(driver(name).unwrap(), expected);
-            assert_eq!(line(&netns.exec(&format!("ethtool -i {name}")), "driver"), expected);
+            let said = netns.exec(&format!("ethtool -i {name}"));
+            assert_eq!((line(&said, "driver"), line(&said, "bus-info")), (expected, bus(name).unwrap().as_str()));
         }
         for (name, queues) in [("va", 2), ("vb", 3)] {
             assert_eq!(rx_queues(name).unwrap(), queues);
