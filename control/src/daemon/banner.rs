@@ -5,7 +5,6 @@ use super::model::Model;
 use super::nic::{By, Nic, QUEUE};
 use super::physical::Physical;
 use super::ports::Ports;
-use super::trunk::Trunk;
 use dataplane::io::af_xdp::filter::Mode;
 use dataplane::umem::{FRAME_SIZE, MAX_FRAME};
 use std::fmt::Write;
@@ -13,7 +12,7 @@ use std::fmt::Write;
 /// The banner.
 pub(super) fn banner(
     config: &Config,
-    underlay: &Trunk<'_>,
+    underlay: &Physical<'_>,
     physical: &[Physical<'_>],
     ports: &Ports<'_>,
     model: &Model,
@@ -30,13 +29,22 @@ pub(super) fn banner(
         (frames * FRAME_SIZE) >> 20,
         w.frames
     );
-    if let Some(underlay) = underlay.nic() {
+    if let Some(underlay) = underlay.trunk.nic() {
         let mac = underlay.link.mac.map_or("no MAC address".to_owned(), |m| m.to_string());
         let _ = writeln!(s, "  underlay  {}, {mac}, MTU {}", nic(underlay), model.mtu());
     }
     let mut name = "physical";
-    for (physical, port) in physical.iter().filter_map(|p| Some((&p.name, p.trunk.nic()?))) {
-        let _ = writeln!(s, "  {name:<8}  {physical}: {}, MTU {}; all of it is dvrd's", nic(port), port.link.mtu);
+    if !underlay.networks.is_empty() {
+        let _ = writeln!(s, "  {name:<8}  {}: by the underlay's NIC", underlay.networks.join(", "));
+        name = "";
+    }
+    for (networks, port) in physical.iter().filter_map(|p| Some((p.networks.join(", "), p.trunk.nic()?))) {
+        let _ = writeln!(
+            s,
+            "  {name:<8}  {networks}: {}, MTU {}; what is not theirs is the kernel's",
+            nic(port),
+            port.link.mtu
+        );
         name = "";
     }
     let mut name = "ports";

@@ -25,12 +25,24 @@ pub struct Setup {
     pub cloud: &'static str,
     /// By what it takes the interfaces of ports.
     pub port_io: PortIo,
+    /// Physical networks and the interface of each; none: the lab's own.
+    pub physical: Option<&'static [(&'static str, &'static str)]>,
 }
 
 impl Default for Setup {
     fn default() -> Setup {
         let port_io = PortIo::Auto;
-        Setup { workers: 1, inside: false, interface: "und0", under: &[], stays: false, cloud: CLOUD, port_io }
+        let physical = None;
+        Setup {
+            workers: 1,
+            inside: false,
+            interface: "und0",
+            under: &[],
+            stays: false,
+            cloud: CLOUD,
+            port_io,
+            physical,
+        }
     }
 }
 
@@ -154,7 +166,7 @@ fn config_text(lab: &Lab, host: usize, setup: &Setup) -> String {
     let mut text = format!("host = \"H{}\"\nport_io = \"{port_io}\"\n", host + 1);
     text += &format!("\n[underlay]\ninterface = \"{interface}\"\n{netns}");
     text += &format!("\n[workers]\ncount = {}\n", setup.workers);
-    for (name, interface) in lab.physical() {
+    for (name, interface) in setup.physical.unwrap_or(lab.physical()) {
         text += &format!("\n[[physical_networks]]\nname = \"{name}\"\ninterface = \"{interface}\"\n{netns}");
     }
     // Inside, a port has the interface Nova would give it: it need not be named.

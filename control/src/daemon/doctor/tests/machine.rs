@@ -11,7 +11,8 @@ use std::time::{Duration, Instant};
 /// What is found on an interface of this namespace, by name.
 fn found(ns: &Ns, name: &str, used: Use, workers: u32) -> Vec<Finding> {
     let interface = Interface { name: name.to_owned(), netns: Some(ns.0.clone()) };
-    let subject = Subject { interface, used, workers, networks: Some(vec![("A".to_owned(), 1450)]), vtep: None };
+    let subject =
+        Subject { interface, used, workers, networks: Some(vec![("A".to_owned(), 1450)]), also: vec![], vtep: None };
     let mut sections = examine(&[subject], &needs(), true);
     sections.remove(1).findings
 }
@@ -188,7 +189,7 @@ fn a_vxlan_device_of_the_kernel_has_the_port() {
     veth(&ns, "und0");
     let interface = Interface { name: "und0".to_owned(), netns: Some(ns.0.clone()) };
     let vtep = Some((std::net::Ipv4Addr::new(172, 20, 0, 11), 4789));
-    let subject = Subject { interface, used: Use::Underlay, workers: 1, networks: Some(vec![]), vtep };
+    let subject = Subject { interface, used: Use::Underlay, workers: 1, networks: Some(vec![]), also: vec![], vtep };
     let look = || examine(std::slice::from_ref(&subject), &needs(), true).remove(1).findings;
     assert!(look().iter().all(|f| f.verdict == Verdict::Ok), "{:?}", look());
     ns.ip("link add vx0 type vxlan id 7 dstport 4789 dev und0");
