@@ -112,6 +112,12 @@ impl<'u> Worker<'u> {
         self.io.attach(Door::Port(ix), generation, port)
     }
 
+    /// The NIC at `at` is for `door` too: one underlay and several physical networks can share it. What comes in there is told
+    /// apart by what it is: VXLAN for this host, or the VLAN of a physical network.
+    pub fn share(&mut self, door: Door, at: Door) {
+        self.io.share(door, at);
+    }
+
     /// The generation of the port attached at an index.
     pub fn attached(&self, ix: PortIx) -> Option<u32> {
         self.io.generation(ix)

@@ -6,7 +6,6 @@ use super::nic::{By, Nic, QUEUE};
 use super::numa::{self, Node};
 use super::physical::Physical;
 use super::ports::Ports;
-use super::trunk::Trunk;
 use dataplane::io::af_xdp::filter::Mode;
 use dataplane::umem::{FRAME_SIZE, MAX_FRAME};
 use std::collections::{BTreeMap, BTreeSet};
@@ -15,7 +14,7 @@ use std::fmt::Write;
 /// The banner.
 pub(super) fn banner(
     config: &Config,
-    underlay: &Trunk<'_>,
+    underlay: &Physical<'_>,
     physical: &[Physical<'_>],
     ports: &Ports<'_>,
     model: &Model,
@@ -36,14 +35,18 @@ pub(super) fn banner(
         (frames * FRAME_SIZE) >> 20,
         w.frames
     );
-    if let Some(underlay) = underlay.nic() {
+    if let Some(underlay) = underlay.trunk.nic() {
         let mac = underlay.link.mac.map_or("no MAC address".to_owned(), |m| m.to_string());
         let _ = writeln!(s, "  underlay  {}, {mac}, MTU {}, {}", nic(underlay), model.mtu(), node(underlay.node));
     }
     let mut name = "physical";
-    for (physical, port) in physical.iter().filter_map(|p| Some((&p.name, p.trunk.nic()?))) {
-        let (mtu, node) = (port.link.mtu, node(port.node));
-        let _ = writeln!(s, "  {name:<8}  {physical}: {}, MTU {mtu}, {node}; all of it is dvrd's", nic(port));
+    if !underlay.networks.is_empty() {
+        let _ = writeln!(s, "  {name:<8}  {}: by the underlay's NIC", underlay.networks.join(", "));
+        name = "";
+    }
+    for (networks, port) in physical.iter().filter_map(|p| Some((p.networks.join(", "), p.trunk.nic()?))) {
+        let (nic, mtu, node) = (nic(port), port.link.mtu, node(port.node));
+        let _ = writeln!(s, "  {name:<8}  {networks}: {nic}, MTU {mtu}, {node}; what is not theirs is the kernel's");
         name = "";
     }
     let mut name = "ports";

@@ -5,9 +5,12 @@
 //! its line. `docs/dvrd.toml` is an example with every key.
 
 mod check;
+mod nics;
 mod read;
 #[cfg(test)]
 mod tests;
+
+pub use nics::NicUse;
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -19,7 +22,7 @@ use crate::model::{Place, Problems, read_text};
 pub struct Config {
     /// `host`: the name of the cloud's host this machine is.
     pub host: String,
-    /// `[underlay]`: the interface VXLAN goes out by.
+    /// `[underlay]`: the interface VXLAN goes out by. It may be a physical network's too.
     pub underlay: Interface,
     /// `[workers]`.
     pub workers: Workers,
@@ -137,7 +140,7 @@ impl Default for Workers {
 pub struct PhysicalInterface {
     /// `name`: the physical network, a key of the host's `bridge_mappings`.
     pub name: String,
-    /// The NIC that leads to it: all of it is dvrd's.
+    /// The NIC that leads to it; it may be the underlay's, and several physical networks'.
     pub interface: Interface,
     /// Where the entry stands.
     place: Place,

@@ -2,11 +2,13 @@
 //!
 //! [`mod@run`] is the order of things; [`config`] is `dvrd.toml`, [`net`] the kernel's namespaces, links and neighbours,
 //! [`nic`] an interface with everything bound, [`doctor`] what is wrong with this machine, [`reload`] when its files have
-//! changed, `ports` the interfaces of the VMs, `model` what is in the tables, `threads` the workers.
+//! changed, `ports` the interfaces of the VMs, `model` what is in the tables, `gates` what of physical networks' frames is dvrd's,
+//! `threads` the workers.
 
 mod banner;
 pub mod config;
 pub mod doctor;
+mod gates;
 mod model;
 pub mod net;
 pub mod nic;
@@ -58,7 +60,7 @@ Exit status:
   1  ended by a defect, or the last books could not be written to --totals
   2  wrong usage, bad input, or it could not start; nothing is left behind
 
-Needs root, or CAP_NET_ADMIN, CAP_NET_RAW, CAP_BPF, CAP_IPC_LOCK and CAP_SYS_ADMIN (for other network namespaces).
+Needs root, or CAP_NET_ADMIN, CAP_NET_RAW, CAP_BPF, CAP_PERFMON, CAP_IPC_LOCK and CAP_SYS_ADMIN (for other network namespaces).
 An example of dvrd.toml with every key is docs/dvrd.toml."
 )]
 struct Args {

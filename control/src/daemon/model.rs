@@ -3,6 +3,7 @@
 use super::config::Interface;
 use super::doctor::plan::vtep;
 use super::doctor::{Subject, Use};
+use super::gates::Gates;
 use crate::model::Cloud;
 use crate::rows::Rows;
 use crate::rows::derive::v4;
@@ -50,6 +51,8 @@ pub(super) struct Model {
     /// Workers run: what is new is announced.
     started: bool,
     writer: Writer,
+    /// Which frames of their NICs come to the workers.
+    gates: Gates,
 }
 
 impl Model {
@@ -59,7 +62,8 @@ impl Model {
         let (host, cloud) = (host.to_owned(), cloud.clone());
         let physical = cloud.hosts.get(&host).map(|h| h.bridge_mappings.keys().cloned().collect()).unwrap_or_default();
         let uplink = (MacAddr::ZERO, u16::MAX);
-        Model { host, cloud, uplink, towards: BTreeMap::new(), physical, started: false, writer }
+        let (towards, gates) = (BTreeMap::new(), Gates::default());
+        Model { host, cloud, uplink, towards, physical, started: false, writer, gates }
     }
 
     /// The cloud.
@@ -151,7 +155,16 @@ impl Model {
         for end in rows.tunnels.values_mut() {
             end.mac = end.mac.or_else(|| self.towards.get(&Ipv4Addr::from_bits(end.vtep)).copied());
         }
-        Ok(self.writer.apply(&rows, self.started.then(now))?)
+        // New rows need their frames, and frames need their rows.
+        self.gates.open(&rows);
+        let stored = self.writer.apply(&rows, self.started.then(now));
+        self.gates.close(stored.is_ok());
+        Ok(stored?)
+    }
+
+    /// The filters of physical networks' NICs.
+    pub fn gates_mut(&mut self) -> &mut Gates {
+        &mut self.gates
     }
 
     /// As [`Model::store`]; says so if the tables stay as they were.

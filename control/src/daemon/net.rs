@@ -6,6 +6,7 @@
 //! Whatever a namespace is asked, a thread of its own moves there, asks and ends: no thread ever comes back changed.
 //! The kernel answers by netlink (`net/ask.rs`); each question has a time limit.
 
+mod addresses;
 mod ask;
 mod follow;
 mod held;
@@ -18,6 +19,7 @@ mod present;
 pub(super) mod tests;
 mod veth;
 
+pub use addresses::{OwnAddresses, own_addresses};
 pub use follow::{Underlay, UnderlayEvent};
 pub use held::HeldPort;
 pub use holder::{Holder, holder, withheld};

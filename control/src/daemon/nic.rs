@@ -1,15 +1,18 @@
 //! [`Nic`]: an interface of the kernel that dvrd receives from and sends to.
 
 use super::config::Interface;
+use super::gates::Maps;
 use super::net::{Holder, Identity, Link, NetError, Netns, holder, link, link_by_index, veth_peer};
 use super::numa::{self, Node};
 use dataplane::io::af_xdp::filter::{AttachError, Attached, Filter, Mode, Withheld};
-use dataplane::io::af_xdp::{Copying, Promiscuous, RingSizes, Setup, XdpPort, ethtool};
+use dataplane::io::af_xdp::{Copying, RingSizes, Setup, XdpPort, ethtool};
 use dataplane::umem::{FramePool, MAX_FRAME, Region};
 use std::fmt;
 use std::io;
 use std::net::Ipv4Addr;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
+use tagged::Tagged;
 
 /// Frames each ring of a queue holds: received ones that wait for their worker, sent ones that wait for the kernel.
 pub const QUEUE: u32 = 2048;
@@ -124,7 +127,9 @@ fn socket_hint(error: &io::Error) -> &'static str {
         return "packet memory may not be locked: run with CAP_IPC_LOCK, or raise RLIMIT_MEMLOCK (`ulimit -l`, LimitMEMLOCK)";
     }
     match error.kind() {
-        io::ErrorKind::PermissionDenied => "run as root, or with CAP_NET_RAW, CAP_NET_ADMIN, CAP_BPF and CAP_IPC_LOCK",
+        io::ErrorKind::PermissionDenied => {
+            "run as root, or with CAP_NET_RAW, CAP_NET_ADMIN, CAP_BPF, CAP_PERFMON and CAP_IPC_LOCK"
+        }
         io::ErrorKind::ResourceBusy => "another program has that queue (`ss --xdp -p` shows it)",
         io::ErrorKind::OutOfMemory => "give it more memory, or lower workers.frames",
         io::ErrorKind::InvalidInput => {
@@ -155,20 +160,28 @@ pub enum Role {
         vtep: Ipv4Addr,
         /// The VXLAN port.
         port: u16,
+        /// It leads to physical networks too.
+        physical: bool,
     },
     /// A VM's.
     Port,
-    /// It leads to a physical network, and is all dvrd's: what is for other MAC addresses than its own too, with the VLAN
-    /// tag in the frame.
+    /// It leads to physical networks, and is the kernel's but for what its [gate](Nic::gate) is told. It receives what is for other
+    /// MAC addresses than its own too, with the VLAN tag in the frame.
     Physical,
 }
 
 impl Role {
     fn filter(self) -> Filter {
         match self {
-            Role::Underlay { vtep, port } => Filter::Underlay { vtep, port },
-            Role::Port | Role::Physical => Filter::Everything,
+            Role::Underlay { vtep, port, physical: false } => Filter::Underlay { vtep, port },
+            Role::Underlay { vtep, port, physical: true } => Filter::Both { vtep, port },
+            Role::Physical => Filter::Physical,
+            Role::Port => Filter::Everything,
         }
+    }
+
+    fn is_physical(self) -> bool {
+        matches!(self, Role::Physical | Role::Underlay { physical: true, .. })
     }
 }
 
@@ -212,7 +225,7 @@ pub struct Nic {
     /// What a physical network's NIC is until this is dropped.
     _tagged: Option<Tagged>,
     /// What keeps others from it.
-    _hold: Hold,
+    hold: Hold,
 }
 
 /// By what the frames of an interface come and go.
@@ -236,7 +249,7 @@ pub enum By {
 /// Dropping it gives the interface back.
 #[derive(Debug)]
 enum Hold {
-    Filter { _filter: Attached },
+    Filter(Attached),
     Withheld { _withheld: Withheld },
 }
 
@@ -253,7 +266,7 @@ impl Nic {
         let link = link(&netns, &interface.name)?;
         let peer = Peer::quiet(interface, &netns, &link)?;
         // Before the sockets: some drivers stop and start the device for it.
-        let tagged = (role == Role::Physical).then(|| Tagged::new(interface, &netns, &link)).transpose()?;
+        let tagged = role.is_physical().then(|| Tagged::new(interface, &netns, &link)).transpose()?;
         let opened = netns.run(|| bind(&interface.name, (link.ifindex, link.mtu), role.filter(), region, share))??;
         let workers = share.workers;
         let Bound { driver, node, filter, queues, share, ports } = opened;
@@ -275,7 +288,7 @@ impl Nic {
             workers,
             peer,
             _tagged: tagged,
-            _hold: Hold::Filter { _filter: filter },
+            hold: Hold::Filter(filter),
         };
         Ok((nic, ports))
     }
@@ -293,6 +306,12 @@ impl Nic {
     /// It has packets for which one buffer is too small, and gives no more than one.
     pub fn loses_long_packets(&self) -> bool {
         self.link.mtu as usize > MAX_FRAME - ETHERNET && !self.several
+    }
+
+    /// Of a physical network's: which frames are dvrd's.
+    pub(super) fn gate(&self) -> Option<Arc<dyn Maps>> {
+        let Hold::Filter(filter) = &self.hold else { return None };
+        filter.gate().map(|gate| Arc::clone(gate) as Arc<dyn Maps>)
     }
 
     /// What was turned off elsewhere: `checksum offload of eth0 in namespace vm1 is off`.
@@ -385,61 +404,6 @@ pub(super) fn take_for_a_moment<'u>(
     // A driver that copies nothing needs buffers for what it passes to the kernel.
     port.reclaim(pool);
     Ok(Moment { filter, port })
-}
-
-/// A NIC of a physical network: promiscuous, and its VLAN tags stay in the frames it receives.
-#[derive(Debug)]
-struct Tagged {
-    own: Interface,
-    identity: Identity,
-    /// Its offload was on.
-    turned: bool,
-    _promiscuous: Promiscuous,
-}
-
-impl Tagged {
-    fn new(own: &Interface, netns: &Netns, link: &Link) -> Result<Tagged, NicError> {
-        let name = own.name.as_str();
-        let ethtool = |what, error| NicError::Ethtool { interface: name.to_owned(), what, error };
-        let promiscuous = netns.run(|| Promiscuous::new(link.ifindex))?;
-        let promiscuous = promiscuous.map_err(|e| ethtool("it cannot be made promiscuous", e))?;
-        let identity = Identity { netns: netns.id(), ifindex: link.ifindex };
-        let mut tagged = Tagged { own: own.clone(), identity, turned: false, _promiscuous: promiscuous };
-        let turned = netns.run(|| {
-            let on = ethtool::rx_vlan(name)?;
-            if on { ethtool::set_rx_vlan(name, false).map(|()| true) } else { Ok(false) }
-        })?;
-        let what =
-            "it takes VLAN tags out of what it receives, and that cannot be turned off (`ethtool -K NAME rxvlan off`)";
-        tagged.turned = turned.map_err(|error| ethtool(what, error))?;
-        Ok(tagged)
-    }
-
-    /// Nothing where it is gone.
-    fn restore(&self) -> Result<(), NicError> {
-        let netns = match Netns::open(self.own.netns.as_deref()) {
-            Ok(netns) if netns.id() == self.identity.netns => netns,
-            Err(e) if !e.is_absence() => return Err(e.into()),
-            _ => return Ok(()),
-        };
-        let Some(link) = link_by_index(&netns, self.identity.ifindex)? else { return Ok(()) };
-        let turned = netns.run(|| ethtool::set_rx_vlan(&link.name, true))?;
-        turned.map_err(|error| NicError::Ethtool {
-            interface: link.name,
-            what: "its offload cannot be restored",
-            error,
-        })
-    }
-}
-
-impl Drop for Tagged {
-    fn drop(&mut self) {
-        if self.turned
-            && let Err(error) = self.restore()
-        {
-            tracing::warn!("rx-vlan-offload of {} is off, and stays so: {error}", self.own);
-        }
-    }
 }
 
 /// The other end of a veth: its stack would leave checksums unfinished and put VLAN tags beside the frame, and AF_XDP
@@ -537,5 +501,6 @@ impl fmt::Display for Peer {
 }
 
 mod port;
+mod tagged;
 #[cfg(test)]
 mod tests;

@@ -2,7 +2,7 @@
 //! own; another follows the kernel's neighbours.
 
 use super::banner::banner;
-use super::config::Config;
+use super::config::{Config, NicUse};
 use super::doctor::{self, Before, Use};
 use super::model::{Model, StoreError};
 use super::net::{NetError, UnderlayEvent};
@@ -12,16 +12,17 @@ use super::physical::{self, Physical};
 use super::ports::{LEAST_SHARE, News, Ports};
 use super::post::Post;
 use super::reload::{Files, Reload};
-use super::threads::{self, Handles, Running, Stop};
-use super::trunk::Trunk;
+use super::threads::{self, Handles, Queues, Running, Stop};
+use super::trunk::{Seen, Trunk};
 use super::uplink::{self, Uplink};
 use crate::books::Totals;
 use crate::model::Cloud;
 use dataplane::burst::Door;
-use dataplane::io::af_xdp::{XdpPort, now};
+use dataplane::io::af_xdp::now;
 use dataplane::umem::{FRAME_SIZE, FramePool, Region, Umem};
 use std::collections::BTreeMap;
 use std::io;
+use std::net::Ipv4Addr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::RecvTimeoutError;
@@ -133,11 +134,17 @@ pub fn run(
     let mut model = Model::new(cloud, &config.host, count);
     let (vtep, port) = model.vtep().ok_or_else(|| RunError::NoVtep(config.host.clone()))?;
     let region = pools.first().map(FramePool::region).ok_or(RunError::NoPool)?;
-    let Nics { uplink, mut physical, ports: nics } = take(config, cloud, region, Role::Underlay { vtep, port })?;
-    uplink.nic().into_iter().for_each(|nic| uplink::set(&mut model, nic));
+    let Nics { mut uplink, mut physical, queues } = take(config, cloud, region, (vtep, port))?;
+    uplink.trunk.nic().into_iter().for_each(|nic| uplink::set(&mut model, nic));
+    for nic in std::iter::once(&mut uplink).chain(&mut physical).filter(|nic| !nic.networks.is_empty()) {
+        let places = nic.places(&model);
+        model.gates_mut().add(nic.place, nic.trunk.what().to_owned(), places);
+        nic.trunk.guard(nic.place, Seen::Back, &mut model);
+    }
     model.store()?;
-    let budget = budget(config, &model, &physical, &uplink)?;
-    let mut workers = threads::workers(model.writer(), pools, nics, physical.len(), &config.workers)?;
+    let budget = budget(config, &model, &physical, &uplink.trunk)?;
+    let mut workers =
+        threads::workers(model.writer(), pools, queues, model.physical().len(), &config.workers)?;
     let mut ports = Ports::new(config.attachments(cloud), region, budget);
     let news = ports.look(model.writer(), &mut workers);
     tell(news, &ports, &model, true);
@@ -149,11 +156,11 @@ pub fn run(
     }
     let banner = banner(config, &uplink, &physical, &ports, &model);
     let nic = |used: &Use| match used {
-        Use::Physical(name) => physical.iter().find(|p| p.name == *name)?.trunk.nic(),
-        _ => uplink.nic(),
+        Use::Physical(name) => physical.iter().find(|p| p.networks.contains(name)).unwrap_or(&uplink).trunk.nic(),
+        _ => uplink.trunk.nic(),
     };
     before.warnings(nic).iter().for_each(|line| tracing::warn!("{line}"));
-    let mut uplink = Uplink::follow(uplink, &config.underlay, &model)?;
+    let mut uplink = Uplink::follow(uplink.trunk, uplink.networks, &config.underlay, &model)?;
     let mut post = Post::default();
     let handles = Handles::of(&workers);
     let stop = AtomicBool::new(false);
@@ -200,38 +207,44 @@ fn packet_memory(config: &Config) -> io::Result<Umem> {
 
 /// The NICs all workers have queues of.
 struct Nics<'u> {
-    uplink: Trunk<'u>,
+    /// With the physical networks that share it.
+    uplink: Physical<'u>,
     physical: Vec<Physical<'u>>,
-    /// By door, a port for each worker.
-    ports: Vec<(Door, Vec<XdpPort<'u>>)>,
+    queues: Queues<'u>,
 }
 
-/// Takes the underlay and the NICs of physical networks.
-fn take<'u>(config: &Config, cloud: &Cloud, region: Region<'u>, underlay: Role) -> Result<Nics<'u>, RunError> {
+/// Takes the underlay, for this VTEP and UDP port, and the NICs of physical networks.
+fn take<'u>(config: &Config, cloud: &Cloud, region: Region<'u>, vxlan: (Ipv4Addr, u16)) -> Result<Nics<'u>, RunError> {
     let count = usize::from(config.workers.count);
-    let networks: Vec<_> = config.physical(cloud).collect();
-    let nics = 1 + networks.len();
+    let nics = config.nics(cloud);
     // Half of it for NICs, the rest for ports.
-    let frames = for_ports(config.workers.frames as usize) / 2 / nics;
+    let frames = for_ports(config.workers.frames as usize) / 2 / nics.len();
     if frames < LEAST_SHARE {
-        let wanted = 2 * nics * LEAST_SHARE * 16 / 7 + 16;
+        let (nics, wanted) = (nics.len(), 2 * nics.len() * LEAST_SHARE * 16 / 7 + 16);
         return Err(RunError::Frames { frames: config.workers.frames as usize, nics, ports: 0, wanted });
     }
     let share = Share { workers: count as u32, frames, patience: PATIENCE };
-    let open = |what: &str, door, role, interface| {
-        let opened = Nic::open(interface, role, region, share)
-            .map_err(|e| RunError::Nic(what.to_owned(), Box::new(e.named(interface))));
-        opened.map(|(nic, ports)| (Trunk::new(what.to_owned(), door, role, nic, region, share), (door, ports)))
-    };
-    let (uplink, tunnels) = open("underlay", Door::Tunnel, underlay, &config.underlay)?;
-    let (mut physical, mut ports) = (Vec::new(), vec![tunnels]);
-    for (place, (name, interface)) in networks.into_iter().enumerate() {
-        let what = format!("physical network {name}");
-        let (trunk, queues) = open(&what, physical::door(place), physical::ROLE, interface)?;
-        physical.push(Physical { name: name.to_owned(), trunk });
-        ports.push(queues);
+    let (mut all, mut queues) = (Vec::new(), Queues::default());
+    for (place, nic) in nics.into_iter().enumerate() {
+        let what = nic.to_string();
+        let NicUse { interface, underlay, networks } = nic;
+        let (vtep, port) = vxlan;
+        let role = match underlay {
+            true => Role::Underlay { vtep, port, physical: !networks.is_empty() },
+            false => Role::Physical,
+        };
+        let opened = Nic::open(&interface, role, region, share);
+        let (nic, ports) = opened.map_err(|e| RunError::Nic(what.clone(), Box::new(e.named(&interface))))?;
+        let tunnel = underlay.then_some(Door::Tunnel);
+        let mut doors = tunnel.into_iter().chain(networks.iter().map(|(network, _)| physical::door(*network)));
+        let Some(door) = doors.next() else { continue }; // a NIC is for something
+        queues.shared.extend(doors.map(|other| (other, door)));
+        queues.ports.push((door, ports));
+        let trunk = Trunk::new(what, door, role, nic, region, share);
+        all.push(Physical { place, networks: networks.into_iter().map(|(_, name)| name).collect(), trunk });
     }
-    Ok(Nics { uplink, physical, ports })
+    // The underlay's is the first of them.
+    Ok(Nics { uplink: all.remove(0), physical: all, queues })
 }
 
 /// Of a worker's buffers, how many its ports may have to receive into; as many may be on their way out, and an eighth

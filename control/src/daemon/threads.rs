@@ -54,18 +54,27 @@ pub(super) fn core(config: &config::Workers, worker: usize) -> Option<usize> {
     config.cores.as_ref()?.get(worker).copied()
 }
 
-/// Workers on the tables of `writer`, connected, each with its queues of these NICs (the first port of each is the first
-/// worker's), `phys` of which lead to physical networks.
+/// Queues of the NICs.
+#[derive(Debug, Default)]
+pub(super) struct Queues<'u> {
+    /// By door, a port for each worker, in their order.
+    pub ports: Vec<(Door, Vec<XdpPort<'u>>)>,
+    /// Doors that share the NIC at another one.
+    pub shared: Vec<(Door, Door)>,
+}
+
+/// Workers on the tables of `writer`, connected, each with its queues of these NICs; there are `phys` physical networks.
 pub(super) fn workers<'u>(
     writer: &Writer,
     pools: Vec<FramePool<'u>>,
-    nics: Vec<(Door, Vec<XdpPort<'u>>)>,
+    queues: Queues<'u>,
     phys: usize,
     config: &config::Workers,
 ) -> Result<Vec<Worker<'u>>, RunError> {
     let system = |error| RunError::System { what: "file descriptors of the workers", error };
     let count = pools.len();
     let links = mesh(&pools, RING).map_err(system)?;
+    let Queues { ports: nics, shared } = queues;
     let mut nics: Vec<_> = nics.into_iter().map(|(door, ports)| (door, ports.into_iter())).collect();
     let parts = pools.into_iter().zip(links).enumerate();
     parts
@@ -79,6 +88,7 @@ pub(super) fn workers<'u>(
                 worker.bell().map_or(Ok(()), |bell| port.watch(&bell)).map_err(system)?;
                 worker.attach(door, Port::Xdp(Box::new(port)));
             }
+            shared.iter().for_each(|(door, at)| worker.share(*door, *at));
             worker.set_flood_limits(writer.limits().flood);
             worker.set_tell_limits(writer.limits().tell.share(count));
             worker.set_asked_per_router(PER_ROUTER.div_ceil(count));

@@ -1,7 +1,8 @@
 //! A NIC every worker has queues of, while dvrd runs: its interface can go, and come back as another one.
 
 use super::config::Interface;
-use super::net::present;
+use super::model::Model;
+use super::net::{Netns, OwnAddresses, own_addresses, present};
 use super::nic::{Nic, Role, Share};
 use super::threads::Handles;
 use dataplane::burst::Door;
@@ -25,6 +26,8 @@ pub(super) struct Trunk<'u> {
     state: State,
     /// What was said last of what goes wrong, to say it once.
     said: Option<String>,
+    /// Why the host's own addresses on it are not known.
+    untold: Option<String>,
 }
 
 #[derive(Debug)]
@@ -58,7 +61,22 @@ impl<'u> Trunk<'u> {
         let interface = nic.interface.clone();
         // The thread that owns the model has other things to do than to wait.
         let share = Share { patience: Duration::ZERO, ..share };
-        Trunk { what, door, role, interface, region, share, state: State::Taken(Box::new(nic)), said: None }
+        Trunk {
+            what,
+            door,
+            role,
+            interface,
+            region,
+            share,
+            state: State::Taken(Box::new(nic)),
+            said: None,
+            untold: None,
+        }
+    }
+
+    /// What messages call it.
+    pub fn what(&self) -> &str {
+        &self.what
     }
 
     /// The interface, unless it is gone.
@@ -122,6 +140,33 @@ impl<'u> Trunk<'u> {
                 seen
             }
         }
+    }
+
+    /// Of one that leads to physical networks, after a look: its filter is told what there is. `place`: among the host's NICs.
+    pub fn guard(&mut self, place: usize, seen: Seen, model: &mut Model) {
+        let gates = model.gates_mut();
+        match self.nic() {
+            None => gates.set_nic(place, None),
+            Some(nic) if seen != Seen::Same => gates.set_nic(place, nic.gate()),
+            Some(_) => {}
+        }
+        if let Some(own) = self.own_addresses() {
+            gates.set_own(place, own);
+        }
+    }
+
+    /// The host's own addresses on it, if they can be known now.
+    fn own_addresses(&mut self) -> Option<OwnAddresses> {
+        let ifindex = self.nic()?.link.ifindex;
+        let netns = Netns::open(self.interface.netns.as_deref());
+        let own = netns.and_then(|netns| own_addresses(&netns, ifindex));
+        let untold = own.as_ref().err().map(ToString::to_string);
+        if self.untold != untold {
+            let lines = untold.iter();
+            lines.for_each(|why| tracing::error!("{}: ARP for the host stays as it is: {why}", self.what));
+            self.untold = untold;
+        }
+        own.ok()
     }
 
     fn take(&self, handles: &Handles<'u>) -> Result<Nic, String> {

@@ -5,6 +5,7 @@ use super::doctor::{self, Use};
 use super::model::Model;
 use super::net::{HeldPort, NetError, Netns, Underlay, UnderlayEvent};
 use super::nic::Nic;
+use super::physical;
 use super::threads::Handles;
 use super::trunk::{Seen, Trunk};
 use std::net::Ipv4Addr;
@@ -12,11 +13,15 @@ use std::sync::mpsc::Receiver;
 
 /// Events of the underlay that may wait for the thread that owns the model.
 const EVENTS: usize = 256;
+/// Where its NIC is among the host's ([`Config::nics`](super::config::Config::nics)).
+const PLACE: usize = 0;
 
 /// See the module text.
 #[derive(Debug)]
 pub(super) struct Uplink<'u> {
     interface: Interface,
+    /// Physical networks on the same NIC.
+    networks: Vec<String>,
     trunk: Trunk<'u>,
     /// None while the interface is gone: it may hold a namespace that is deleted.
     follower: Option<Follower>,
@@ -41,10 +46,15 @@ impl Follower {
 }
 
 impl<'u> Uplink<'u> {
-    /// From the underlay's NIC.
-    pub fn follow(trunk: Trunk<'u>, interface: &Interface, model: &Model) -> Result<Self, NetError> {
+    /// From the underlay's NIC, which leads to these physical networks too.
+    pub fn follow(
+        trunk: Trunk<'u>,
+        networks: Vec<String>,
+        interface: &Interface,
+        model: &Model,
+    ) -> Result<Self, NetError> {
         let follower = Some(Follower::start(interface, model)?);
-        Ok(Uplink { interface: interface.clone(), trunk, follower, held: hold(interface, model) })
+        Ok(Uplink { interface: interface.clone(), networks, trunk, follower, held: hold(interface, model) })
     }
 
     /// The model's VTEPs may be others now.
@@ -74,9 +84,11 @@ impl<'u> Uplink<'u> {
     }
 
     /// What is to be said of networks that have packets it is too small for.
-    pub fn mtu(&self, model: &Model) -> Option<String> {
-        let subject = model.subject(&self.interface, Use::Underlay, self.trunk.nic()?.workers);
-        doctor::of_mtu(&subject, model.mtu().into())
+    pub fn mtu(&self, model: &Model) -> Vec<String> {
+        let Some(nic) = self.trunk.nic() else { return Vec::new() };
+        let subject = model.subject(&self.interface, Use::Underlay, nic.workers);
+        let own = doctor::of_mtu(&subject, model.mtu().into());
+        own.into_iter().chain(physical::mtu(&self.networks, nic, model)).collect()
     }
 
     /// As [`Trunk::look`]; the tables say what there is.
@@ -91,6 +103,9 @@ impl<'u> Uplink<'u> {
                 Ok(follower) => (self.follower, self.held) = (Some(follower), hold(&self.interface, model)),
                 Err(error) => self.trunk.give_up(error.to_string(), handles),
             }
+        }
+        if !self.networks.is_empty() {
+            self.trunk.guard(PLACE, seen, model);
         }
         if seen != Seen::Same {
             self.trunk.nic().into_iter().for_each(|nic| set(model, nic));

@@ -31,10 +31,13 @@ pub struct Setup {
     pub port_io: PortIo,
     /// Further lines of `[workers]`.
     pub more: &'static str,
+    /// Physical networks and the interface of each; none: the lab's own.
+    pub physical: Option<&'static [(&'static str, &'static str)]>,
 }
 
 impl Default for Setup {
     fn default() -> Setup {
+        let (port_io, physical) = (PortIo::Auto, None);
         Setup {
             workers: 1,
             inside: false,
@@ -42,8 +45,9 @@ impl Default for Setup {
             under: &[],
             stays: false,
             cloud: CLOUD,
-            port_io: PortIo::Auto,
+            port_io,
             more: "",
+            physical,
         }
     }
 }
@@ -196,7 +200,7 @@ fn config_text(lab: &Lab, host: usize, setup: &Setup) -> String {
     let mut text = format!("host = \"H{}\"\nport_io = \"{port_io}\"\n", host + 1);
     text += &format!("\n[underlay]\ninterface = \"{interface}\"\n{netns}");
     text += &format!("\n[workers]\ncount = {}\n{}", setup.workers, setup.more);
-    for (name, interface) in lab.physical() {
+    for (name, interface) in setup.physical.unwrap_or(lab.physical()) {
         text += &format!("\n[[physical_networks]]\nname = \"{name}\"\ninterface = \"{interface}\"\n{netns}");
     }
     // Inside, a port has the interface Nova would give it: it need not be named.

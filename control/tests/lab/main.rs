@@ -18,6 +18,7 @@ mod physical;
 mod reload;
 mod reorder;
 mod report;
+mod shared;
 mod underlay;
 mod vip;
 
@@ -58,6 +59,7 @@ const TESTS: &[(&str, &str, Run)] = &[
         physical::physical_networks,
     ),
     ("nic_comes_and_goes", "the NIC of a physical network goes and comes back", physical::nic_comes_and_goes),
+    ("shared_nic", "one NIC for two physical networks, the underlay and the host itself", shared::shared_nic),
     (
         "icmp_errors",
         "packets that are too big, run out of hops, or are for nobody: what ping and traceroute hear",

@@ -9,6 +9,7 @@ use crate::floating::{OTHERS, SNAT_HOST, first, start, stop};
 use crate::lifecycle::xdp;
 use crate::paths::{both_ways, checksums};
 use crate::topology::Lab;
+use crate::traffic::ping;
 use crate::{SECONDS, base};
 use ::control::lab::physical::{metal, tags};
 use std::time::Duration;
@@ -16,8 +17,12 @@ use std::time::Duration;
 /// V1 and V2 on VLAN 300, A1 and A2 on VXLAN, F1 and F2 on the flat network: odd ones at H1, even ones at H2.
 const VMS: [&str; 6] = ["A1", "A2", "V1", "V2", "F1", "F2"];
 
+/// An address of H1 on the flat network.
+const OWN: &str = "10.4.0.201";
+
 pub fn physical_networks(checks: &mut Checks) -> Res<()> {
     let lab = Lab::with_outside(base()?, 1, &VMS, &[])?;
+    lab.host(0).ip(&format!("addr add {OWN}/24 dev prov0"))?;
     let all = start(checks, &lab, 1)?;
     // Bridged over the wire of VLAN 300; routed from VXLAN to VLAN and back, on one host and between hosts.
     for path in [["V1", "V2"], ["A1", "V1"], ["A1", "V2"], ["V1", "A2"]] {
@@ -26,6 +31,10 @@ pub fn physical_networks(checks: &mut Checks) -> Res<()> {
     tags(checks, &lab, "V1", "V2", Some(VLAN))?;
     tags(checks, &lab, "F1", "F2", None)?;
     metal(checks, &lab)?;
+    // The host is on the flat network itself.
+    first(checks, "machine > H1 itself", lab.metal(), OWN)?;
+    let seen = ping(lab.metal(), OWN, 20, 56)?;
+    checks.check("machine > H1 itself ping", &seen, seen.is_perfect(64));
     offloads(checks, &lab, true)?;
     checksums(checks, &lab)?;
     let theirs =

@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 const SOON: Duration = Duration::from_secs(3);
 
 /// Another file gets its name, as editors and configuration management do it.
-fn replace(lab: &Lab, file: &str, text: &str) -> Res<()> {
+pub fn replace(lab: &Lab, file: &str, text: &str) -> Res<()> {
     let (new, path) = (lab.path(&format!("{file}.new")), lab.path(file));
     std::fs::write(&new, text).and_then(|()| std::fs::rename(&new, &path)).map_err(|e| format!("{file}: {e}"))
 }
@@ -26,7 +26,7 @@ fn cloud_of(names: &[&'static str]) -> Value {
 }
 
 /// Waits until there are `n` lines with these words in its log.
-fn says(checks: &mut Checks, what: &str, dvrd: &Dvrd, words: &[&str], n: usize) {
+pub fn says(checks: &mut Checks, what: &str, dvrd: &Dvrd, words: &[&str], n: usize) {
     let start = Instant::now();
     let found = || {
         let lines = dvrd.logged(words[0]);

@@ -2,6 +2,8 @@
 //!
 //! `table=0, in_port=... actions=...`: br-int and br-tun tell a frame's origin by its port; so does this.
 
+mod shared;
+
 use super::{Ctx, Stage};
 use crate::burst::{Burst, Door, Mask};
 use crate::drop_tap::save_heads;
@@ -19,7 +21,7 @@ pub struct Doors {
     pub phys: Mask,
 }
 
-/// Sorts the burst by door and counts it as received. Rules: I1 (whether the port is ACTIVE is asked in `vm_port`).
+/// Sorts the burst by door and counts it as received. Rules: N2, I1 (whether the port is ACTIVE is asked in `vm_port`).
 pub fn ingress(b: &mut Burst<'_>, x: &Ctx<'_>, io: &WorkerIo<'_>) -> Doors {
     x.enter(Stage::Ingress, b, b.live);
     x.count.received.add(b.live.count());
@@ -29,6 +31,11 @@ pub fn ingress(b: &mut Burst<'_>, x: &Ctx<'_>, io: &WorkerIo<'_>) -> Doors {
     let mut doors = Doors::default();
     let mut n = 0;
     while let Some((door, lanes)) = b.arrivals.get(n) {
+        if let Some(sharing) = io.sharing(door) {
+            shared::tell_apart(b, x, (lanes, sharing), &mut doors);
+            n += 1;
+            continue;
+        }
         let door = known(b, x, io, (n, door, lanes));
         x.count.port(door).rx.add(lanes.count());
         match door {

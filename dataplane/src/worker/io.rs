@@ -44,12 +44,15 @@ struct Ports<'u> {
     tunnel: Option<Attached<'u>>,
     phys: Box<[Option<Attached<'u>>]>,
     unknown: Option<Attached<'u>>,
+    /// Doors without a port of their own, and at which their NIC is attached.
+    shared: Vec<(Door, Door)>,
 }
 
 impl<'u> Ports<'u> {
     fn new(ports: usize, phys: usize) -> Self {
         let none = |n| (0..n).map(|_| None).collect();
-        Ports { local: none(ports), tunnel: None, phys: none(phys), unknown: None }
+        let shared = Vec::with_capacity(phys + 1);
+        Ports { local: none(ports), tunnel: None, phys: none(phys), unknown: None, shared }
     }
 
     #[inline(always)]
@@ -65,6 +68,23 @@ impl<'u> Ports<'u> {
     #[inline(always)]
     fn get(&mut self, door: Door) -> Option<&mut Attached<'u>> {
         self.place(door)?.as_mut()
+    }
+
+    /// The port that frames for this door leave by, and the door it is at.
+    #[inline(always)]
+    fn way(&mut self, door: Door) -> Option<(Door, &mut Attached<'u>)> {
+        if self.place(door).is_some_and(|place| place.is_some()) {
+            return Some((door, self.get(door)?));
+        }
+        self.elsewhere(door)
+    }
+
+    /// At the NIC it shares with another door.
+    #[cold]
+    #[inline(never)]
+    fn elsewhere(&mut self, door: Door) -> Option<(Door, &mut Attached<'u>)> {
+        let (_, at) = *self.shared.iter().find(|(shared, _)| *shared == door)?;
+        Some((at, self.get(at)?))
     }
 }
 
@@ -150,6 +170,22 @@ impl<'u> WorkerIo<'u> {
         &self.doors
     }
 
+    /// Frames for `door` leave by the NIC at `at`, and some that come in there are of `door`.
+    pub(super) fn share(&mut self, door: Door, at: Door) {
+        self.ports.shared.push((door, at));
+    }
+
+    /// The doors that share the NIC at `at`, itself first; none if it is for one use.
+    #[inline(always)]
+    pub(crate) fn sharing(&self, at: Door) -> Option<impl Iterator<Item = Door> + Clone> {
+        let shared = &self.ports.shared;
+        // Mostly there are none at all.
+        let shares = !shared.is_empty() && shared.iter().any(|(_, nic)| *nic == at);
+        shares.then(move || {
+            std::iter::once(at).chain(shared.iter().filter(move |(_, nic)| *nic == at).map(|(door, _)| *door))
+        })
+    }
+
     pub(super) fn port_and_pool(&mut self, door: Door) -> Option<(&mut Port<'u>, &mut FramePool<'u>)> {
         Some((&mut self.ports.get(door)?.port, &mut self.pool))
     }
@@ -157,7 +193,7 @@ impl<'u> WorkerIo<'u> {
     /// The port behind a door, if one is attached, to send to: it is flushed after the burst.
     #[inline(always)]
     pub(crate) fn port(&mut self, door: Door) -> Option<&mut Port<'u>> {
-        let attached = self.ports.get(door)?;
+        let (door, attached) = self.ports.way(door)?;
         attached.enlist(door, &mut self.unsent);
         Some(&mut attached.port)
     }

@@ -94,7 +94,7 @@ impl World {
     /// `dvrd` on every host.
     pub fn dvrd(tools: &Tools) -> Res<World> {
         let lab = Lab::with_outside(base(tools, "d")?, 1, &VMS, &FLOATING)?;
-        let setup = Setup { inside: true, port_io: tools.port_io, spin_us: Some(0), ..Setup::default() };
+        let setup = Setup { inside: true, port_io: tools.port_io, more: "spin_us = 0\n", ..Setup::default() };
         let dvrd = (0..lab.hosts()).map(|host| Dvrd::start(&lab, host, &setup)).collect::<Res<Vec<_>>>()?;
         let folder = lab.path("");
         World { dvrd, _kernel: Vec::new(), wire: None, lab: Some(lab), folder }.tried()

@@ -10,11 +10,14 @@ use crate::rows::derive::has_queues;
 
 impl Config {
     /// Checks the file against the cloud: the host exists, each of its physical networks has a NIC and no other has one,
-    /// each of `[[ports]]` is a port of this host that has an interface, and no two ports have the same one.
+    /// networks on one NIC can be told apart, each of `[[ports]]` is a port of this host that has an interface, and no two ports have the same one.
     pub fn check(&self, cloud: &Cloud) -> Result<(), Problems> {
         let mut problems = Vec::new();
         match cloud.host_by_name(&self.host) {
-            Ok(host) => self.check_physical(host, &mut problems),
+            Ok(host) => {
+                self.check_physical(host, &mut problems);
+                self.mixed_up(cloud, &mut problems);
+            }
             Err(e) => {
                 problems.push(not_found(&self.place, "host", &e));
                 return Problems::check(problems); // nothing is bound to it; one problem says why
@@ -118,8 +121,10 @@ impl Config {
     fn shared(&self, cloud: &Cloud, problems: &mut Vec<Problem>) {
         let mut taken: BTreeMap<Interface, String> = BTreeMap::new();
         taken.insert(self.underlay.clone(), "the underlay's".to_owned());
-        let physical = self.physical_networks.iter();
-        taken.extend(physical.map(|p| (p.interface.clone(), format!("that of physical network {}", plain(&p.name)))));
+        for p in &self.physical_networks {
+            let word = || format!("that of physical network {}", plain(&p.name));
+            taken.entry(p.interface.clone()).or_insert_with(word);
+        }
         let (given, default): (Vec<_>, Vec<_>) = self.attachments(cloud).partition(|a| a.explicit);
         taken.extend(given.into_iter().map(|a| (a.interface, format!("that of port {}", plain(&a.port)))));
         for a in default {
@@ -140,7 +145,7 @@ impl Config {
     }
 }
 
-fn problem(place: &Place, field: &str, reason: String, hint: String) -> Problem {
+pub(super) fn problem(place: &Place, field: &str, reason: String, hint: String) -> Problem {
     let (place, field) = (place.clone(), Some(field.to_owned()));
     Problem { place, resource: "configuration".to_owned(), field, reason, hint }
 }

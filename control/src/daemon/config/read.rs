@@ -126,7 +126,9 @@ fn twice(
                 f.problem(&format!("{list}/{i}/{key}"), reason, "keep one of them");
             }
             names.entry(name).or_insert(i);
-            if let Some(other) = taken.get(interface).filter(|_| !interface.name.is_empty()) {
+            // Physical networks may share a NIC, and the underlay's.
+            let alone = list == "ports" && !interface.name.is_empty();
+            if let Some(other) = taken.get(interface).filter(|_| alone) {
                 let reason = format!("{interface} is {other} already");
                 f.problem(
                     &format!("{list}/{i}/interface"),

@@ -252,14 +252,9 @@ fn physical_networks_and_their_nics_that_come_twice() {
         &[nic("p", "a"), nic("p", "b")].concat(),
         "dvrd.toml:8: configuration: physical_networks[1].name: physical network p has an interface already, in physical_networks[0]; keep one of them",
     );
-    one(
-        &[nic("p", "a"), nic("q", "a")].concat(),
-        "dvrd.toml:9: configuration: physical_networks[1].interface: a is that of physical network p already; give each physical network an interface of its own",
-    );
-    one(
-        &nic("p", "und0"),
-        "dvrd.toml:6: configuration: physical_networks[0].interface: und0 is the underlay's already; give each physical network an interface of its own",
-    );
+    // One NIC may be several physical networks', and the underlay's.
+    let text = [MINIMAL, &nic("p", "a"), &nic("q", "a"), &nic("r", "und0")].concat();
+    assert_eq!(read(&text).unwrap().physical_networks.len(), 3);
     one(
         &format!("{}[[ports]]\nport = \"A1\"\ninterface = \"a\"\n", nic("p", "a")),
         "dvrd.toml:9: configuration: ports[0].interface: a is that of physical network p already; give each port an interface of its own",
@@ -447,4 +442,67 @@ fn what_needs_a_restart_is_named_with_its_key_and_ports_do_not() {
     let moved = "host = \"H2\"\n[underlay]\ninterface = \"und0\"\nnetns = \"h2\"\n";
     let expected = ["host (from H1 to H2)", "underlay (from und0 to und0 in namespace h2)"];
     assert_eq!(before.fixed(&read(moved).unwrap()), expected);
+}
+
+/// The cloud of two physical networks, each with a VLAN network; H1 has a port on `here` of them.
+fn two_networks(vids: [Option<u16>; 2], here: usize) -> Cloud {
+    let network = |(name, vid): (&str, Option<u16>)| {
+        let kind = vid.map_or("\"flat\"".to_owned(), |vid| format!("\"vlan\", provider_segmentation_id = {vid}"));
+        format!("{{id = \"{name}\", provider_network_type = {kind}, provider_physical_network = \"phys{name}\"}}")
+    };
+    let port = |name: &str| {
+        format!(
+            "{{id = \"port-{name}\", network_id = \"{name}\", mac_address = \"fa:16:3e:00:00:0{name}\", binding_host_id = \"H1\"}}"
+        )
+    };
+    let names = ["1", "2"];
+    let networks: Vec<String> = names.into_iter().zip(vids).map(network).collect();
+    let ports: Vec<String> = names.into_iter().take(here).map(port).collect();
+    let text = format!(
+        "hosts = [{{name = \"H1\", agent_mode = \"dvr\", vtep = \"172.20.0.11\", dvr_mac = \"fa:16:3f:00:00:01\", \
+         bridge_mappings = {{phys1 = \"a\", phys2 = \"b\"}}}}]\nnetworks = [{}]\nports = [{}]\n",
+        networks.join(", "),
+        ports.join(", ")
+    );
+    Cloud::from_toml(&text, "cloud.toml").unwrap()
+}
+
+/// Rules: N2.
+#[test]
+fn networks_on_one_nic_have_to_differ_in_their_vlan() {
+    let nic = |name: &str, interface: &str| {
+        format!("[[physical_networks]]\nname = \"{name}\"\ninterface = \"{interface}\"\n")
+    };
+    let shared = format!("{MINIMAL}{}{}", nic("phys1", "eth1"), nic("phys2", "eth1"));
+    let hint = "give one of the physical networks a NIC of its own, or one of the networks another VLAN id";
+    let at = "dvrd.toml:7: configuration: physical_networks[1].interface: on eth1, network \"1\" of phys1 and network \"2\" of phys2";
+    assert_eq!(checked(&shared, &two_networks([Some(7), Some(7)], 2)), [format!("{at}: both are VLAN 7; {hint}")]);
+    assert_eq!(checked(&shared, &two_networks([None, None], 2)), [format!("{at}: both have no VLAN tag; {hint}")]);
+    // One of them is not on this host; each has its own id; each its own NIC.
+    for cloud in
+        [two_networks([Some(7), Some(7)], 1), two_networks([Some(7), Some(8)], 2), two_networks([None, Some(8)], 2)]
+    {
+        assert_eq!(checked(&shared, &cloud), [""; 0]);
+    }
+    let own = format!("{MINIMAL}{}{}", nic("phys1", "eth1"), nic("phys2", "eth2"));
+    assert_eq!(checked(&own, &two_networks([Some(7), Some(7)], 2)), [""; 0]);
+}
+
+/// Rules: N2.
+#[test]
+fn each_nic_is_there_once_with_all_it_is_for() {
+    let nic = |name: &str, interface: &str| {
+        format!("[[physical_networks]]\nname = \"{name}\"\ninterface = \"{interface}\"\n")
+    };
+    let cloud = two_networks([Some(7), Some(8)], 2);
+    let of = |a: &str, b: &str| {
+        let config = read(&format!("{MINIMAL}{}{}", nic("phys2", b), nic("phys1", a))).unwrap();
+        config.nics(&cloud).iter().map(|nic| format!("{}: {nic}", nic.interface)).collect::<Vec<_>>()
+    };
+    let networks = ["physical network phys1", "physical network phys2"];
+    let [one, two] = networks;
+    assert_eq!(of("eth1", "eth2"), ["und0: underlay".to_owned(), format!("eth1: {one}"), format!("eth2: {two}")]);
+    assert_eq!(of("eth1", "eth1"), ["und0: underlay".to_owned(), format!("eth1: {one}, {two}")]);
+    assert_eq!(of("eth1", "und0"), [format!("und0: underlay, {two}"), format!("eth1: {one}")]);
+    assert_eq!(of("und0", "und0"), [format!("und0: underlay, {one}, {two}")]);
 }

@@ -1,6 +1,6 @@
 //! What is asked of the machine: by `dvrd.toml` and the cloud.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::net::Ipv4Addr;
 
@@ -49,6 +49,8 @@ pub struct Subject {
     pub cores: Option<Vec<usize>>,
     /// Networks whose packets it carries; none: no cloud was given.
     pub networks: Option<Vec<NetworkMtu>>,
+    /// What else it is for.
+    pub also: Vec<Use>,
     /// Of the underlay: this host's VTEP, and the UDP port of VXLAN; none: no cloud was given.
     pub vtep: Option<(Ipv4Addr, u16)>,
 }
@@ -58,7 +60,8 @@ impl Subject {
     pub fn new(interface: &Interface, used: Use, workers: u32, cloud: Option<(&Cloud, &str)>) -> Self {
         let networks = cloud.map(|(cloud, host)| networks(cloud, host, &used));
         let vtep = cloud.filter(|_| used == Use::Underlay).and_then(|(cloud, host)| vtep(cloud, host));
-        Subject { interface: interface.clone(), used, workers, cores: None, networks, vtep }
+        let interface = interface.clone();
+        Subject { interface, used, workers, cores: None, networks, also: Vec::new(), vtep }
     }
 }
 
@@ -81,7 +84,9 @@ impl Needs {
         let subjects = subjects(config, cloud);
         let ports = subjects.iter().filter(|s| matches!(s.used, Use::Port(_))).count();
         let namespaces = subjects.iter().any(|s| s.interface.netns.is_some());
-        Needs { workers: config.workers.clone(), interfaces: subjects.len(), ports, namespaces }
+        // One that is for several is taken once.
+        let interfaces = subjects.iter().map(|s| &s.interface).collect::<BTreeSet<_>>().len();
+        Needs { workers: config.workers.clone(), interfaces, ports, namespaces }
     }
 }
 
@@ -100,6 +105,11 @@ pub fn subjects(config: &Config, cloud: Option<&Cloud>) -> Vec<Subject> {
     match cloud {
         Some(cloud) => all.extend(config.attachments(cloud).map(|a| of(&a.interface, Use::Port(a.port), 1))),
         None => all.extend(config.ports.iter().map(|p| of(&p.interface, Use::Port(p.port.clone()), 1))),
+    }
+    let uses: Vec<(Interface, Use)> = all.iter().map(|s| (s.interface.clone(), s.used.clone())).collect();
+    for subject in &mut all {
+        let others = uses.iter().filter(|(interface, used)| *interface == subject.interface && *used != subject.used);
+        subject.also = others.map(|(_, used)| used.clone()).collect();
     }
     all
 }

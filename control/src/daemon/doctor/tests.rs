@@ -76,6 +76,8 @@ fn capabilities_that_are_missing_are_named_and_stop_it() {
     assert!(without(CapabilitySet::BPF, false).iter().all(|f| f.verdict == Verdict::Ok));
     let bpf = CapabilitySet::BPF | CapabilitySet::SYS_ADMIN;
     says(&only(without(bpf, false)), "capabilities", Verdict::Problem, true, &["CAP_BPF"]);
+    let perfmon = CapabilitySet::PERFMON | CapabilitySet::SYS_ADMIN;
+    says(&only(without(perfmon, false)), "capabilities", Verdict::Problem, true, &["CAP_PERFMON"]);
     // setns(2) needs it.
     let admin = CapabilitySet::SYS_ADMIN;
     says(&only(without(admin, true)), "capabilities", Verdict::Problem, true, &["CAP_SYS_ADMIN"]);
@@ -200,6 +202,7 @@ fn a_report_counts_and_names_for_people_and_for_programs() {
         workers: 1,
         cores: None,
         networks: None,
+        also: vec![],
         vtep: None,
     };
     let findings = vec![

@@ -4,7 +4,7 @@ use rtnetlink::Handle;
 use rtnetlink::packet_core::Nla;
 use rtnetlink::packet_route::RouteNetlinkMessage;
 use rtnetlink::packet_route::link::{
-    InfoData, InfoTun, LinkAttribute, LinkFlags, LinkInfo, LinkMessage, LinkXdp, XdpAttached,
+    InfoData, InfoTun, InfoVlan, LinkAttribute, LinkFlags, LinkInfo, LinkMessage, LinkXdp, XdpAttached,
 };
 use rustix::io::Errno;
 
@@ -31,6 +31,10 @@ pub struct Link {
     pub kind: String,
     /// What it is the other end of (`IFLA_LINK`): a veth's peer. For other kinds, what it stands on.
     pub peer: Option<VethEnd>,
+    /// What it is a port of (`IFLA_MASTER`): a bridge, a bond.
+    pub controller: Option<u32>,
+    /// Of a VLAN device its VLAN id (`IFLA_VLAN_ID`).
+    pub vlan: Option<u16>,
     /// An XDP program on it (`IFLA_XDP`).
     pub xdp: Option<XdpProgram>,
     /// A tap whose owner gets frames with a virtio header (`IFLA_TUN_VNET_HDR`): checksums may be unfinished.
@@ -72,6 +76,8 @@ impl Link {
             lower_up: flags.contains(LinkFlags::LowerUp),
             kind: String::new(),
             peer: None,
+            controller: None,
+            vlan: None,
             xdp: None,
             vnet_hdr: false,
         };
@@ -83,12 +89,14 @@ impl Link {
                 LinkAttribute::Mtu(mtu) => link.mtu = *mtu,
                 LinkAttribute::Link(index) => on = Some(*index),
                 LinkAttribute::LinkNetNsId(id) => nsid = Some(*id),
+                LinkAttribute::Controller(index) => link.controller = Some(*index).filter(|index| *index != 0),
                 LinkAttribute::Xdp(xdp) => link.xdp = program(xdp),
                 LinkAttribute::LinkInfo(infos) => {
                     let kind =
                         infos.iter().find_map(|i| if let LinkInfo::Kind(k) = i { Some(k.to_string()) } else { None });
                     link.kind = kind.unwrap_or_default();
                     link.vnet_hdr = infos.iter().any(vnet_hdr);
+                    link.vlan = infos.iter().find_map(vlan);
                 }
                 _ => {}
             }
@@ -109,6 +117,11 @@ fn vnet_hdr(info: &LinkInfo) -> bool {
         nla.emit_value(&mut value);
         nla.kind() == TUN_VNET_HDR && value.first().is_some_and(|on| *on != 0)
     })
+}
+
+fn vlan(info: &LinkInfo) -> Option<u16> {
+    let LinkInfo::Data(InfoData::Vlan(all)) = info else { return None };
+    all.iter().find_map(|nla| if let InfoVlan::Id(id) = nla { Some(*id) } else { None })
 }
 
 /// With several programs (`XDP_ATTACHED_MULTI`) the kernel gives the id of each mode's, and no `IFLA_XDP_PROG_ID`.

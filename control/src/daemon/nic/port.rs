@@ -95,7 +95,7 @@ fn by_packets<'u>(
         workers: 1,
         peer: None,
         _tagged: None,
-        _hold: Hold::Withheld { _withheld: withheld },
+        hold: Hold::Withheld { _withheld: withheld },
     };
     Ok((nic, Port::Packet(Box::new(port))))
 }

@@ -67,7 +67,7 @@ impl<'u: 'scope, 'scope> Daemon<'_, 'scope, 'u> {
 
     /// The networks may have another MTU now.
     fn check_mtu(&mut self) {
-        let all = self.uplink.mtu(self.model).into_iter().chain(self.physical.iter().filter_map(|p| p.mtu(self.model)));
+        let all = self.uplink.mtu(self.model).into_iter().chain(self.physical.iter().flat_map(|p| p.mtu(self.model)));
         let lines: Vec<String> = all.collect();
         self.say("mtu", lines.join("\n"), |line| tracing::warn!("{line}"));
     }

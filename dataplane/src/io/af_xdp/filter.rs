@@ -15,7 +15,9 @@
 //! `rx-vlan-offload` on; veth: the peer's `tx-vlan-offload` on) is not, and the frame passes as
 //! untagged; [`set_tx_vlan`](super::ethtool::set_tx_vlan) on a veth's peer makes its tags seen.
 //!
-//! **The Ethernet destination** is not asked for: a flooded frame for another machine reaches the pipeline, where
+//! **A physical network's NIC** stays the kernel's too, but for what a [`Gate`] says.
+//!
+//! **The Ethernet destination** of VXLAN is not asked for: a flooded frame for another machine reaches the pipeline, where
 //! it is `not_ours` (T0), as it would end in the kernel.
 //!
 //! Each queue needs a socket of its own: a socket gets nothing of other queues.
@@ -23,11 +25,13 @@
 mod asm;
 mod bpf;
 mod error;
+mod physical;
 #[cfg(test)]
 mod tests;
 mod withhold;
 
 pub use error::AttachError;
+pub use physical::{FILTER_ADDRESSES, FILTER_MACS, Gate, Owner, Vlan};
 pub use withhold::Withheld;
 
 use asm::{Asm, AsmError, If, Insn, Reg, Size};
@@ -37,6 +41,7 @@ use std::fmt;
 use std::io;
 use std::net::Ipv4Addr;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// An interface that has another program is tried again after so long: the kernel takes a moment to let go of a dead
@@ -47,13 +52,23 @@ const BUSY_PAUSE: Duration = Duration::from_millis(20);
 const XDP_FLAGS_SKB_MODE: u32 = 1 << 1;
 const XDP_FLAGS_DRV_MODE: u32 = 1 << 2;
 
-/// Which frames go to the sockets. An interface without sockets stays the kernel's under
-/// `Underlay`, and is silent under `Everything`.
+/// Which frames go to the sockets. An interface without sockets stays the kernel's, and is silent under
+/// `Everything`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Filter {
     /// The underlay: unfragmented IPv4 UDP to `port` of `vtep` goes to the socket, all else to the
     /// kernel. So does a frame of a queue without socket, and one with a VLAN tag.
     Underlay {
+        /// This host's tunnel address.
+        vtep: Ipv4Addr,
+        /// The VXLAN port, 4789.
+        port: u16,
+    },
+    /// The NIC of physical networks: what its [`Gate`] says goes to the socket, all else to the kernel. So does a frame of a
+    /// queue without socket.
+    Physical,
+    /// Both of them on one NIC: VXLAN first.
+    Both {
         /// This host's tunnel address.
         vtep: Ipv4Addr,
         /// The VXLAN port, 4789.
@@ -87,23 +102,39 @@ impl fmt::Display for Mode {
 pub struct Attached {
     _link: OwnedFd,
     _program: OwnedFd,
-    map: OwnedFd,
+    maps: Maps,
     mode: Mode,
     why_not_native: Option<io::Error>,
+}
+
+/// What a program looks into.
+#[derive(Debug)]
+struct Maps {
+    /// Queue to socket.
+    sockets: OwnedFd,
+    /// Of a physical network's NIC.
+    gate: Option<Arc<Gate>>,
+}
+
+impl Maps {
+    fn new(filter: Filter, queues: u32) -> io::Result<Maps> {
+        let gate = if filter.has_gate() { Some(Arc::new(Gate::new()?)) } else { None };
+        Ok(Maps { sockets: bpf::xskmap(queues)?, gate })
+    }
 }
 
 impl Attached {
     /// Attaches a filter to interface `ifindex` of the calling thread's network namespace: in the
     /// driver where that is possible, otherwise in SKB mode. `queues`: how many queues may get a socket.
-    /// `patience`: how long to wait if another program is there. Needs CAP_BPF and CAP_NET_ADMIN, and Linux 5.18.
+    /// `patience`: how long to wait if another program is there. Needs CAP_BPF, CAP_PERFMON and CAP_NET_ADMIN, and Linux 5.18.
     pub fn new(ifindex: u32, filter: Filter, queues: u32, patience: Duration) -> Result<Attached, AttachError> {
         let interface = interface_name(ifindex)?;
-        let (map, program) = load(filter, queues)?;
+        let (maps, program) = load(filter, queues)?;
         let until = Instant::now() + patience;
         loop {
             match attach(program.as_fd(), ifindex, &interface) {
                 Ok((link, mode, why_not_native)) => {
-                    return Ok(Attached { _link: link, _program: program, map, mode, why_not_native });
+                    return Ok(Attached { _link: link, _program: program, maps, mode, why_not_native });
                 }
                 Err(AttachError::Busy { .. }) if Instant::now() < until => std::thread::sleep(BUSY_PAUSE),
                 Err(e) => return Err(e),
@@ -127,14 +158,20 @@ impl Attached {
     ///
     /// Errors: E2BIG if there is no such queue in the map, EOPNOTSUPP if the socket has no receive ring.
     pub fn insert(&self, queue: u32, socket: impl AsFd) -> io::Result<()> {
-        bpf::map_update(self.map.as_fd(), queue, socket.as_fd())
+        bpf::map_update(self.maps.sockets.as_fd(), queue, socket.as_fd())
+    }
+
+    /// Of [`Filter::Physical`] and [`Filter::Both`]: which frames are dvrd's; none until it is told. It lives on without the
+    /// filter, and then means nothing.
+    pub fn gate(&self) -> Option<&Arc<Gate>> {
+        self.maps.gate.as_ref()
     }
 }
 
 /// Does this kernel take the filters, from us? They are loaded, attached nowhere, and gone again.
 pub fn loads() -> Result<(), AttachError> {
-    load(Filter::NONE, 1)?;
-    load(Filter::Everything, 1).map(drop)
+    let both = Filter::Both { vtep: Ipv4Addr::UNSPECIFIED, port: 0 };
+    [Filter::NONE, both, Filter::Everything].into_iter().try_for_each(|filter| load(filter, 1).map(drop))
 }
 
 /// The name of a loaded BPF program, by its id. Fails without CAP_SYS_ADMIN, and if there is none.
@@ -142,14 +179,13 @@ pub fn program_name(id: u32) -> io::Result<String> {
     bpf::prog_name(id)
 }
 
-/// The map of sockets and the program.
-fn load(filter: Filter, queues: u32) -> Result<(OwnedFd, OwnedFd), AttachError> {
-    let map = bpf::xskmap(queues).map_err(|e| AttachError::prepare(Step::Map, e, String::new()))?;
-    let insns = filter
-        .assemble(map.as_fd())
-        .map_err(|e| AttachError::prepare(Step::Program, io::Error::other(e), String::new()))?;
+/// The maps and the program.
+fn load(filter: Filter, queues: u32) -> Result<(Maps, OwnedFd), AttachError> {
+    let maps = Maps::new(filter, queues).map_err(|e| AttachError::prepare(Step::Map, e, String::new()))?;
+    let insns =
+        filter.assemble(&maps).map_err(|e| AttachError::prepare(Step::Program, io::Error::other(e), String::new()))?;
     let program = bpf::prog_load(&insns).map_err(|(e, log)| AttachError::prepare(Step::Program, e, log))?;
-    Ok((map, program))
+    Ok((maps, program))
 }
 
 fn interface_name(ifindex: u32) -> Result<String, AttachError> {
@@ -214,25 +250,42 @@ impl Filter {
     /// interface that is in use.
     pub const NONE: Filter = Filter::Underlay { vtep: Ipv4Addr::UNSPECIFIED, port: 0 };
 
+    fn has_gate(self) -> bool {
+        matches!(self, Filter::Physical | Filter::Both { .. })
+    }
+
     /// The program. A C line above the instructions that do it; `filter/filter.c` is the whole.
-    fn assemble(self, map: BorrowedFd<'_>) -> Result<Vec<Insn>, AsmError> {
-        const CTX: Reg = Reg::R1; // on entry
+    fn assemble(self, maps: &Maps) -> Result<Vec<Insn>, AsmError> {
+        const ARGUMENT: Reg = Reg::R1; // on entry
+        const CTX: Reg = Reg::R6;
         let mut a = Asm::default();
+        a.copy(CTX, ARGUMENT);
+        let otherwise = match self {
+            Filter::Everything => XDP_DROP,
+            _ => XDP_PASS,
+        };
         match self {
-            Filter::Underlay { vtep, port } => {
-                underlay(&mut a, CTX, vtep, port);
-                redirect(&mut a, CTX, map, XDP_PASS);
-                // pass: return XDP_PASS;
-                a.label("pass").set(Reg::R0, XDP_PASS).exit();
+            Filter::Underlay { vtep, port } => underlay(&mut a, CTX, (vtep, port), "pass"),
+            Filter::Both { vtep, port } => {
+                underlay(&mut a, CTX, (vtep, port), "physical");
+                a.goto("ours").label("physical");
             }
-            Filter::Everything => redirect(&mut a, CTX, map, XDP_DROP),
+            Filter::Physical | Filter::Everything => {}
+        }
+        if let Some(gate) = &maps.gate {
+            physical::physical(&mut a, CTX, gate);
+        }
+        redirect(a.label("ours"), CTX, maps.sockets.as_fd(), otherwise);
+        if otherwise == XDP_PASS {
+            // pass: return XDP_PASS;
+            a.label("pass").set(Reg::R0, XDP_PASS).exit();
         }
         a.finish()
     }
 }
 
-/// Goes to `pass` unless the frame is unfragmented IPv4 UDP to `port` of `vtep`.
-fn underlay(a: &mut Asm, ctx: Reg, vtep: Ipv4Addr, port: u16) {
+/// Goes to `otherwise` unless the frame is unfragmented IPv4 UDP to this port of this VTEP.
+fn underlay(a: &mut Asm, ctx: Reg, (vtep, port): (Ipv4Addr, u16), otherwise: &'static str) {
     use If::{Greater, Less, NotEqual};
     const DATA: Reg = Reg::R2;
     const END: Reg = Reg::R3;
@@ -242,26 +295,26 @@ fn underlay(a: &mut Asm, ctx: Reg, vtep: Ipv4Addr, port: u16) {
 
     // void *data = ctx->data, *end = ctx->data_end;
     a.load(Size::Word, DATA, ctx, MD_DATA).load(Size::Word, END, ctx, MD_DATA_END);
-    // if (ip + 1 > end) goto pass;
-    a.copy(AT, DATA).add(AT, ETH + IPV4).goto_if_reg(AT, Greater, END, "pass");
-    // if (eth->type != htons(0x0800)) goto pass;
-    a.load(Size::Half, X, DATA, ETH_TYPE).goto_if(X, NotEqual, htons(0x0800), "pass");
-    // if (ip->destination != htonl(VTEP)) goto pass;
-    a.load(Size::Word, X, DATA, IP_DESTINATION).goto_if_not_equal32(X, vtep, "pass");
-    // if (ip->protocol != 17) goto pass;
-    a.load(Size::Byte, X, DATA, IP_PROTOCOL).goto_if(X, NotEqual, PROTOCOL_UDP, "pass");
-    // if (ip->flags_fragment & htons(0x3fff)) goto pass;
-    a.load(Size::Half, X, DATA, IP_FLAGS_FRAGMENT).and(X, htons(0x3fff)).goto_if(X, NotEqual, 0, "pass");
-    // ihl = ip->version_ihl; if ((ihl & 0xf0) != 0x40) goto pass;
+    // if (ip + 1 > end) goto otherwise;
+    a.copy(AT, DATA).add(AT, ETH + IPV4).goto_if_reg(AT, Greater, END, otherwise);
+    // if (eth->type != htons(0x0800)) goto otherwise;
+    a.load(Size::Half, X, DATA, ETH_TYPE).goto_if(X, NotEqual, htons(0x0800), otherwise);
+    // if (ip->destination != htonl(VTEP)) goto otherwise;
+    a.load(Size::Word, X, DATA, IP_DESTINATION).goto_if_not_equal32(X, vtep, otherwise);
+    // if (ip->protocol != 17) goto otherwise;
+    a.load(Size::Byte, X, DATA, IP_PROTOCOL).goto_if(X, NotEqual, PROTOCOL_UDP, otherwise);
+    // if (ip->flags_fragment & htons(0x3fff)) goto otherwise;
+    a.load(Size::Half, X, DATA, IP_FLAGS_FRAGMENT).and(X, htons(0x3fff)).goto_if(X, NotEqual, 0, otherwise);
+    // ihl = ip->version_ihl; if ((ihl & 0xf0) != 0x40) goto otherwise;
     a.load(Size::Byte, AT, DATA, IP_VERSION_IHL);
-    a.copy(X, AT).and(X, 0xf0).goto_if(X, NotEqual, 0x40, "pass");
-    // ihl &= 0x0f; if (ihl < 5) goto pass;
-    a.and(AT, 0x0f).goto_if(AT, Less, 5, "pass");
-    // udp = (void *)ip + ihl * 4; if (udp + 1 > end) goto pass;
+    a.copy(X, AT).and(X, 0xf0).goto_if(X, NotEqual, 0x40, otherwise);
+    // ihl &= 0x0f; if (ihl < 5) goto otherwise;
+    a.and(AT, 0x0f).goto_if(AT, Less, 5, otherwise);
+    // udp = (void *)ip + ihl * 4; if (udp + 1 > end) goto otherwise;
     a.shift_left(AT, 2).add_reg(AT, DATA).add(AT, ETH);
-    a.copy(X, AT).add(X, UDP).goto_if_reg(X, Greater, END, "pass");
-    // if (udp->destination != htons(PORT)) goto pass;
-    a.load(Size::Half, X, AT, UDP_DESTINATION).goto_if(X, NotEqual, htons(port), "pass");
+    a.copy(X, AT).add(X, UDP).goto_if_reg(X, Greater, END, otherwise);
+    // if (udp->destination != htons(PORT)) goto otherwise;
+    a.load(Size::Half, X, AT, UDP_DESTINATION).goto_if(X, NotEqual, htons(port), otherwise);
 }
 
 /// To the socket of the frame's queue; `otherwise`, if there is none.

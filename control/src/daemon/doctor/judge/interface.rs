@@ -25,8 +25,30 @@ const TAG: u32 = 4;
 /// All findings on an interface.
 pub fn interface(facts: &InterfaceFacts) -> Vec<Finding> {
     let driver = Finding::ok("driver", &facts.driver);
-    let all = [Some(driver), link(facts), Some(xdp(facts)), Some(queues(facts)), Some(mtu(&facts.subject, facts.mtu))];
+    let all = [
+        Some(driver),
+        shared(&facts.subject),
+        link(facts),
+        Some(xdp(facts)),
+        Some(queues(facts)),
+        Some(mtu(&facts.subject, facts.mtu)),
+    ];
     all.into_iter().flatten().chain([offloads(facts), spread(facts)]).chain(port(facts)).chain(numa(facts)).collect()
+}
+
+/// Whose frames it carries: what else it is for, and the host.
+fn shared(subject: &Subject) -> Option<Finding> {
+    let uses: Vec<String> = subject.also.iter().map(ToString::to_string).collect();
+    let host = match subject.used {
+        Use::Underlay if uses.is_empty() => return None,
+        Use::Underlay | Use::Physical(_) => "the host keeps what is not dvrd's",
+        Use::Port(_) | Use::Any => return None,
+    };
+    let what = match uses.is_empty() {
+        true => host.to_owned(),
+        false => format!("with {}; {host}", uses.join(", ")),
+    };
+    Some(Finding::ok("shared", what))
 }
 
 /// On one that is not there.

@@ -58,6 +58,8 @@ fn capabilities(facts: &ProcessFacts, needs: &Needs) -> Finding {
         (CapabilitySet::NET_ADMIN, "CAP_NET_ADMIN"),
         (CapabilitySet::NET_RAW, "CAP_NET_RAW"),
         (CapabilitySet::BPF | CapabilitySet::SYS_ADMIN, "CAP_BPF"),
+        // Without, the verifier lets no program add a number of the packet to an address in it.
+        (CapabilitySet::PERFMON | CapabilitySet::SYS_ADMIN, "CAP_PERFMON"),
     ];
     if needs.namespaces {
         needed.push((CapabilitySet::SYS_ADMIN, "CAP_SYS_ADMIN"));

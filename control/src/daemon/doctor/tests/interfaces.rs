@@ -28,6 +28,7 @@ fn nic(used: Use) -> InterfaceFacts {
             workers: 2,
             cores: None,
             networks: Some(vec![("A".to_owned(), 1450)]),
+            also: vec![],
             vtep: None,
         },
         driver: "ice".to_owned(),
@@ -343,4 +344,33 @@ fn workers_on_another_node_than_the_nic_are_named() {
         ..of(Some(1), Some(&[0]), underlay())
     };
     says(&only(judge::interface(&bare)), "numa", Verdict::Warning, false, &["a slot of a node that has cores"]);
+}
+
+#[test]
+fn who_shares_a_nic_is_said_and_it_is_taken_once() {
+    let nic = |name: &str, nic: &str| format!("[[physical_networks]]\nname = \"{name}\"\ninterface = \"{nic}\"\n");
+    let shared = |ext: &str| {
+        let text = format!(
+            "host = \"H1\"\n[underlay]\ninterface = \"und0\"\n{}{}",
+            nic("physnet1", "und0"),
+            nic("physext", ext)
+        );
+        let config = Config::from_toml(&text, "dvrd.toml", &BTreeSet::new()).unwrap();
+        let of = |subject: &Subject| {
+            let findings = judge::interface(&InterfaceFacts { subject: subject.clone(), ..underlay() });
+            findings.into_iter().find(|f| f.check == "shared").map(|f| f.what).unwrap_or_default()
+        };
+        let subjects = plan::subjects(&config, None);
+        (subjects.iter().map(of).collect::<Vec<_>>(), Needs::of(&config, None).interfaces)
+    };
+    let host = "the host keeps what is not dvrd's";
+    let (said, interfaces) = shared("eth1");
+    let expected =
+        [format!("with physical network physnet1; {host}"), format!("with underlay; {host}"), host.to_owned()];
+    assert_eq!((said, interfaces), (expected.to_vec(), 2));
+    let (said, interfaces) = shared("und0");
+    assert_eq!(
+        (said[0].as_str(), interfaces),
+        (&*format!("with physical network physnet1, physical network physext; {host}"), 1)
+    );
 }

@@ -11,8 +11,8 @@ use std::time::{Duration, Instant};
 /// What is found on an interface of this namespace, by name.
 fn found(ns: &Ns, name: &str, used: Use, workers: u32) -> Vec<Finding> {
     let interface = Interface { name: name.to_owned(), netns: Some(ns.0.clone()) };
-    let subject =
-        Subject { interface, used, workers, cores: None, networks: Some(vec![("A".to_owned(), 1450)]), vtep: None };
+    let networks = Some(vec![("A".to_owned(), 1450)]);
+    let subject = Subject { interface, used, workers, cores: None, networks, also: vec![], vtep: None }
     let mut sections = examine(&[subject], &needs(), true);
     sections.remove(1).findings
 }
@@ -189,7 +189,8 @@ fn a_vxlan_device_of_the_kernel_has_the_port() {
     veth(&ns, "und0");
     let interface = Interface { name: "und0".to_owned(), netns: Some(ns.0.clone()) };
     let vtep = Some((std::net::Ipv4Addr::new(172, 20, 0, 11), 4789));
-    let subject = Subject { interface, used: Use::Underlay, workers: 1, cores: None, networks: Some(vec![]), vtep };
+    let (networks, also) = (Some(vec![]), vec![]);
+    let subject = Subject { interface, used: Use::Underlay, workers: 1, cores: None, networks, also, vtep };
     let look = || examine(std::slice::from_ref(&subject), &needs(), true).remove(1).findings;
     assert!(look().iter().all(|f| f.verdict == Verdict::Ok), "{:?}", look());
     ns.ip("link add vx0 type vxlan id 7 dstport 4789 dev und0");

@@ -16,7 +16,7 @@ pub(super) struct Insn {
     imm: i32,
 }
 
-/// A register; `R0` holds what is returned, `R1` to `R5` are arguments of a call and lost in it.
+/// A register; `R0` holds what is returned, `R1` to `R5` are arguments of a call and lost in it, `R6` to `R9` stay.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Reg {
     R0,
@@ -25,9 +25,15 @@ pub(super) enum Reg {
     R3,
     R4,
     R5,
+    R6,
+    R7,
+    R8,
+    R9,
+    /// The end of 512 bytes of stack, which are below it.
+    Stack,
 }
 
-/// How much a load reads, zero-extended: the size bits of an opcode.
+/// How much a load reads, zero-extended, or a store writes: the size bits of an opcode.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Size {
     Byte = 0x10,
@@ -38,6 +44,7 @@ pub(super) enum Size {
 /// Condition of a jump on 64 bits, numbers unsigned: the operation bits of an opcode.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum If {
+    Equal = 0x10,
     NotEqual = 0x50,
     Greater = 0x20,
     Less = 0xa0,
@@ -45,7 +52,10 @@ pub(super) enum If {
 
 // Classes and sources of an opcode.
 const LDX_MEM: u8 = 0x61;
+const STX_MEM: u8 = 0x63;
 const ALU64: u8 = 0x07;
+/// BPF_ALU | BPF_END | BPF_TO_BE
+const TO_BE: u8 = 0xdc;
 const JMP: u8 = 0x05;
 const JMP32: u8 = 0x06;
 const BY_REGISTER: u8 = 0x08;
@@ -100,6 +110,16 @@ impl Asm {
         self.emit(LDX_MEM | size as u8, to, from, offset, 0)
     }
 
+    /// `*(size *)(to + offset) = from`
+    pub(super) fn store(&mut self, size: Size, to: Reg, offset: i16, from: Reg) -> &mut Self {
+        self.emit(STX_MEM | size as u8, to, from, offset, 0)
+    }
+
+    /// `to = htons(to)`, which is `ntohs(to)`.
+    pub(super) fn swap16(&mut self, to: Reg) -> &mut Self {
+        self.emit(TO_BE, to, Reg::R0, 0, 16)
+    }
+
     /// `to = from`
     pub(super) fn copy(&mut self, to: Reg, from: Reg) -> &mut Self {
         self.emit(ALU64 | 0xb0 | BY_REGISTER, to, from, 0, 0)
@@ -144,6 +164,11 @@ impl Asm {
     /// `if ((u32)a != imm) goto label`
     pub(super) fn goto_if_not_equal32(&mut self, a: Reg, imm: u32, label: &'static str) -> &mut Self {
         self.jump(JMP32 | If::NotEqual as u8, a, Reg::R0, imm.cast_signed(), label)
+    }
+
+    /// `goto label`
+    pub(super) fn goto(&mut self, label: &'static str) -> &mut Self {
+        self.jump(JMP, Reg::R0, Reg::R0, 0, label)
     }
 
     /// `to = the map with this file descriptor`: two instructions, a 64-bit number that the kernel fills in.
@@ -201,7 +226,7 @@ impl Insn {
 
     /// An `if`.
     pub(super) fn is_condition(&self) -> bool {
-        matches!(self.opcode & 7, JMP | JMP32) && !matches!(self.opcode & 0xf0, 0x80 | 0x90)
+        matches!(self.opcode & 7, JMP | JMP32) && !matches!(self.opcode & 0xf0, 0x00 | 0x80 | 0x90)
     }
 
     /// An `if` that goes on with the next instruction either way.
@@ -257,6 +282,7 @@ mod tests {
         a.add(Reg::R4, 34).add_reg(Reg::R4, Reg::R2).and(Reg::R5, 15).shift_left(Reg::R5, 2);
         a.goto_if_reg(Reg::R4, If::Greater, Reg::R3, "x").goto_if(Reg::R5, If::Less, 5, "x");
         a.goto_if(Reg::R5, If::NotEqual, 8, "x").goto_if_not_equal32(Reg::R5, 0xc8_71_00_cb, "x");
+        a.goto_if(Reg::R0, If::Equal, 0, "x").store(Size::Word, Reg::Stack, -8, Reg::R9).swap16(Reg::R9).goto("x");
         a.label("x").load_map(Reg::R1, 9).call(51).exit();
         let expected = [
             (0x61, 0x12, 4, 0),
@@ -268,10 +294,14 @@ mod tests {
             (0x0f, 0x24, 0, 0),
             (0x57, 0x05, 0, 15),
             (0x67, 0x05, 0, 2),
-            (0x2d, 0x34, 3, 0),
-            (0xa5, 0x05, 2, 5),
-            (0x55, 0x05, 1, 8),
-            (0x56, 0x05, 0, 0xc8_71_00_cb_u32 as i32),
+            (0x2d, 0x34, 7, 0),
+            (0xa5, 0x05, 6, 5),
+            (0x55, 0x05, 5, 8),
+            (0x56, 0x05, 4, 0xc8_71_00_cb_u32 as i32),
+            (0x15, 0x00, 3, 0),
+            (0x63, 0x9a, -8, 0),
+            (0xdc, 0x09, 0, 16),
+            (0x05, 0x00, 0, 0),
             (0x18, 0x11, 0, 9),
             (0x00, 0x00, 0, 0),
             (0x85, 0x00, 0, 51),

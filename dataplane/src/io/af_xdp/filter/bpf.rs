@@ -8,6 +8,7 @@ use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 // enum bpf_cmd
 const BPF_MAP_CREATE: libc::c_int = 0;
 const BPF_MAP_UPDATE_ELEM: libc::c_int = 2;
+const BPF_MAP_DELETE_ELEM: libc::c_int = 3;
 const BPF_PROG_LOAD: libc::c_int = 5;
 #[cfg(test)]
 const BPF_PROG_TEST_RUN: libc::c_int = 10;
@@ -15,8 +16,13 @@ const BPF_PROG_GET_FD_BY_ID: libc::c_int = 13;
 const BPF_OBJ_GET_INFO_BY_FD: libc::c_int = 15;
 const BPF_PROG_QUERY: libc::c_int = 16;
 const BPF_LINK_CREATE: libc::c_int = 28;
-/// enum bpf_map_type: queue to AF_XDP socket.
+// enum bpf_map_type
+const BPF_MAP_TYPE_HASH: u32 = 1;
+const BPF_MAP_TYPE_ARRAY: u32 = 2;
+/// Queue to AF_XDP socket.
 const BPF_MAP_TYPE_XSKMAP: u32 = 17;
+/// A hash map takes memory for an entry when it comes.
+const BPF_F_NO_PREALLOC: u32 = 1;
 /// enum bpf_prog_type
 const BPF_PROG_TYPE_SCHED_CLS: u32 = 3;
 const BPF_PROG_TYPE_XDP: u32 = 6;
@@ -43,7 +49,7 @@ struct MapCreate {
     map_flags: u32,
 }
 
-/// `union bpf_attr` for BPF_MAP_UPDATE_ELEM.
+/// `union bpf_attr` for BPF_MAP_UPDATE_ELEM and BPF_MAP_DELETE_ELEM (`value` and `flags` 0).
 #[repr(C)]
 struct MapUpdate {
     map_fd: u32,
@@ -142,7 +148,7 @@ struct TestRun {
 unsafe trait Attr {}
 // SAFETY: integers only, each at its natural place; no address.
 unsafe impl Attr for MapCreate {}
-// SAFETY: integers only, padding named; `key` and `value` are set from live borrows in `map_update`.
+// SAFETY: integers only, padding named; `key` and `value` are set from live borrows of the map's sizes in `map_update` and `Map`.
 unsafe impl Attr for MapUpdate {}
 // SAFETY: integers only, each at its natural place; addresses are set from live borrows in `prog_load`.
 unsafe impl Attr for ProgLoad {}
@@ -195,42 +201,101 @@ pub(super) fn map_update(map: BorrowedFd<'_>, queue: u32, socket: BorrowedFd<'_>
     bpf(BPF_MAP_UPDATE_ELEM, &mut attr).map(drop)
 }
 
+/// A map from `K` bytes to a number, in the kernel's hands too.
+#[derive(Debug)]
+pub(super) struct Map<const K: usize>(OwnedFd);
+
+impl<const K: usize> Map<K> {
+    /// Empty, for so many keys; it takes memory as they come.
+    pub(super) fn hash(max_entries: u32) -> io::Result<Self> {
+        Map::new(BPF_MAP_TYPE_HASH, max_entries, BPF_F_NO_PREALLOC)
+    }
+
+    fn new(map_type: u32, max_entries: u32, map_flags: u32) -> io::Result<Self> {
+        let value_size = size_of::<u32>() as u32;
+        let mut attr = MapCreate { map_type, key_size: K as u32, value_size, max_entries, map_flags };
+        bpf_fd(BPF_MAP_CREATE, &mut attr).map(Map)
+    }
+
+    /// E2BIG: it is full.
+    pub(super) fn put(&self, key: [u8; K], value: u32) -> io::Result<()> {
+        let (map_fd, value) = (self.0.as_raw_fd() as u32, [value]);
+        let mut attr = MapUpdate { map_fd, _pad: 0, key: address(&key), value: address(&value), flags: 0 };
+        bpf(BPF_MAP_UPDATE_ELEM, &mut attr).map(drop)
+    }
+
+    /// Of a hash map. It may be none of its keys.
+    pub(super) fn remove(&self, key: [u8; K]) -> io::Result<()> {
+        let map_fd = self.0.as_raw_fd() as u32;
+        match bpf(BPF_MAP_DELETE_ELEM, &mut MapUpdate { map_fd, _pad: 0, key: address(&key), value: 0, flags: 0 }) {
+            Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(()),
+            answer => answer.map(drop),
+        }
+    }
+
+    pub(super) fn as_raw_fd(&self) -> RawFd {
+        self.0.as_raw_fd()
+    }
+
+    /// No map at all, to assemble programs that nobody loads.
+    #[cfg(test)]
+    pub(super) fn nowhere() -> Self {
+        Map(std::fs::File::open("/dev/null").unwrap().into())
+    }
+}
+
+impl Map<4> {
+    /// A number for each of 0 to `max_entries - 1`, 0 at first.
+    pub(super) fn array(max_entries: u32) -> io::Result<Self> {
+        Map::new(BPF_MAP_TYPE_ARRAY, max_entries, 0)
+    }
+}
+
 /// Loads an XDP program; with the error, what the verifier said.
 pub(super) fn prog_load(insns: &[Insn]) -> Result<OwnedFd, (io::Error, String)> {
-    load(insns, FILTER, (BPF_PROG_TYPE_XDP, BPF_XDP, BPF_F_XDP_HAS_FRAGS))
+    load_or_say(insns, FILTER, (BPF_PROG_TYPE_XDP, BPF_XDP, BPF_F_XDP_HAS_FRAGS))
 }
 
 /// Loads a program for tcx.
 pub(super) fn classifier_load(insns: &[Insn]) -> Result<OwnedFd, (io::Error, String)> {
-    load(insns, WITHHOLD, (BPF_PROG_TYPE_SCHED_CLS, BPF_TCX_INGRESS, 0))
+    load_or_say(insns, WITHHOLD, (BPF_PROG_TYPE_SCHED_CLS, BPF_TCX_INGRESS, 0))
 }
 
-fn load(
-    insns: &[Insn],
-    name: &[u8],
-    (prog_type, expected_attach_type, prog_flags): (u32, u32, u32),
-) -> Result<OwnedFd, (io::Error, String)> {
+/// Program type, where it is attached, flags.
+type Kind = (u32, u32, u32);
+
+fn load_or_say(insns: &[Insn], name: &[u8], kind: Kind) -> Result<OwnedFd, (io::Error, String)> {
+    // A log that does not fit is an error of its own: it is asked for only where it is needed.
+    if let Ok(program) = load(insns, name, kind, &mut []) {
+        return Ok(program);
+    }
     let mut log = vec![0_u8; LOG];
+    load(insns, name, kind, &mut log).map_err(|e| {
+        let end = log.iter().position(|b| *b == 0).unwrap_or(log.len());
+        (e, String::from_utf8_lossy(log.get(..end).unwrap_or_default()).into_owned())
+    })
+}
+
+fn load(insns: &[Insn], name: &[u8], kind: Kind, log: &mut [u8]) -> io::Result<OwnedFd> {
+    let (prog_type, expected_attach_type, prog_flags) = kind;
     let mut prog_name = [0; 16];
     prog_name.iter_mut().zip(name).for_each(|(to, from)| *to = *from);
+    let log_buf = if log.is_empty() { 0 } else { address_mut(log) };
     let mut attr = ProgLoad {
         prog_type,
         insn_cnt: insns.len() as u32,
         insns: address(insns),
         license: address(c"Apache-2.0".to_bytes_with_nul()), // no helper in use asks for the GPL
-        log_level: 1,
-        log_size: LOG as u32,
-        log_buf: address_mut(&mut log),
+        log_level: u32::from(!log.is_empty()),
+        log_size: log.len() as u32,
+        log_buf,
         kern_version: 0,
         prog_flags,
         prog_name,
         prog_ifindex: 0,
         expected_attach_type,
     };
-    bpf_fd(BPF_PROG_LOAD, &mut attr).map_err(|e| {
-        let end = log.iter().position(|b| *b == 0).unwrap_or(log.len());
-        (e, String::from_utf8_lossy(log.get(..end).unwrap_or_default()).into_owned())
-    })
+    bpf_fd(BPF_PROG_LOAD, &mut attr)
 }
 
 /// Attaches a program until the answer is closed, by its owner or with the process.

@@ -59,7 +59,7 @@ impl Step {
     fn text(self) -> &'static str {
         match self {
             Step::Interface => "find the interface",
-            Step::Map => "create the XDP filter's map of sockets (XSKMAP)",
+            Step::Map => "create the XDP filter's maps (XSKMAP among them)",
             Step::Program => "load the XDP filter",
         }
     }
@@ -109,8 +109,8 @@ impl fmt::Display for AttachError {
             ),
             AttachError::Denied { what, source } => write!(
                 f,
-                "cannot {what}: {source}; dvrd needs the capabilities CAP_BPF and CAP_NET_ADMIN (or root), in the \
-                 first user namespace"
+                "cannot {what}: {source}; dvrd needs the capabilities CAP_BPF, CAP_PERFMON and CAP_NET_ADMIN (or root), in \
+                 the first user namespace"
             ),
             AttachError::Busy { interface, source } => write!(
                 f,

@@ -1,7 +1,8 @@
-//! The program against words and C (`verdicts`), and on interfaces (`attach`).
+//! The programs against words and C (`verdicts`, `gate`), and on interfaces (`attach`).
 
 mod attach;
 mod frames;
+mod gate;
 mod object;
 mod verdicts;
 
@@ -22,7 +23,12 @@ fn socket() -> OwnedFd {
 /// Above this the program is to be C, compiled.
 #[test]
 fn the_programs_are_short() {
-    let any = std::fs::File::open("/dev/null").unwrap();
-    let lengths = [UNDERLAY, Filter::Everything].map(|f| f.assemble(any.as_fd()).unwrap().len());
+    let all = [UNDERLAY, Filter::Physical, Filter::Both { vtep: VTEP, port: 4789 }, Filter::Everything];
+    let length = |filter: Filter| {
+        let sockets = std::fs::File::open("/dev/null").unwrap().into();
+        let maps = Maps { sockets, gate: Some(Arc::new(Gate::nowhere())).filter(|_| filter.has_gate()) };
+        filter.assemble(&maps).unwrap().len()
+    };
+    let lengths = all.map(length);
     assert!(lengths.iter().all(|n| *n < 120), "{lengths:?}");
 }

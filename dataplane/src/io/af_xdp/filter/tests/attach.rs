@@ -50,11 +50,11 @@ impl Wire {
 
     /// In SKB mode, which a veth never falls back to.
     fn attach_skb(&self, filter: Filter) -> Attached {
-        let map = bpf::xskmap(4).unwrap();
-        let program = bpf::prog_load(&filter.assemble(map.as_fd()).unwrap()).unwrap();
+        let maps = Maps::new(filter, 4).unwrap();
+        let program = bpf::prog_load(&filter.assemble(&maps).unwrap()).unwrap();
         let ifindex = self.ifindex();
         let link = self.here.run(|| bpf::link_create(program.as_fd(), ifindex, XDP_FLAGS_SKB_MODE).unwrap());
-        Attached { _link: link, _program: program, map, mode: Mode::Skb, why_not_native: None }
+        Attached { _link: link, _program: program, maps, mode: Mode::Skb, why_not_native: None }
     }
 
     /// One UDP datagram of `len` bytes from the other host.
@@ -167,6 +167,32 @@ fn of_a_vm_the_kernel_hears_nothing() {
     assert!(heard(&stack, 102));
 }
 
+#[test]
+fn of_a_physical_network_the_kernel_keeps_what_is_not_ours() {
+    const TEST: &str = "of_a_physical_network_the_kernel_keeps_what_is_not_ours";
+    let Some(wire) = Wire::new(TEST, "gate", 1500) else { return };
+    let stack = wire.listen(7);
+    let filter = wire.attach(Filter::Physical).unwrap();
+    assert_eq!(filter.mode(), Mode::Native);
+    let counter = Counter::new(&wire);
+    filter.insert(0, &counter.socket).unwrap();
+    wire.send(7, 100);
+    assert!(heard(&stack, 100), "nothing is ours until it is told");
+    let gate = filter.gate().unwrap();
+    let mac = wire.here.exec("cat /sys/class/net/und/address").trim().parse().unwrap();
+    gate.set_vlan(0, Some(Vlan { group: true, ..Vlan::default() })).unwrap();
+    wire.send(7, 101);
+    assert!(heard(&stack, 101), "unicast to others");
+    gate.set_mac(0, mac, Some(Owner::Dvrd)).unwrap();
+    wire.send(7, 102);
+    assert!(!heard(&stack, 102));
+    assert_eq!(counter.count(), (1, 0));
+    gate.set_mac(0, mac, Some(Owner::Kernel)).unwrap();
+    wire.send(7, 103);
+    assert!(heard(&stack, 103));
+    assert_eq!(counter.count(), (1, 0));
+}
+
 /// Jumbo frames: native all the same; what fits a chunk is received, the rest counted as `rx_dropped`.
 #[test]
 fn a_frame_longer_than_a_chunk_is_counted_where_it_is_lost() {
@@ -263,7 +289,7 @@ fn what_cannot_be_attached_says_why() {
         rustix::thread::set_capabilities(None, none).unwrap();
         let denied = Attached::new(ifindex, UNDERLAY, 1, BUSY).unwrap_err();
         assert!(matches!(denied, AttachError::Denied { .. }), "{denied:?}");
-        assert!(denied.to_string().contains("CAP_BPF and CAP_NET_ADMIN"), "{denied}");
+        assert!(denied.to_string().contains("CAP_BPF, CAP_PERFMON and CAP_NET_ADMIN"), "{denied}");
     });
 }
 

@@ -6,7 +6,7 @@ use object::{Object, ObjectSection, ObjectSymbol, RelocationTarget};
 use std::net::Ipv4Addr;
 use std::process::Command;
 
-/// Its two programs, as one section of instructions and where each map is named.
+/// Its programs, as one section of instructions and where each map is named.
 pub struct Compiled(Vec<u8>);
 
 impl Compiled {
@@ -24,22 +24,31 @@ impl Compiled {
         Some(Compiled(output.stdout))
     }
 
-    /// One of its programs, with this map.
-    pub fn program(&self, name: &str, map: i32) -> Vec<Insn> {
+    /// One of its programs, with these maps by name.
+    pub fn program(&self, name: &str, maps: &[(&str, i32)]) -> Vec<Insn> {
         let file = object::File::parse(&*self.0).unwrap();
         let section = file.section_by_name("xdp.frags").unwrap();
         let bytes = section.data().unwrap();
         let mut insns: Vec<Insn> = bytes.as_chunks().0.iter().map(|b| Insn::from_bytes(*b)).collect();
-        let mut maps = 0;
-        for (offset, relocation) in section.relocations() {
-            let RelocationTarget::Symbol(symbol) = relocation.target() else { panic!("{relocation:?}") };
-            assert_eq!(file.symbol_by_index(symbol).unwrap().name(), Ok("xsks"));
-            insns[offset as usize / size_of::<Insn>()].point_to_map(map);
-            maps += 1;
-        }
-        assert_eq!(maps, 2, "each program looks into the map once");
         let symbol = file.symbols().find(|s| s.name() == Ok(name)).unwrap();
-        let (start, len) = (symbol.address() as usize / size_of::<Insn>(), symbol.size() as usize / size_of::<Insn>());
-        insns[start..start + len].to_vec()
+        let start = symbol.address() as usize / size_of::<Insn>();
+        let range = start..start + symbol.size() as usize / size_of::<Insn>();
+        let mut named = Vec::new();
+        for (offset, relocation) in section.relocations() {
+            let at = offset as usize / size_of::<Insn>();
+            if !range.contains(&at) {
+                continue;
+            }
+            let RelocationTarget::Symbol(symbol) = relocation.target() else { panic!("{relocation:?}") };
+            let symbol = file.symbol_by_index(symbol).unwrap();
+            let (name, map) = maps.iter().find(|(name, _)| symbol.name() == Ok(name)).unwrap();
+            insns[at].point_to_map(*map);
+            named.push(*name);
+        }
+        named.sort_unstable();
+        let mut all: Vec<&str> = maps.iter().map(|(name, _)| *name).collect();
+        all.sort_unstable();
+        assert!(all.iter().all(|name| named.contains(name)), "{name} looks into {named:?} of {all:?}");
+        insns[range].to_vec()
     }
 }
