@@ -80,7 +80,7 @@ impl<'u> Lot<'u> {
 
     /// Chunks of its packets.
     pub fn chunks(&self) -> usize {
-        self.parked.iter().map(|p| p.meta.chunks()).sum()
+        self.parked.iter().map(|p| p.kept.meta.chunks()).sum()
     }
 
     /// A place behind all others.

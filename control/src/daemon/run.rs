@@ -143,8 +143,7 @@ pub fn run(
     }
     model.store()?;
     let budget = budget(config, &model, &physical, &uplink.trunk)?;
-    let mut workers =
-        threads::workers(model.writer(), pools, queues, model.physical().len(), &config.workers)?;
+    let mut workers = threads::workers(model.writer(), pools, queues, model.physical().len(), &config.workers)?;
     let mut ports = Ports::new(config.attachments(cloud), region, budget);
     let news = ports.look(model.writer(), &mut workers);
     tell(news, &ports, &model, true);

@@ -42,6 +42,11 @@ impl<'u> TunnelLot<'u> {
         TunnelLot { frames: VecDeque::with_capacity(MAX_UNRESOLVED), asked: 0, expiry: None }
     }
 
+    /// Chunks of its packets.
+    pub fn chunks(&self) -> usize {
+        self.frames.iter().map(|f| f.kept.meta.chunks()).sum()
+    }
+
     #[inline(always)]
     pub fn len(&self) -> usize {
         self.frames.len()

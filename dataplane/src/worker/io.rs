@@ -265,7 +265,7 @@ impl<'u> WorkerIo<'u> {
     pub(super) fn held_chunks(&self) -> usize {
         let waiting = self.floods.waiting.as_ref();
         let flood = |lane: &Lane| waiting.map_or(0, |burst| burst.meta[*lane].chunks());
-        self.floods.order.iter().map(flood).sum::<usize>() + self.lot.chunks()
+        self.floods.order.iter().map(flood).sum::<usize>() + self.lot.chunks() + self.unresolved.chunks()
     }
 
     /// Takes back a frame that ended here.
@@ -324,7 +324,7 @@ impl<'u> WorkerIo<'u> {
 
     /// Frames of its ports: to receive into or received, and to send or sent and not back yet.
     pub(super) fn lent(&self) -> (usize, usize) {
-        let Ports { local, tunnel, phys, unknown } = &self.ports;
+        let Ports { local, tunnel, phys, unknown, shared: _ } = &self.ports; // what is shared is one of them
         let all = local.iter().chain(phys).chain([tunnel, unknown]).flatten();
         all.map(|attached| attached.port.lent()).fold((0, 0), |(rx, tx), (r, t)| (rx + r, tx + t))
     }

@@ -267,7 +267,7 @@ fn where_the_tunnel_has_no_room_they_are_tx_full() {
 #[test]
 fn a_worker_that_stops_gives_up_what_waits() {
     let mut rig = waiting(2);
-    let idle = crate::worker::Idle { spin: std::time::Duration::ZERO, sleep: std::time::Duration::ZERO };
+    let idle = crate::worker::Idle::Adaptive { spin: std::time::Duration::ZERO, sleep: std::time::Duration::ZERO };
     rig.worker.work(idle, &std::sync::atomic::AtomicBool::new(true));
     let c = rig.worker.counters();
     assert_eq!((c.reason(crate::drop_reason::DropReason::PortGone).get(), c.held.get()), (2, 0));

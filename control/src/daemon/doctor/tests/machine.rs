@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 fn found(ns: &Ns, name: &str, used: Use, workers: u32) -> Vec<Finding> {
     let interface = Interface { name: name.to_owned(), netns: Some(ns.0.clone()) };
     let networks = Some(vec![("A".to_owned(), 1450)]);
-    let subject = Subject { interface, used, workers, cores: None, networks, also: vec![], vtep: None }
+    let subject = Subject { interface, used, workers, cores: None, networks, also: vec![], vtep: None };
     let mut sections = examine(&[subject], &needs(), true);
     sections.remove(1).findings
 }
