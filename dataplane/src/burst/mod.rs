@@ -172,7 +172,7 @@ impl Default for Burst<'_> {
 }
 
 impl<'u> Burst<'u> {
-    /// Puts a received frame in the first free lane; the frame comes back if the burst is full.
+    /// Puts a received frame of one chunk in the first free lane; the frame comes back if the burst is full.
     pub fn push(&mut self, frame: Frame<'u>, meta: FrameMeta, door: Door) -> Result<Lane, Frame<'u>> {
         let taken = self.live | self.ended;
         let Some(lane) = (!taken).next() else { return Err(frame) };
@@ -180,6 +180,12 @@ impl<'u> Burst<'u> {
         self.meta[lane] = meta;
         self.door[lane] = door;
         self.live.insert(lane);
+        Ok(lane)
+    }
+
+    /// The same for one that may be in several chunks, or have offloads that somebody has to do.
+    pub fn push_any(&mut self, frame: Frame<'u>, meta: FrameMeta, door: Door) -> Result<Lane, Frame<'u>> {
+        let lane = self.push(frame, meta, door)?;
         if meta.is_heavy() {
             self.heavy.insert(lane);
         }
@@ -190,7 +196,7 @@ impl<'u> Burst<'u> {
     /// no more than fit.
     pub fn push_handed(&mut self, handed: Handed<'u>) {
         let Handed { frame, meta, port, generation, door, traced } = handed;
-        let Ok(lane) = self.push(frame, meta, door) else { return };
+        let Ok(lane) = self.push_any(frame, meta, door) else { return };
         self.out_generation[lane] = generation;
         if traced {
             self.traced.insert(lane);
@@ -322,7 +328,7 @@ impl<'u> Burst<'u> {
     /// Puts a copy of what is known of `b`'s frame at `from` in the first free lane, with its own
     /// buffer and way out. `None`: the burst is full.
     pub fn adopt(&mut self, b: &Burst<'u>, from: Lane, frame: Frame<'u>, out: Out) -> Option<Lane> {
-        let lane = self.push(frame, b.meta[from], b.door[from]).ok()?;
+        let lane = self.push_any(frame, b.meta[from], b.door[from]).ok()?;
         self.traced.remove(lane);
         if b.traced.has(from) {
             self.traced.insert(lane);

@@ -98,12 +98,14 @@ impl<'u> MemoryPort<'u> {
 
     /// See [`Port::receive`](super::Port::receive).
     pub fn receive(&mut self, b: &mut Burst<'u>, door: Door, limit: usize) -> usize {
+        let simple = self.region.is_none();
         for n in 0..limit {
             let Some((frame, meta)) = self.rx.pop_front() else {
                 self.rx.clear(); // begin again at its start, which is in cache
                 return n;
             };
-            if let Err(frame) = b.push(frame, meta, door) {
+            let pushed = if simple { b.push(frame, meta, door) } else { b.push_any(frame, meta, door) };
+            if let Err(frame) = pushed {
                 self.rx.push_front((frame, meta));
                 return n;
             }

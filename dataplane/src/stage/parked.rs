@@ -66,7 +66,7 @@ pub(super) fn is_orphan(snap: &Snapshot, kept: &Kept<'_>) -> bool {
 
 /// Puts a frame that has waited into a lane.
 pub(super) fn resume<'u>(b: &mut Burst<'u>, io: &mut WorkerIo<'u>, kept: Kept<'u>) -> Option<Lane> {
-    match b.push(kept.frame, kept.meta, kept.door) {
+    match b.push_any(kept.frame, kept.meta, kept.door) {
         Err(frame) => {
             io.recycle(frame); // the burst has room: never
             None

@@ -4,7 +4,7 @@ use super::{checksum, fold, proto, pseudo4, sum};
 use std::ops::Range;
 
 /// The longest Ethernet, IP and transport headers that are repeated in every segment.
-const MAX_HEADERS: usize = 256;
+const REPEATED: usize = 256;
 /// TCP flags of the last segment only: FIN, PSH.
 const LAST_ONLY: u8 = 0x09;
 /// TCP flag of the first segment only: CWR (RFC 3168, 6.1.2).
@@ -29,7 +29,7 @@ pub struct Super {
 #[derive(Clone, Debug)]
 pub struct Plan {
     of: Super,
-    headers: [u8; MAX_HEADERS],
+    headers: [u8; REPEATED],
     /// Bytes of headers, where the payload begins.
     start: usize,
     payload: usize,
@@ -47,7 +47,7 @@ impl Super {
     pub fn plan(self, head: &[u8], whole: usize) -> Option<Plan> {
         let start = self.l4 + Self::transport(self.udp, head.get(self.l4..)?)?;
         let fixed = if self.ip6 { 40 } else { 20 };
-        let mut headers = [0; MAX_HEADERS];
+        let mut headers = [0; REPEATED];
         headers.get_mut(..start)?.copy_from_slice(head.get(..start)?);
         let payload = whole.checked_sub(start).filter(|n| *n > 0)?;
         (self.size > 0 && self.l3 + fixed <= self.l4).then_some(Plan { of: self, headers, start, payload })

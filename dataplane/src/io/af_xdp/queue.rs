@@ -169,7 +169,7 @@ impl<'u> Queue<'u> {
             Ok((chain, mut meta)) => {
                 let (frame, segments, tail) = chain.finish();
                 (meta.segments, meta.tail) = (segments, tail);
-                b.push(frame, meta, door).err()
+                b.push_any(frame, meta, door).err()
             }
             Err(frame) => Some(frame),
         };

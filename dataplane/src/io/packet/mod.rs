@@ -111,7 +111,7 @@ impl<'u> PacketPort<'u> {
             let whole = assemble(packet, time, frame, &mut more, pool.region());
             self.rest.extend(more);
             let refused = match whole {
-                Ok((frame, meta)) if !packet.cut => b.push(frame, meta, door).err(),
+                Ok((frame, meta)) if !packet.cut => b.push_any(frame, meta, door).err(),
                 Ok((frame, _)) | Err(frame) => {
                     self.lost.2 += 1;
                     Some(frame)

@@ -236,7 +236,7 @@ fn a_full_packet_socket_takes_no_more() {
     for _ in 0..256 {
         end.port.transmit(pool.take().unwrap(), meta).unwrap();
     }
-    let back = end.port.transmit(pool.take().unwrap(), meta).unwrap_err();
+    let back = end.port.transmit(pool.take().unwrap(), meta).expect_err("tx_full");
     pool.put(back);
     end.port.close(&mut pool);
     assert_eq!(pool.free(), FRAMES);
