@@ -6,6 +6,7 @@ use crate::cloud::Name;
 use crate::command::{Done, Res};
 use crate::daemon::{Dvrd, Setup, books};
 use crate::topology::Lab;
+use control::daemon::config::PortIo;
 use std::time::Duration;
 
 /// Interfaces of a host with an XDP program.
@@ -39,7 +40,7 @@ pub fn stops_clean(checks: &mut Checks) -> Res<()> {
     let on = |f: &str| f.contains("tx-checksumming: on");
     checks.check("before: A1's checksum offload is on, B1's off", on(&before[0]), on(&before[0]) && !on(&before[1]));
     for inside in [false, true] {
-        let h1 = Dvrd::start(&lab, 0, &Setup { inside, ..Setup::default() })?;
+        let h1 = Dvrd::start(&lab, 0, &Setup { inside, port_io: PortIo::AfXdp, ..Setup::default() })?;
         h1.banner(checks);
         lab.first_answer("A1", Name("B1"))?;
         let now = features(&lab)?[..2].iter().map(|f| if on(f) { "on" } else { "off" }).collect::<Vec<_>>();
@@ -59,7 +60,7 @@ pub fn comes_and_goes(checks: &mut Checks) -> Res<()> {
     let lab = Lab::new(base()?, 1, &["A1", "B1", "A3"])?;
     let b1 = Name("B1");
     lab.unplug(b1)?;
-    let h1 = Dvrd::start(&lab, 0, &Setup::default())?;
+    let h1 = Dvrd::start(&lab, 0, &Setup { port_io: PortIo::AfXdp, ..Setup::default() })?;
     let said = h1.logged("B1");
     let named = said.iter().any(|l| l.contains("tapB1") && l.contains("WARN"));
     checks.check("started without tapB1: says so", format!("{said:?}"), named);

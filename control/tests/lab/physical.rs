@@ -12,6 +12,7 @@ use crate::topology::Lab;
 use crate::traffic::ping;
 use crate::{SECONDS, base};
 use ::control::lab::physical::{metal, tags};
+use control::daemon::config::PortIo;
 use std::time::Duration;
 
 /// V1 and V2 on VLAN 300, A1 and A2 on VXLAN, F1 and F2 on the flat network: odd ones at H1, even ones at H2.
@@ -60,8 +61,9 @@ fn offloads(checks: &mut Checks, lab: &Lab, running: bool) -> Res<()> {
 /// The NIC of a physical network goes and comes back, as ports do.
 pub fn nic_comes_and_goes(checks: &mut Checks) -> Res<()> {
     let lab = Lab::with_outside(base()?, 1, &["V1", "V2"], &[])?;
-    let h1 = Dvrd::start(&lab, 0, &Setup::default())?;
-    let h2 = Dvrd::start(&lab, 1, &Setup::default())?;
+    let setup = || Setup { port_io: PortIo::AfXdp, ..Setup::default() };
+    let h1 = Dvrd::start(&lab, 0, &setup())?;
+    let h2 = Dvrd::start(&lab, 1, &setup())?;
     first(checks, "V1 > V2", lab.vm("V1"), &Name("V2").address())?;
     for round in ["first", "again"] {
         lab.cut("prov0", 0)?;

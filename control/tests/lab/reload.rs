@@ -8,6 +8,7 @@ use crate::daemon::{Dvrd, Setup, books};
 use crate::lifecycle::xdp;
 use crate::topology::Lab;
 use crate::traffic::ping;
+use control::daemon::config::PortIo;
 use serde_json::Value;
 use std::time::{Duration, Instant};
 
@@ -61,7 +62,7 @@ pub fn reload(checks: &mut Checks) -> Res<()> {
     replace(&lab, "cloud.json", &cloud_of(&["A1", "B1", "A2"]).to_string())?;
     // H2 has a file of its own, in which everything is as it is.
     replace(&lab, "cloud2.json", &cloud_of(&["A1", "B1", "A3", "A2"]).to_string())?;
-    let h1 = Dvrd::start(&lab, 0, &Setup { inside: true, ..Setup::default() })?;
+    let h1 = Dvrd::start(&lab, 0, &Setup { inside: true, port_io: PortIo::AfXdp, ..Setup::default() })?;
     let h2 = Dvrd::start(&lab, 1, &Setup { inside: true, cloud: "cloud2.json", ..Setup::default() })?;
     lab.first_answer("A1", Name("A2"))?;
     lab.first_answer("A1", Name("B1"))?;
