@@ -173,6 +173,7 @@ impl Default for Burst<'_> {
 
 impl<'u> Burst<'u> {
     /// Puts a received frame of one chunk in the first free lane; the frame comes back if the burst is full.
+    #[inline(always)]
     pub fn push(&mut self, frame: Frame<'u>, meta: FrameMeta, door: Door) -> Result<Lane, Frame<'u>> {
         let taken = self.live | self.ended;
         let Some(lane) = (!taken).next() else { return Err(frame) };
@@ -184,12 +185,19 @@ impl<'u> Burst<'u> {
     }
 
     /// The same for one that may be in several chunks, or have offloads that somebody has to do.
+    #[inline(never)]
     pub fn push_any(&mut self, frame: Frame<'u>, meta: FrameMeta, door: Door) -> Result<Lane, Frame<'u>> {
         let lane = self.push(frame, meta, door)?;
-        if meta.is_heavy() {
+        self.weigh(lane);
+        Ok(lane)
+    }
+
+    /// Says whether it is so with the frame in a lane.
+    #[inline(always)]
+    pub fn weigh(&mut self, lane: Lane) {
+        if self.meta[lane].is_heavy() {
             self.heavy.insert(lane);
         }
-        Ok(lane)
     }
 
     /// Puts a frame of another worker in the first free lane, its way out decided. The caller takes

@@ -104,10 +104,13 @@ impl<'u> MemoryPort<'u> {
                 self.rx.clear(); // begin again at its start, which is in cache
                 return n;
             };
-            let pushed = if simple { b.push(frame, meta, door) } else { b.push_any(frame, meta, door) };
-            if let Err(frame) = pushed {
-                self.rx.push_front((frame, meta));
-                return n;
+            match b.push(frame, meta, door) {
+                Ok(lane) if !simple => b.weigh(lane),
+                Ok(_) => {}
+                Err(frame) => {
+                    self.rx.push_front((frame, meta));
+                    return n;
+                }
             }
         }
         limit

@@ -13,7 +13,7 @@ pub struct Holder {
     pub program: u32,
     /// Its name, if the kernel tells it us.
     pub name: Option<String>,
-    /// Where it runs: `native`, `SKB`, `offloaded`; [`PACKETS`].
+    /// Where it runs: `native`, `SKB`, `offloaded`; `packet sockets`.
     pub mode: &'static str,
     /// Processes that hold it, each with its name: none if it hangs on the interface alone.
     pub processes: Vec<(u32, String)>,
