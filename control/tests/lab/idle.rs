@@ -10,7 +10,7 @@ use control::lab::usage::{Usage, median};
 use std::time::{Duration, Instant};
 
 /// Of a core, per cent.
-const MOST: f64 = 2.0;
+const OF_A_CORE: f64 = 2.0;
 const WATCHED: Duration = Duration::from_secs(5);
 /// What a first packet may take longer on a machine that has nothing else to do; elsewhere it waits for its core, and so
 /// does the one it is compared with.
@@ -30,7 +30,7 @@ pub fn idle(checks: &mut Checks) -> Res<()> {
         checks.check(
             format!("idle with {workers} workers: of a core, all threads"),
             format!("{best:.2} %"),
-            best < MOST,
+            best < OF_A_CORE,
         );
         h1.stop()?;
     }

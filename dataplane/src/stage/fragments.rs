@@ -14,7 +14,7 @@ use crate::worker::WorkerIo;
 
 const STAGE: Stage = Stage::Fragments;
 /// A fragment fits one chunk: it may be smaller than the MTU.
-const MOST: u16 = MAX_FRAME as u16 - ETH_LEN;
+const PIECE: u16 = MAX_FRAME as u16 - ETH_LEN;
 
 /// Sends a routed frame, written already, in pieces of at most `cut_to` bytes of IP packet; they go where it would
 /// have gone, at its place, in order of their offsets. Rules: R8-icmp.
@@ -23,7 +23,7 @@ pub fn fragments<'u>(b: &mut Burst<'u>, x: &Ctx<'_>, lane: Lane, io: &mut Worker
     x.begin(STAGE);
     x.count.stage(STAGE).packets.add(1);
     let cut_to = b.cut_to[lane];
-    let plan = plan_of(b.packet(lane), b.meta[lane].whole() - usize::from(ETH_LEN), cut_to.min(MOST));
+    let plan = plan_of(b.packet(lane), b.meta[lane].whole() - usize::from(ETH_LEN), cut_to.min(PIECE));
     let Some(plan) = plan else { return b.drop(lane, STAGE, DropReason::Mtu) };
     let Some(eth) = b.head::<14>(lane).copied() else { return b.drop(lane, STAGE, DropReason::Internal) };
     x.note(b, lane, STAGE, Note::Fragments(cut_to));
