@@ -165,7 +165,7 @@ pub enum Role {
     },
     /// A VM's.
     Port,
-    /// It leads to physical networks, and is the kernel's but for what its [gate](Nic::gate) is told. It receives what is for other
+    /// It leads to physical networks, and is the kernel's but for what its gate is told. It receives what is for other
     /// MAC addresses than its own too, with the VLAN tag in the frame.
     Physical,
 }
