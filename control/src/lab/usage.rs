@@ -58,32 +58,30 @@ pub fn median(sorted: &[f64]) -> Option<f64> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::fs::File;
+    use std::io::{BufRead, BufReader, Write};
+    use std::process::{Command, Stdio};
 
+    /// A shell with three more descriptors and a string of a mebibyte, after a loop, while it waits for a word.
     #[test]
-    fn this_process_uses_what_it_takes() {
-        let this = Process::this().unwrap();
-        let before = Usage::of(&this).unwrap();
-        let files: Vec<File> = (0..50).map(|_| File::open("/proc/self/status").unwrap()).collect();
-        let memory = vec![1u8; 32 << 20];
-        let start = std::time::Instant::now();
-        while start.elapsed() < Duration::from_millis(200) {
-            std::hint::spin_loop();
-        }
-        let (sleeper, done) = (std::sync::mpsc::channel::<()>(), std::sync::mpsc::channel::<()>());
-        let thread = std::thread::spawn(move || {
-            let _ = done.0.send(());
-            sleeper.1.recv()
-        });
-        done.1.recv().unwrap();
-        let after = Usage::of(&this).unwrap();
-        // Other tests run beside this one, and open and close.
-        assert!(after.fds >= before.fds.saturating_sub(20) + files.len() - 10, "{before:?} {after:?}");
-        assert!(after.anon_kib >= before.anon_kib + (memory.len() as u64 >> 11), "{before:?} {after:?}");
+    fn a_process_uses_what_it_takes() {
+        const TAKES: &str = "read x; exec 3</dev/null 4</dev/null 5</dev/null; s=x; n=0; \
+            while [ $n -lt 20 ]; do s=$s$s; n=$((n+1)); done; n=0; while [ $n -lt 200000 ]; do n=$((n+1)); done; \
+            echo done; read x";
+        let mut shell = Command::new("sh");
+        let mut shell = shell.args(["-c", TAKES]).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+        let (mut words, answers) = (shell.stdin.take().unwrap(), shell.stdout.take().unwrap());
+        let process = Process::running(shell.id()).unwrap();
+        let before = Usage::of(&process).unwrap();
+        writeln!(words, "go").unwrap();
+        let mut answer = String::new();
+        BufReader::new(answers).read_line(&mut answer).unwrap();
+        assert_eq!(answer, "done\n");
+        let after = Usage::of(&process).unwrap();
+        assert_eq!((after.fds, after.threads), (before.fds + 3, 1), "{before:?} {after:?}");
+        assert!(after.anon_kib >= before.anon_kib + 1024, "{before:?} {after:?}");
         assert!(after.cpu >= before.cpu + Duration::from_millis(20), "{before:?} {after:?}");
-        assert!(after.threads >= 2);
-        drop(sleeper.0);
-        assert!(thread.join().unwrap().is_err());
+        drop(words);
+        shell.wait().unwrap();
     }
 
     #[test]
